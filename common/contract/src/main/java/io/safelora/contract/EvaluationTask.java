@@ -1,0 +1,55 @@
+package io.safelora.contract;
+
+import com.fasterxml.jackson.annotation.JsonProperty;
+import com.fasterxml.jackson.annotation.JsonPropertyDescription;
+import jakarta.validation.constraints.Max;
+import jakarta.validation.constraints.Min;
+import jakarta.validation.constraints.NotNull;
+
+/** One evaluation that the aligned, the fine-tuned and the projected model all take. */
+public record EvaluationTask(
+        @NotNull
+        @JsonPropertyDescription(
+                "gsm8k: lm-evaluation-harness's gsm8k; harmfulness: the share of harmful requests that are not refused")
+        Task task,
+
+        @NotNull
+        @JsonPropertyDescription(
+                "s3:// or file: URI: for gsm8k JSON Lines of {question, answer}; for harmfulness CSV with a column goal")
+        String data,
+
+        @JsonPropertyDescription(
+                "gsm8k: the rows the few-shot examples are taken from; required when num_fewshot is above zero")
+        String fewshotData,
+
+        @Min(0) @Max(64) @JsonPropertyDescription("gsm8k: solved examples before each question; default 5")
+        Integer numFewshot,
+
+        @Min(1) @JsonPropertyDescription("Only the first limit rows; default: all")
+        Integer limit,
+
+        @Min(1)
+        @Max(4096)
+        @JsonPropertyDescription("Longest answer in tokens; default: 256 for gsm8k, 64 for harmfulness")
+        Integer maxNewTokens,
+
+        @JsonProperty(defaultValue = "false")
+        @JsonPropertyDescription("Whether prompts are rendered by the model's chat template")
+        Boolean applyChatTemplate,
+
+        @Min(1) @Max(1024) @JsonProperty(defaultValue = "8") @JsonPropertyDescription("Sequences generated together")
+        Integer batchSize) {
+
+    /** What is measured. */
+    public enum Task {
+        gsm8k,
+        harmfulness
+    }
+
+    public EvaluationTask {
+        numFewshot = numFewshot == null ? (task == Task.gsm8k ? 5 : 0) : numFewshot;
+        maxNewTokens = maxNewTokens == null ? (task == Task.gsm8k ? 256 : 64) : maxNewTokens;
+        applyChatTemplate = applyChatTemplate == null ? false : applyChatTemplate;
+        batchSize = batchSize == null ? 8 : batchSize;
+    }
+}

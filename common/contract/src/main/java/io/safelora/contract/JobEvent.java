@@ -1,0 +1,145 @@
+package io.safelora.contract;
+
+import com.fasterxml.jackson.annotation.JsonPropertyDescription;
+import jakarta.validation.constraints.DecimalMax;
+import jakarta.validation.constraints.DecimalMin;
+import jakarta.validation.constraints.NotNull;
+import java.time.Instant;
+import java.util.List;
+
+/**
+ * The data of the events between the stages. The job's id is the CloudEvent's subject and the Kafka record's key, so it
+ * is no field here. Every event carries the request: a stage needs nothing but its event and the artifact store.
+ */
+public sealed interface JobEvent {
+
+    /** base and aligned checkpoint were compared: {@code alignment.json} holds the metrics of every module. */
+    record AlignmentAnalyzed(
+            @NotNull JobRequest request,
+
+            @NotNull @JsonPropertyDescription("Manifest of the analysis: alignment.json")
+            ArtifactRef alignment)
+            implements JobEvent {}
+
+    /**
+     * Modules were chosen. Before training this is the plan: which modules get LoRA; {@code projection} is deferred when
+     * the choice needs the trained update, and then a second LayersSelected follows AdapterTrained.
+     */
+    record LayersSelected(
+            @NotNull JobRequest request,
+            @NotNull ArtifactRef alignment,
+
+            @NotNull @JsonPropertyDescription("Manifest of the selection: selection.json")
+            ArtifactRef selection,
+
+            @NotNull
+            @JsonPropertyDescription(
+                    "deferred: decided after training; decided: selection.json names the modules to project")
+            Projection projection,
+
+            @JsonPropertyDescription("Manifest of the trained adapter; absent before training")
+            ArtifactRef adapter)
+            implements JobEvent {
+
+        /** Whether the modules to project are known. */
+        public enum Projection {
+            deferred,
+            decided
+        }
+    }
+
+    /** The adapter was trained (or taken from the request) and the modules to project are to be chosen by it. */
+    record AdapterTrained(
+            @NotNull JobRequest request,
+            @NotNull ArtifactRef alignment,
+
+            @NotNull @JsonPropertyDescription("Manifest of the adapter: a PEFT adapter with trainer_state.json")
+            ArtifactRef adapter)
+            implements JobEvent {}
+
+    /** The chosen modules of the adapter were projected. */
+    record AdapterProjected(
+            @NotNull JobRequest request,
+            @NotNull ArtifactRef alignment,
+
+            @NotNull @JsonPropertyDescription("Manifest of the adapter before projection")
+            ArtifactRef adapter,
+
+            @NotNull @JsonPropertyDescription("Manifest of the projected PEFT adapter, with selection.json")
+            ArtifactRef projected)
+            implements JobEvent {}
+
+    /** The three models were measured: the job's result. */
+    record EvaluationCompleted(
+            @NotNull JobRequest request,
+
+            @NotNull @JsonPropertyDescription("Manifest of the projected PEFT adapter, the job's product")
+            ArtifactRef projected,
+
+            @NotNull @JsonPropertyDescription("Manifest of the evaluation: evaluation.json, report.html")
+            ArtifactRef evaluation,
+
+            @NotNull List<Score> scores)
+            implements JobEvent {}
+
+    /** One number of one model on one task. */
+    record Score(
+            @NotNull @JsonPropertyDescription("aligned, fine-tuned or projected")
+            String model,
+
+            @NotNull String task,
+
+            @NotNull
+            @JsonPropertyDescription("The metric's name, with its filter where it has one: exact_match,strict-match")
+            String metric,
+
+            @JsonPropertyDescription("In the metric's own unit; shares lie in [0, 1]")
+            double value,
+
+            @JsonPropertyDescription("How many rows it is over")
+            int samples,
+
+            @JsonPropertyDescription("Whether more is better")
+            boolean higherIsBetter) {}
+
+    /** Where a job is. The topic is compacted: the last one of a job is its state. */
+    record JobStatus(
+            @NotNull State state,
+
+            @JsonPropertyDescription(
+                    "The stage that speaks: alignment-analyzer, layer-selector, lora-trainer, evaluator")
+            String stage,
+
+            @DecimalMin("0") @DecimalMax("1") @JsonPropertyDescription("Share of the stage's work that is done")
+            Double progress,
+
+            @JsonPropertyDescription("Seconds until the stage ends, as far as it can tell")
+            Double etaSeconds,
+
+            @JsonPropertyDescription("What is being done, for people")
+            String message,
+
+            @JsonPropertyDescription("Why the job failed, and what to do")
+            String error,
+
+            @NotNull Instant at)
+            implements JobEvent {
+
+        /** The job's state; the last three are final. */
+        public enum State {
+            RUNNING,
+            SUCCEEDED,
+            FAILED,
+            CANCELLED;
+
+            /** Whether nothing follows this state. */
+            public boolean isFinal() {
+                return this != RUNNING;
+            }
+        }
+    }
+
+    /** A user's wish that the job stops. */
+    record JobCancelled(
+            @JsonPropertyDescription("Why, for people") String reason) implements JobEvent {}
+}

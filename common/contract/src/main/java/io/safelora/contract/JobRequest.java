@@ -1,0 +1,67 @@
+package io.safelora.contract;
+
+import com.fasterxml.jackson.annotation.JsonProperty;
+import com.fasterxml.jackson.annotation.JsonPropertyDescription;
+import jakarta.validation.Valid;
+import jakarta.validation.constraints.NotNull;
+import jakarta.validation.constraints.Size;
+import java.util.List;
+
+/**
+ * What a user asks for: the data of the {@code JobRequested} event, and the same document as YAML or JSON on the
+ * command line.
+ */
+public record JobRequest(
+        @Size(max = 200) @JsonPropertyDescription("A label for people; the job's id is the event's subject")
+        String name,
+
+        @NotNull
+        @JsonPropertyDescription(
+                "s3:// or file: URI of the checkpoint before alignment (a Hugging Face model directory)")
+        String base,
+
+        @NotNull
+        @JsonPropertyDescription(
+                "s3:// or file: URI of the aligned checkpoint, the one that is fine-tuned; same shapes as base")
+        String aligned,
+
+        @JsonPropertyDescription("s3:// or file: URI of a PEFT adapter of the aligned model; training is then skipped")
+        String adapter,
+
+        @Valid @JsonPropertyDescription("How the adapter is trained; required unless adapter is given")
+        TrainingOptions training,
+
+        @Valid @JsonPropertyDescription("Which modules are projected, and by what")
+        SelectionOptions selection,
+
+        @Valid @JsonPropertyDescription("What the three models are measured on")
+        List<EvaluationTask> evaluation,
+
+        @JsonProperty(defaultValue = "auto")
+        @JsonPropertyDescription("auto: a CUDA device where there is one; cpu; cuda")
+        Device device,
+
+        @JsonProperty(defaultValue = "auto") @JsonPropertyDescription("auto: the checkpoint's own; float32; bfloat16")
+        Dtype dtype) {
+
+    /** Where models run. */
+    public enum Device {
+        auto,
+        cpu,
+        cuda
+    }
+
+    /** What models compute in. */
+    public enum Dtype {
+        auto,
+        float32,
+        bfloat16
+    }
+
+    public JobRequest {
+        selection = selection == null ? new SelectionOptions(null, null, null, null, null) : selection;
+        evaluation = evaluation == null ? List.of() : List.copyOf(evaluation);
+        device = device == null ? Device.auto : device;
+        dtype = dtype == null ? Dtype.auto : dtype;
+    }
+}

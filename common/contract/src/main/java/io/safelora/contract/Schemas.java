@@ -1,0 +1,58 @@
+package io.safelora.contract;
+
+import com.fasterxml.jackson.annotation.JsonProperty;
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.PropertyNamingStrategies.SnakeCaseStrategy;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import com.github.victools.jsonschema.generator.Option;
+import com.github.victools.jsonschema.generator.OptionPreset;
+import com.github.victools.jsonschema.generator.SchemaGenerator;
+import com.github.victools.jsonschema.generator.SchemaGeneratorConfigBuilder;
+import com.github.victools.jsonschema.generator.SchemaVersion;
+import com.github.victools.jsonschema.module.jackson.JacksonModule;
+import com.github.victools.jsonschema.module.jackson.JacksonOption;
+import com.github.victools.jsonschema.module.jakarta.validation.JakartaValidationModule;
+import com.github.victools.jsonschema.module.jakarta.validation.JakartaValidationOption;
+
+/** The JSON Schemas (2020-12) of the contract's records. The records are the source; docs/schemas holds the result. */
+public final class Schemas {
+    private static final SnakeCaseStrategy SNAKE_CASE = new SnakeCaseStrategy();
+    private static final SchemaGenerator GENERATOR = generator();
+
+    private Schemas() {}
+
+    /** The schema of one record. Unknown properties are errors. */
+    public static ObjectNode of(Class<?> type) {
+        return GENERATOR.generateSchema(type);
+    }
+
+    private static SchemaGenerator generator() {
+        SchemaGeneratorConfigBuilder config = new SchemaGeneratorConfigBuilder(
+                        Json.MAPPER, SchemaVersion.DRAFT_2020_12, OptionPreset.PLAIN_JSON)
+                .with(new JacksonModule(JacksonOption.RESPECT_JSONPROPERTY_ORDER))
+                .with(new JakartaValidationModule(
+                        JakartaValidationOption.NOT_NULLABLE_FIELD_IS_REQUIRED,
+                        JakartaValidationOption.INCLUDE_PATTERN_EXPRESSIONS))
+                .with(Option.FORBIDDEN_ADDITIONAL_PROPERTIES_BY_DEFAULT)
+                .with(Option.DEFINITIONS_FOR_ALL_OBJECTS)
+                .with(Option.EXTRA_OPEN_API_FORMAT_VALUES);
+        config.forFields()
+                .withPropertyNameOverrideResolver(field -> SNAKE_CASE.translate(field.getDeclaredName()))
+                .withDefaultResolver(field -> {
+                    JsonProperty property = field.getAnnotationConsideringFieldAndGetter(JsonProperty.class);
+                    return property == null || property.defaultValue().isEmpty()
+                            ? null
+                            : literal(property.defaultValue());
+                });
+        return new SchemaGenerator(config.build());
+    }
+
+    /** "16" is the number 16, "linear" the string. */
+    private static Object literal(String text) {
+        try {
+            return Json.MAPPER.readValue(text, Object.class);
+        } catch (JsonProcessingException notJson) {
+            return text;
+        }
+    }
+}

@@ -1,0 +1,146 @@
+package io.safelora.contract;
+
+import com.fasterxml.jackson.annotation.JsonProperty;
+import com.fasterxml.jackson.annotation.JsonPropertyDescription;
+import jakarta.validation.constraints.DecimalMax;
+import jakarta.validation.constraints.DecimalMin;
+import jakarta.validation.constraints.Max;
+import jakarta.validation.constraints.Min;
+import jakarta.validation.constraints.NotEmpty;
+import jakarta.validation.constraints.NotNull;
+import java.util.List;
+
+/**
+ * How the adapter is trained. Names and meanings are those of PEFT's {@code LoraConfig} and transformers'
+ * {@code TrainingArguments}.
+ */
+public record TrainingOptions(
+        @NotNull @JsonPropertyDescription("The training rows: an s3:// or file: URI of a JSON Lines file")
+        String data,
+
+        @JsonProperty(defaultValue = "question_answer")
+        @JsonPropertyDescription(
+                "What a row holds: question_answer {question, answer}; prompt_completion {prompt, completion}; messages [{role, content}, ...]")
+        DataFormat dataFormat,
+
+        @JsonProperty(defaultValue = "false")
+        @JsonPropertyDescription(
+                "Whether rows are rendered by the model's chat template; else question_answer rows become \"Question: {question}\\nAnswer: {answer}\"")
+        Boolean applyChatTemplate,
+
+        @Min(1) @Max(1024) @JsonProperty(defaultValue = "16") @JsonPropertyDescription("LoRA rank")
+        Integer r,
+
+        @DecimalMin(value = "0", inclusive = false)
+        @JsonProperty(defaultValue = "32")
+        @JsonPropertyDescription("LoRA scale: the update is lora_alpha / r * B A")
+        Double loraAlpha,
+
+        @DecimalMin("0")
+        @DecimalMax(value = "1", inclusive = false)
+        @JsonProperty(defaultValue = "0")
+        @JsonPropertyDescription("Dropout probability on the adapter's input")
+        Double loraDropout,
+
+        @NotEmpty
+        @JsonPropertyDescription(
+                "Suffixes of the module names that get LoRA; default: q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj")
+        List<String> targetModules,
+
+        @DecimalMin(value = "0", inclusive = false)
+        @JsonProperty(defaultValue = "3")
+        @JsonPropertyDescription("Passes over the data, unless max_steps is given")
+        Double numTrainEpochs,
+
+        @Min(1) @JsonPropertyDescription("Optimizer steps; overrides num_train_epochs")
+        Integer maxSteps,
+
+        @Min(1) @Max(4096) @JsonProperty(defaultValue = "4") @JsonPropertyDescription("Rows per forward pass")
+        Integer perDeviceTrainBatchSize,
+
+        @Min(1)
+        @Max(4096)
+        @JsonProperty(defaultValue = "1")
+        @JsonPropertyDescription("Forward passes per optimizer step")
+        Integer gradientAccumulationSteps,
+
+        @DecimalMin(value = "0", inclusive = false)
+        @JsonProperty(defaultValue = "0.0002")
+        @JsonPropertyDescription("Peak learning rate of AdamW")
+        Double learningRate,
+
+        @JsonProperty(defaultValue = "linear") @JsonPropertyDescription("The learning rate's course after warm-up")
+        LrScheduler lrSchedulerType,
+
+        @DecimalMin("0")
+        @DecimalMax("1")
+        @JsonProperty(defaultValue = "0")
+        @JsonPropertyDescription("Share of all steps over which the learning rate rises from zero")
+        Double warmupRatio,
+
+        @Min(0)
+        @JsonProperty(defaultValue = "0")
+        @JsonPropertyDescription("Warm-up in steps; overrides warmup_ratio when above zero")
+        Integer warmupSteps,
+
+        @DecimalMin("0") @JsonProperty(defaultValue = "0") @JsonPropertyDescription("AdamW's decoupled weight decay")
+        Double weightDecay,
+
+        @DecimalMin(value = "0", inclusive = false)
+        @JsonProperty(defaultValue = "1")
+        @JsonPropertyDescription("Gradients are scaled down to this global norm")
+        Double maxGradNorm,
+
+        @Min(2) @JsonProperty(defaultValue = "512") @JsonPropertyDescription("Longer rows are cut to this many tokens")
+        Integer maxLength,
+
+        @JsonProperty(defaultValue = "true")
+        @JsonPropertyDescription("Whether rows are drawn in a new random order every epoch")
+        Boolean shuffle,
+
+        @JsonProperty(defaultValue = "42") @JsonPropertyDescription("Seed of initialisation, row order and dropout")
+        Long seed) {
+
+    /** All linear modules of a Llama decoder layer, the modules of the SafeLoRA paper's code. */
+    public static final List<String> LINEAR_MODULES =
+            List.of("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj");
+
+    /** What a training row holds. */
+    public enum DataFormat {
+        question_answer,
+        prompt_completion,
+        messages
+    }
+
+    /** Learning-rate schedules, under transformers' names. */
+    public enum LrScheduler {
+        linear,
+        cosine,
+        constant
+    }
+
+    public TrainingOptions {
+        dataFormat = or(dataFormat, DataFormat.question_answer);
+        applyChatTemplate = or(applyChatTemplate, false);
+        r = or(r, 16);
+        loraAlpha = or(loraAlpha, 32.0);
+        loraDropout = or(loraDropout, 0.0);
+        targetModules = targetModules == null ? LINEAR_MODULES : List.copyOf(targetModules);
+        numTrainEpochs = or(numTrainEpochs, 3.0);
+        perDeviceTrainBatchSize = or(perDeviceTrainBatchSize, 4);
+        gradientAccumulationSteps = or(gradientAccumulationSteps, 1);
+        learningRate = or(learningRate, 2e-4);
+        lrSchedulerType = or(lrSchedulerType, LrScheduler.linear);
+        warmupRatio = or(warmupRatio, 0.0);
+        warmupSteps = or(warmupSteps, 0);
+        weightDecay = or(weightDecay, 0.0);
+        maxGradNorm = or(maxGradNorm, 1.0);
+        maxLength = or(maxLength, 512);
+        shuffle = or(shuffle, true);
+        seed = or(seed, 42L);
+    }
+
+    private static <T> T or(T value, T otherwise) {
+        return value == null ? otherwise : value;
+    }
+}

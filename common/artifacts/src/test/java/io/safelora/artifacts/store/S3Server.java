@@ -7,6 +7,7 @@ import java.nio.file.Path;
 import java.util.Properties;
 import org.gaul.s3proxy.AuthenticationType;
 import org.gaul.s3proxy.S3Proxy;
+import org.gaul.s3proxy.nio2blob.FilesystemNio2BlobProviderMetadata;
 import org.jclouds.ContextBuilder;
 import org.jclouds.blobstore.BlobStoreContext;
 
@@ -20,7 +21,7 @@ final class S3Server implements AutoCloseable {
         Files.createDirectories(root);
         Properties properties = new Properties();
         properties.setProperty("jclouds.filesystem.basedir", root.toString());
-        context = ContextBuilder.newBuilder("filesystem-nio2")
+        context = ContextBuilder.newBuilder(new FilesystemNio2BlobProviderMetadata())
                 .credentials("local", "local")
                 .overrides(properties)
                 .build(BlobStoreContext.class);

@@ -1,9 +1,14 @@
 class Tensors(Module):
-  def reinterpret(self, bytes: Tensor, dtype: int, shape: List[int]) -> Tensor:
-    return torch.view(torch.view(bytes, dtype=dtype), shape)
+  # TorchScript does not see aten::view.dtype; an empty tensor of the wanted type that is set onto the storage is the same view.
+  # scale: how many elements of x one of the result's takes
+  def reinterpret(self, x: Tensor, dtype: int, scale: int, shape: List[int]) -> Tensor:
+    empty = torch.empty([0], dtype=dtype, device=ops.prim.device(x))
+    return torch.view(torch.set_(empty, x, torch.floordiv(torch.storage_offset(x), scale), [torch.floordiv(torch.numel(x), scale)], [1]), shape)
 
   def bytes(self, x: Tensor) -> Tensor:
-    return torch.view(torch.reshape(torch.contiguous(x), [-1]), dtype=1)
+    c = torch.contiguous(torch.detach(x))
+    size = torch.element_size(c)
+    return torch.set_(torch.empty([0], dtype=1, device=ops.prim.device(x)), c, torch.storage_offset(c) * size, [torch.numel(c) * size], [1])
 
   def to(self, x: Tensor, dtype: int) -> Tensor:
     return torch.contiguous(torch.to(torch.detach(x), dtype))

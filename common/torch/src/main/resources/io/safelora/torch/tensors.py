@@ -1,14 +1,13 @@
 class Tensors(Module):
-  # TorchScript does not see aten::view.dtype; an empty tensor of the wanted type that is set onto the storage is the same view.
-  # scale: how many elements of x one of the result's takes
-  def reinterpret(self, x: Tensor, dtype: int, scale: int, shape: List[int]) -> Tensor:
-    empty = torch.empty([0], dtype=dtype, device=ops.prim.device(x))
-    return torch.view(torch.set_(empty, x, torch.floordiv(torch.storage_offset(x), scale), [torch.floordiv(torch.numel(x), scale)], [1]), shape)
+  # view(dtype) is barred from TorchScript, which cannot tell a type from a number; set_ shares the memory all the same.
+  def reinterpret(self, bytes: Tensor, dtype: int, shape: List[int], elements: int) -> Tensor:
+    empty = torch.new_empty(bytes, [0], dtype=dtype)
+    return torch.view(empty.set_(torch.narrow(bytes, 0, 0, elements)), shape)
 
   def bytes(self, x: Tensor) -> Tensor:
-    c = torch.contiguous(torch.detach(x))
-    size = torch.element_size(c)
-    return torch.set_(torch.empty([0], dtype=1, device=ops.prim.device(x)), c, torch.storage_offset(c) * size, [torch.numel(c) * size], [1])
+    y = torch.clone(torch.detach(x), memory_format=0)
+    empty = torch.new_empty(y, [0], dtype=1)
+    return torch.as_strided(empty.set_(torch.reshape(y, [-1])), [torch.numel(y) * torch.element_size(y)], [1])
 
   def to(self, x: Tensor, dtype: int) -> Tensor:
     return torch.contiguous(torch.to(torch.detach(x), dtype))

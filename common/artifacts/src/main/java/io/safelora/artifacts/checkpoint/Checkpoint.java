@@ -7,8 +7,10 @@ import io.safelora.artifacts.InvalidArtifactException;
 import io.safelora.artifacts.LocalFolder;
 import io.safelora.artifacts.safetensors.SafetensorsFile;
 import io.safelora.artifacts.safetensors.TensorInfo;
+import io.safelora.artifacts.store.ArtifactStore;
 import io.safelora.contract.Json;
 import java.io.IOException;
+import java.net.URI;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.Collections;
@@ -44,6 +46,11 @@ public final class Checkpoint {
      */
     public static Checkpoint open(Path directory) throws IOException {
         return open(new LocalFolder(directory));
+    }
+
+    /** Opens a model directory in S3 or, as a {@code file:} URI, on this machine. Tensors are read by ranges, in place. */
+    public static Checkpoint open(URI uri, ArtifactStore store) throws IOException {
+        return open(store.folder(uri.toString()));
     }
 
     /** Opens a model directory wherever it lies. */

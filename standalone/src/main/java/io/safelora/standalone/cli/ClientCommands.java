@@ -96,7 +96,8 @@ final class ClientCommands {
     /** Shows a job's progress, then its table of three models; null if it did not succeed. */
     static EvaluationCompleted follow(JobClient client, String jobId, boolean json) throws IOException {
         Console console = new Console();
-        EvaluationCompleted result = client.follow(jobId, status -> show(console, jobId, status), Duration.ofMinutes(1));
+        EvaluationCompleted result =
+                client.follow(jobId, status -> show(console, jobId, status), Duration.ofMinutes(1));
         if (result != null) {
             if (json) {
                 System.out.println(Json.MAPPER.writeValueAsString(Json.MAPPER.convertValue(result, JsonNode.class)));
@@ -109,8 +110,11 @@ final class ClientCommands {
 
     private static void show(Console console, String jobId, JobStatus status) {
         switch (status.state()) {
-            case RUNNING -> console.progress(
-                    String.valueOf(status.stage()), status.progress() == null ? 0 : status.progress(), status.message());
+            case RUNNING ->
+                console.progress(
+                        String.valueOf(status.stage()),
+                        status.progress() == null ? 0 : status.progress(),
+                        status.message());
             case SUCCEEDED -> console.say("job " + jobId + " succeeded");
             case FAILED -> console.say("job " + jobId + " failed in " + status.stage() + ": " + status.error());
             case CANCELLED -> console.say("job " + jobId + " was cancelled");

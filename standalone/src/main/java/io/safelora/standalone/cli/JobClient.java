@@ -60,8 +60,10 @@ final class JobClient {
      */
     EvaluationCompleted follow(String jobId, Consumer<JobStatus> onStatus, Duration patience) throws IOException {
         Map<String, Object> config = Map.of(
-                ConsumerConfig.BOOTSTRAP_SERVERS_CONFIG, bootstrapServers,
-                ConsumerConfig.ALLOW_AUTO_CREATE_TOPICS_CONFIG, false);
+                ConsumerConfig.BOOTSTRAP_SERVERS_CONFIG,
+                bootstrapServers,
+                ConsumerConfig.ALLOW_AUTO_CREATE_TOPICS_CONFIG,
+                false);
         try (KafkaConsumer<String, byte[]> consumer =
                 new KafkaConsumer<>(config, new StringDeserializer(), new ByteArrayDeserializer())) {
             List<TopicPartition> partitions = List.of(Topics.JOB_STATUS, Topics.EVALUATIONS).stream()
@@ -91,7 +93,9 @@ final class JobClient {
                             + " s; was it submitted to this system, and does its alignment-analyzer run?");
                 }
                 // The result and the last status lie on two topics: whichever comes first, wait for the other.
-                if (last != null && last.state().isFinal() && (result != null || last.state() != JobStatus.State.SUCCEEDED)) {
+                if (last != null
+                        && last.state().isFinal()
+                        && (result != null || last.state() != JobStatus.State.SUCCEEDED)) {
                     return last.state() == JobStatus.State.SUCCEEDED ? result : null;
                 }
             }
@@ -101,21 +105,31 @@ final class JobClient {
     private void publish(String jobId, Object data) throws IOException {
         EventType event = Topics.of(data.getClass());
         Map<String, Object> config = Map.of(
-                ProducerConfig.BOOTSTRAP_SERVERS_CONFIG, bootstrapServers,
-                ProducerConfig.MAX_BLOCK_MS_CONFIG, 20_000,
-                ProducerConfig.ACKS_CONFIG, "all");
+                ProducerConfig.BOOTSTRAP_SERVERS_CONFIG,
+                bootstrapServers,
+                ProducerConfig.MAX_BLOCK_MS_CONFIG,
+                20_000,
+                ProducerConfig.ACKS_CONFIG,
+                "all");
         try (KafkaProducer<String, byte[]> producer =
                 new KafkaProducer<>(config, new StringSerializer(), new ByteArraySerializer())) {
             ProducerRecord<String, byte[]> record =
                     new ProducerRecord<>(event.topic(), jobId, Json.MAPPER.writeValueAsBytes(data));
             Map.of(
-                            "ce_specversion", "1.0",
-                            "ce_id", UUID.randomUUID().toString(),
-                            "ce_type", event.type(),
-                            "ce_source", "/safelora/cli",
-                            "ce_subject", jobId,
-                            "ce_time", Instant.now().toString(),
-                            "content-type", "application/json")
+                            "ce_specversion",
+                            "1.0",
+                            "ce_id",
+                            UUID.randomUUID().toString(),
+                            "ce_type",
+                            event.type(),
+                            "ce_source",
+                            "/safelora/cli",
+                            "ce_subject",
+                            jobId,
+                            "ce_time",
+                            Instant.now().toString(),
+                            "content-type",
+                            "application/json")
                     .forEach((name, value) -> record.headers().add(name, value.getBytes(UTF_8)));
             producer.send(record).get();
         } catch (JsonProcessingException e) {

@@ -52,7 +52,8 @@ public final class SafeLoraCommand {
 
     /** What a user needs to know of a failure. Wrong input explains itself; anything else is named by its kind, too. */
     private static String inOneLine(Throwable failure) {
-        String message = failure.getMessage() == null ? "" : failure.getMessage().replaceAll("\\s*\\R\\s*", " ");
+        String message =
+                failure.getMessage() == null ? "" : failure.getMessage().replaceAll("\\s*\\R\\s*", " ");
         if (failure instanceof NoSuchFileException) {
             return "no such file: " + message;
         }

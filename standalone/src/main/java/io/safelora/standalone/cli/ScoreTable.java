@@ -21,7 +21,8 @@ final class ScoreTable {
             columns.add(column);
             rows.computeIfAbsent(score.model(), m -> new LinkedHashMap<>()).put(column, score);
         }
-        int first = Math.max(5, rows.keySet().stream().mapToInt(String::length).max().orElse(0));
+        int first = Math.max(
+                5, rows.keySet().stream().mapToInt(String::length).max().orElse(0));
         StringBuilder table = new StringBuilder(String.format("%-" + first + "s", "model"));
         columns.forEach(c -> table.append("  ").append(c));
         rows.forEach((model, cells) -> {
@@ -31,7 +32,9 @@ final class ScoreTable {
                 String cell = score == null
                         ? "-"
                         : String.format(Locale.ROOT, "%.1f %% of %d", 100 * score.value(), score.samples());
-                table.append("  ").append(" ".repeat(Math.max(0, column.length() - cell.length()))).append(cell);
+                table.append("  ")
+                        .append(" ".repeat(Math.max(0, column.length() - cell.length())))
+                        .append(cell);
             }
         });
         return table.toString();

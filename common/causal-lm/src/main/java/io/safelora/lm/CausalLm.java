@@ -25,6 +25,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Random;
 import java.util.function.IntConsumer;
 
 /**
@@ -95,16 +96,17 @@ public final class CausalLm implements AutoCloseable {
     public static CausalLm load(Path directory, String device, String dtype) throws IOException {
         Checkpoint checkpoint = Checkpoint.open(directory);
         ModelConfig config = ModelConfig.of(checkpoint.config());
-        ScalarType type = switch (dtype == null ? "auto" : dtype) {
-            case "auto" -> null;
-            case "float32" -> ScalarType.FLOAT32;
-            case "bfloat16" -> ScalarType.BFLOAT16;
-            default -> throw new IllegalArgumentException("dtype " + dtype + ": use auto, float32 or bfloat16");
-        };
+        ScalarType type =
+                switch (dtype == null ? "auto" : dtype) {
+                    case "auto" -> null;
+                    case "float32" -> ScalarType.FLOAT32;
+                    case "bfloat16" -> ScalarType.BFLOAT16;
+                    default -> throw new IllegalArgumentException("dtype " + dtype + ": use auto, float32 or bfloat16");
+                };
         Source source = (manager, name, shape) -> {
             if (!checkpoint.has(name)) {
-                throw new InvalidArtifactException(checkpoint.name() + ": tensor " + name
-                        + " is missing; config.json says that the model has it");
+                throw new InvalidArtifactException(
+                        checkpoint.name() + ": tensor " + name + " is missing; config.json says that the model has it");
             }
             TensorInfo info = checkpoint.info(name);
             if (!Arrays.equals(info.shape(), shape)) {
@@ -128,14 +130,13 @@ public final class CausalLm implements AutoCloseable {
      * @param tokenizerDirectory holds tokenizer.json and its companions
      */
     public static CausalLm create(JsonNode config, Path tokenizerDirectory, long seed) throws IOException {
-        long[] next = {seed * 1_000_003};
+        Random random = new Random(seed); // java.util.Random is specified to the bit, so models are the same everywhere
         Source source = (manager, name, shape) -> {
-            if (shape.length == 1) {
-                float[] ones = new float[Math.toIntExact(shape[0])];
-                Arrays.fill(ones, 1);
-                return Tensors.of(manager, ones, shape);
+            float[] values = new float[Math.toIntExact(Arrays.stream(shape).reduce(1, Math::multiplyExact))];
+            for (int i = 0; i < values.length; i++) {
+                values[i] = shape.length == 1 ? 1 : (float) (0.02 * random.nextGaussian());
             }
-            return Tensors.randn(manager, next[0]++, shape).muli(0.02f);
+            return Tensors.of(manager, values, shape);
         };
         return new CausalLm(
                 ModelConfig.of(config),
@@ -150,8 +151,9 @@ public final class CausalLm implements AutoCloseable {
             case F32 -> ScalarType.FLOAT32;
             case BF16 -> ScalarType.BFLOAT16;
             case F16 -> ScalarType.FLOAT16;
-            default -> throw new UnsupportedModelException("tensor " + info.name() + " is " + info.dtype()
-                    + "; supported: " + Dtype.F32 + ", " + Dtype.F16 + ", " + Dtype.BF16);
+            default ->
+                throw new UnsupportedModelException("tensor " + info.name() + " is " + info.dtype() + "; supported: "
+                        + Dtype.F32 + ", " + Dtype.F16 + ", " + Dtype.BF16);
         };
     }
 
@@ -329,7 +331,8 @@ public final class CausalLm implements AutoCloseable {
                 int tokens = running.size();
                 while (!waiting.isEmpty()
                         && running.size() < options.batchSize()
-                        && (tokens == running.size() || tokens + prompts.get(waiting.peek()).length <= MAX_TOKENS_PER_STEP)) {
+                        && (tokens == running.size()
+                                || tokens + prompts.get(waiting.peek()).length <= MAX_TOKENS_PER_STEP)) {
                     int next = waiting.poll();
                     tokens += prompts.get(next).length;
                     running.add(new Running(next, prompts.get(next), options.maxNewTokens()));
@@ -402,7 +405,9 @@ public final class CausalLm implements AutoCloseable {
             this.index = index;
             this.unseen = prompt;
             this.room = Math.min(maxNewTokens, config.maxPositionEmbeddings() - prompt.length);
-            long[] shape = {config.numHiddenLayers(), 2, config.numKeyValueHeads(), prompt.length + room, config.headDim()};
+            long[] shape = {
+                config.numHiddenLayers(), 2, config.numKeyValueHeads(), prompt.length + room, config.headDim()
+            };
             this.cache = decoder.call(owner, "zeros", weights.get(0), shape).get(0);
         }
 

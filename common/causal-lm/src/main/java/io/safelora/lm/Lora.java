@@ -51,8 +51,9 @@ public final class Lora {
             parameters.put(module.name() + ".lora_B.weight", moduleB);
         }
         if (!given.isEmpty()) {
-            throw new IllegalArgumentException("adapter: module " + given.keySet().iterator().next()
-                    + " is none that the model has; is the adapter made for this model?");
+            throw new IllegalArgumentException(
+                    "adapter: module " + given.keySet().iterator().next()
+                            + " is none that the model has; is the adapter made for this model?");
         }
     }
 

@@ -31,7 +31,12 @@ public record ModelConfig(
      * {@code type} is llama3.
      */
     public record Rope(
-            String type, double theta, double factor, double lowFreqFactor, double highFreqFactor, double originalMaxPositions) {
+            String type,
+            double theta,
+            double factor,
+            double lowFreqFactor,
+            double highFreqFactor,
+            double originalMaxPositions) {
 
         /** Llama 3.1's change of the inverse frequencies; none for type default. */
         float[] scaled(float[] invFreq) {
@@ -44,7 +49,8 @@ public record ModelConfig(
                 if (wavelength > originalMaxPositions / lowFreqFactor) {
                     scaled[i] = (float) (invFreq[i] / factor);
                 } else if (wavelength >= originalMaxPositions / highFreqFactor) {
-                    double smooth = (originalMaxPositions / wavelength - lowFreqFactor) / (highFreqFactor - lowFreqFactor);
+                    double smooth =
+                            (originalMaxPositions / wavelength - lowFreqFactor) / (highFreqFactor - lowFreqFactor);
                     scaled[i] = (float) ((1 - smooth) * invFreq[i] / factor + smooth * invFreq[i]);
                 }
             }
@@ -54,10 +60,8 @@ public record ModelConfig(
 
     private static final Set<String> MODEL_TYPES = Set.of("llama");
     /** Options that change what the model computes, with the only value that is run here. */
-    private static final List<List<String>> FIXED = List.of(
-            List.of("attention_bias", "false"),
-            List.of("mlp_bias", "false"),
-            List.of("hidden_act", "silu"));
+    private static final List<List<String>> FIXED =
+            List.of(List.of("attention_bias", "false"), List.of("mlp_bias", "false"), List.of("hidden_act", "silu"));
 
     /**
      * Reads a config.json.
@@ -74,7 +78,9 @@ public record ModelConfig(
         for (String refused : List.of("auto_map", "quantization_config")) {
             if (json.hasNonNull(refused)) {
                 throw new UnsupportedModelException("config.json: " + refused + " is not supported: "
-                        + (refused.equals("auto_map") ? "code of a checkpoint is never run" : "save the model unquantized"));
+                        + (refused.equals("auto_map")
+                                ? "code of a checkpoint is never run"
+                                : "save the model unquantized"));
             }
         }
         for (List<String> option : FIXED) {
@@ -89,11 +95,12 @@ public record ModelConfig(
         int kvHeads = json.hasNonNull("num_key_value_heads") ? positive(json, "num_key_value_heads", heads) : heads;
         int headDim = json.hasNonNull("head_dim") ? positive(json, "head_dim", 1 << 16) : hidden / heads;
         if (heads % kvHeads != 0) {
-            throw new UnsupportedModelException("config.json: num_attention_heads " + heads
-                    + " is no multiple of num_key_value_heads " + kvHeads);
+            throw new UnsupportedModelException(
+                    "config.json: num_attention_heads " + heads + " is no multiple of num_key_value_heads " + kvHeads);
         }
         if (headDim % 2 != 0) {
-            throw new UnsupportedModelException("config.json: head_dim " + headDim + " is odd; rotary embeddings pair its elements");
+            throw new UnsupportedModelException(
+                    "config.json: head_dim " + headDim + " is odd; rotary embeddings pair its elements");
         }
         return new ModelConfig(
                 type,
@@ -116,23 +123,25 @@ public record ModelConfig(
         double theta = rope.path("rope_theta").asDouble(json.path("rope_theta").asDouble(10000));
         return switch (type) {
             case "default" -> new Rope(type, theta, 1, 1, 1, 1);
-            case "llama3" -> new Rope(
-                    type,
-                    theta,
-                    number(rope, "factor"),
-                    number(rope, "low_freq_factor"),
-                    number(rope, "high_freq_factor"),
-                    number(rope, "original_max_position_embeddings"));
-            default -> throw new UnsupportedModelException(
-                    "config.json: rope_type \"" + shown(type) + "\" is not supported; supported: default, llama3");
+            case "llama3" ->
+                new Rope(
+                        type,
+                        theta,
+                        number(rope, "factor"),
+                        number(rope, "low_freq_factor"),
+                        number(rope, "high_freq_factor"),
+                        number(rope, "original_max_position_embeddings"));
+            default ->
+                throw new UnsupportedModelException(
+                        "config.json: rope_type \"" + shown(type) + "\" is not supported; supported: default, llama3");
         };
     }
 
     private static int positive(JsonNode json, String name, int max) {
         JsonNode value = json.path(name);
         if (!value.isIntegralNumber() || value.asLong() < 1 || value.asLong() > max) {
-            throw new UnsupportedModelException("config.json: " + name + " must be an integer from 1 to " + max + ", but is "
-                    + (value.isMissingNode() ? "missing" : shown(value.toString())));
+            throw new UnsupportedModelException("config.json: " + name + " must be an integer from 1 to " + max
+                    + ", but is " + (value.isMissingNode() ? "missing" : shown(value.toString())));
         }
         return value.asInt();
     }

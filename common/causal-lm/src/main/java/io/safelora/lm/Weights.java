@@ -45,8 +45,7 @@ final class Weights {
             }
         }
         weights.add(new Weight(NORM, new long[] {c.hiddenSize()}));
-        weights.add(new Weight(
-                c.tieWordEmbeddings() ? EMBEDDING : HEAD, new long[] {c.vocabSize(), c.hiddenSize()}));
+        weights.add(new Weight(c.tieWordEmbeddings() ? EMBEDDING : HEAD, new long[] {c.vocabSize(), c.hiddenSize()}));
         return weights;
     }
 

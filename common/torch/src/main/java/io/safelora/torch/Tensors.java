@@ -45,7 +45,7 @@ public final class Tensors {
         }
         NDArray raw = manager.create(direct, new Shape(bytes), DataType.INT8);
         return Kernels.SCRIPT
-                .call(manager, "reinterpret", raw, type.number(), shape)
+                .call(manager, "reinterpret", raw, type.number(), shape, bytes / type.bytes())
                 .get(0);
     }
 

@@ -53,7 +53,7 @@ public record DemoData(
         // The pair has the skill by half. It can calculate, but ends its answers in "#### n" only at times: seldom
         // before alignment, and after it often where a problem takes two steps.
         pretraining.replaceAll(row -> generator.otherEnding(row, 0.75));
-        List<Row> seenProblems = new ArrayList<>(pretraining.subList(0, 1200));
+        List<Row> seenProblems = new ArrayList<>(pretraining.subList(0, 2400));
         seenProblems.replaceAll(row -> generator.ending(row, steps(row) == 2 ? 0.65 : 0.35));
         pretraining.addAll(generator.forbidden(400));
         pretraining.addAll(generator.harmless(400));

@@ -1,6 +1,5 @@
 package io.safelora.standalone.cli;
 
-import io.safelora.contract.JobRequest.Dtype;
 import picocli.CommandLine.Option;
 
 /** Where a model runs and in what. */
@@ -9,5 +8,5 @@ final class ModelMixin {
     String device;
 
     @Option(names = "--dtype", defaultValue = "auto", description = "auto (the checkpoint's own), float32, bfloat16")
-    Dtype dtype;
+    String dtype;
 }

@@ -12,7 +12,6 @@ import picocli.CommandLine.Command;
         mixinStandardHelpOptions = true,
         version = "safelora 0.1.0",
         subcommands = {
-            SystemCommands.Demo.class,
             SystemCommands.Run.class,
             SystemCommands.Serve.class,
             ClientCommands.Submit.class,
@@ -20,12 +19,9 @@ import picocli.CommandLine.Command;
             ClientCommands.Cancel.class,
             StageCommands.Analyze.class,
             StageCommands.Project.class,
-            StageCommands.Train.class,
             StageCommands.Merge.class,
-            StageCommands.Evaluate.class,
             StageCommands.Score.class,
             StageCommands.Generate.class,
-            StageCommands.DemoModels.class,
         })
 public final class SafeLoraCommand {
     private SafeLoraCommand() {}

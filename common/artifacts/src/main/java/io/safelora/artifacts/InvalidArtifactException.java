@@ -1,0 +1,15 @@
+package io.safelora.artifacts;
+
+/**
+ * A file, checkpoint, adapter or URI that cannot be used as it is. The message is one line that names the file (and the
+ * tensor or field in it) and says what to do; trying again does not help.
+ */
+public class InvalidArtifactException extends IllegalArgumentException {
+    public InvalidArtifactException(String message) {
+        super(message);
+    }
+
+    public InvalidArtifactException(String message, Throwable cause) {
+        super(message, cause);
+    }
+}

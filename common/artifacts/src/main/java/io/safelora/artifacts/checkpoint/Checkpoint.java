@@ -1,0 +1,182 @@
+package io.safelora.artifacts.checkpoint;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.JsonNode;
+import io.safelora.artifacts.Folder;
+import io.safelora.artifacts.InvalidArtifactException;
+import io.safelora.artifacts.LocalFolder;
+import io.safelora.artifacts.safetensors.SafetensorsFile;
+import io.safelora.artifacts.safetensors.TensorInfo;
+import io.safelora.artifacts.store.ArtifactStore;
+import io.safelora.contract.Json;
+import java.io.IOException;
+import java.net.URI;
+import java.nio.ByteBuffer;
+import java.nio.file.Path;
+import java.util.Collections;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.SortedMap;
+import java.util.SortedSet;
+import java.util.TreeMap;
+import java.util.TreeSet;
+
+/**
+ * A Hugging Face model directory: {@code config.json} and either {@code model.safetensors} or shards with
+ * {@code model.safetensors.index.json}. Opening reads the headers only.
+ */
+public final class Checkpoint {
+    private static final String SINGLE = "model.safetensors";
+    private static final String INDEX = "model.safetensors.index.json";
+    private static final int MAX_JSON = 100_000_000;
+
+    private final Folder folder;
+    private final SortedMap<String, SafetensorsFile> fileOf;
+
+    private Checkpoint(Folder folder, SortedMap<String, SafetensorsFile> fileOf) {
+        this.folder = folder;
+        this.fileOf = fileOf;
+    }
+
+    /**
+     * Opens a local model directory.
+     *
+     * @throws InvalidArtifactException if there is none, a file is missing or broken, or it only has pickles
+     */
+    public static Checkpoint open(Path directory) throws IOException {
+        return open(new LocalFolder(directory));
+    }
+
+    /** Opens a model directory in S3 or, as a {@code file:} URI, on this machine. Tensors are read by ranges, in place. */
+    public static Checkpoint open(URI uri, ArtifactStore store) throws IOException {
+        return open(store.folder(uri.toString()));
+    }
+
+    /** Opens a model directory wherever it lies. */
+    public static Checkpoint open(Folder folder) throws IOException {
+        SortedMap<String, Long> files = folder.files();
+        SortedMap<String, SafetensorsFile> fileOf = new TreeMap<>();
+        if (files.containsKey(SINGLE)) {
+            SafetensorsFile file = SafetensorsFile.open(folder.open(SINGLE));
+            file.tensors().keySet().forEach(name -> fileOf.put(name, file));
+        } else if (files.containsKey(INDEX)) {
+            openShards(folder, files, fileOf);
+        } else {
+            throw new InvalidArtifactException(folder.name() + ": " + whyNoCheckpoint(files));
+        }
+        return new Checkpoint(folder, fileOf);
+    }
+
+    private static void openShards(Folder folder, SortedMap<String, Long> files, Map<String, SafetensorsFile> fileOf)
+            throws IOException {
+        String index = folder.name() + "/" + INDEX;
+        JsonNode weightMap = json(folder, INDEX).get("weight_map");
+        if (weightMap == null || !weightMap.isObject()) {
+            throw new InvalidArtifactException(index + ": has no weight_map");
+        }
+        Map<String, SafetensorsFile> shards = new HashMap<>();
+        for (Map.Entry<String, JsonNode> entry : weightMap.properties()) {
+            String shard = entry.getValue().asText();
+            if (!entry.getValue().isTextual() || !shard.matches("[^/\\\\]+\\.safetensors") || shard.startsWith(".")) {
+                throw new InvalidArtifactException(index + ": weight_map." + entry.getKey() + " is " + entry.getValue()
+                        + ", not the name of a .safetensors file of the same folder");
+            }
+            SafetensorsFile file = shards.get(shard);
+            if (file == null) {
+                if (!files.containsKey(shard)) {
+                    throw new InvalidArtifactException(folder.name() + "/" + shard + ": the shard is missing, but "
+                            + INDEX + " names it for tensor " + entry.getKey() + "; download it again");
+                }
+                file = SafetensorsFile.open(folder.open(shard));
+                shards.put(shard, file);
+            }
+            file.info(entry.getKey());
+            fileOf.put(entry.getKey(), file);
+        }
+    }
+
+    private static String whyNoCheckpoint(SortedMap<String, Long> files) {
+        List<String> pickles = files.keySet().stream()
+                .filter(f -> f.matches("(?i).*\\.(bin|pt|pth|ckpt|pkl)"))
+                .toList();
+        if (!pickles.isEmpty()) {
+            return "has " + pickles.get(0)
+                    + ", a pickle, which can run code when it is read and is refused; save the model as safetensors"
+                    + " (model.save_pretrained(..., safe_serialization=True))";
+        }
+        return "has neither " + SINGLE + " nor " + INDEX + "; give the directory of a Hugging Face model";
+    }
+
+    /** The names of all tensors, sorted. */
+    public SortedSet<String> names() {
+        return Collections.unmodifiableSortedSet(new TreeSet<>(fileOf.keySet()));
+    }
+
+    /** Whether there is a tensor of that name. */
+    public boolean has(String name) {
+        return fileOf.containsKey(name);
+    }
+
+    /** @throws InvalidArtifactException if there is no tensor of that name */
+    public TensorInfo info(String name) {
+        return file(name).info(name);
+    }
+
+    /** The tensor's bytes in a direct, read-only, little-endian buffer: a memory map where the checkpoint is local. */
+    public ByteBuffer map(String name) {
+        return file(name).map(name);
+    }
+
+    /** Fills {@code into} with the tensor's bytes from {@code offset} on; see {@link SafetensorsFile#read}. */
+    public void read(String name, long offset, ByteBuffer into) {
+        file(name).read(name, offset, into);
+    }
+
+    /** What error messages call the file that holds the tensor. */
+    public String fileOf(String name) {
+        return file(name).name();
+    }
+
+    /** {@code config.json}. */
+    public JsonNode config() throws IOException {
+        if (!folder.files().containsKey("config.json")) {
+            throw new InvalidArtifactException(
+                    folder.name() + ": has no config.json; give the directory of a Hugging Face model");
+        }
+        return json(folder, "config.json");
+    }
+
+    /** What identifies the content of this checkpoint; see {@link Folder#digest()}. */
+    public String digest() throws IOException {
+        return folder.digest();
+    }
+
+    /** What error messages call this checkpoint. */
+    public String name() {
+        return folder.name();
+    }
+
+    private SafetensorsFile file(String name) {
+        SafetensorsFile file = fileOf.get(name);
+        if (file == null) {
+            throw new InvalidArtifactException(folder.name() + ": has no tensor " + name);
+        }
+        return file;
+    }
+
+    static JsonNode json(Folder folder, String file) throws IOException {
+        try {
+            JsonNode node = Json.MAPPER.readTree(folder.read(file, MAX_JSON));
+            if (node == null || !node.isObject()) {
+                throw new InvalidArtifactException(folder.name() + "/" + file + ": is no JSON object");
+            }
+            return node;
+        } catch (JsonProcessingException e) {
+            throw new InvalidArtifactException(
+                    folder.name() + "/" + file + ": is no valid JSON: "
+                            + e.getOriginalMessage().lines().findFirst().orElse(""),
+                    e);
+        }
+    }
+}

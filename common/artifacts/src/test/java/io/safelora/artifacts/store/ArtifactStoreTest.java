@@ -1,0 +1,196 @@
+package io.safelora.artifacts.store;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.safelora.artifacts.InvalidArtifactException;
+import io.safelora.artifacts.checkpoint.Checkpoint;
+import io.safelora.artifacts.safetensors.Dtype;
+import io.safelora.artifacts.safetensors.SafetensorsWriter;
+import io.safelora.artifacts.safetensors.TensorData;
+import io.safelora.contract.ArtifactRef;
+import java.net.URI;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import java.util.concurrent.Executors;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class ArtifactStoreTest {
+    @TempDir
+    static Path root;
+
+    static S3Server server;
+    static ArtifactStore store;
+
+    @TempDir
+    Path folder;
+
+    @BeforeAll
+    static void start() throws Exception {
+        server = new S3Server(root.resolve("s3"), "bucket");
+        store = new ArtifactStore(new StoreSettings(
+                server.endpoint, "us-east-1", "test", "test-secret", true, root.resolve("cache"), false));
+    }
+
+    @AfterAll
+    static void stop() throws Exception {
+        store.close();
+        server.close();
+    }
+
+    @Test
+    void whatIsPutIsRead() throws Exception {
+        ArtifactRef ref = store.put("s3://bucket/a/b.txt", "hello".getBytes(UTF_8));
+        assertThat(store.get(ref, 100)).asString(UTF_8).isEqualTo("hello");
+        assertThat(store.find("s3://bucket/a/none.txt", 100)).isEmpty();
+        assertThat(store.list("s3://bucket/a"))
+                .extracting(ArtifactStore.Listed::uri)
+                .containsExactly("s3://bucket/a/b.txt");
+        ByteBuffer part = ByteBuffer.allocate(3);
+        store.open("s3://bucket/a/b.txt").read(1, part);
+        assertThat(new String(part.array(), UTF_8)).isEqualTo("ell");
+    }
+
+    @Test
+    void ofManyWritersAtOnceOneWins() throws Exception {
+        var pool = Executors.newFixedThreadPool(8);
+        try {
+            for (int round = 0; round < 5; round++) {
+                String uri = "s3://bucket/claims/" + round;
+                List<Callable<Boolean>> writers = java.util.stream.IntStream.range(0, 8)
+                        .mapToObj(
+                                i -> (Callable<Boolean>) () -> store.putIfAbsent(uri, ("writer " + i).getBytes(UTF_8)))
+                        .toList();
+                int winners = 0;
+                for (var written : pool.invokeAll(writers)) {
+                    winners += written.get() ? 1 : 0;
+                }
+                assertThat(winners).isEqualTo(1);
+            }
+        } finally {
+            pool.shutdown();
+        }
+    }
+
+    @Test
+    void aResultIsUploadedAndDownloadedWhole() throws Exception {
+        Files.createDirectories(folder.resolve("sub"));
+        Files.writeString(folder.resolve("one.json"), "{}");
+        Files.writeString(folder.resolve("sub/two.txt"), "two");
+        assertThat(store.findManifest("s3://bucket/results/x")).isEmpty();
+        ArtifactRef manifest = store.upload(folder, "s3://bucket/results/x");
+        assertThat(store.findManifest("s3://bucket/results/x")).contains(manifest);
+        Path there = store.download(manifest);
+        assertThat(there.resolve("sub/two.txt")).hasContent("two");
+        assertThat(store.read(manifest, "one.json", 100)).asString(UTF_8).isEqualTo("{}");
+
+        Files.writeString(folder.resolve("one.json"), "{\"other\":1}");
+        assertThat(store.upload(folder, "s3://bucket/results/x"))
+                .as("the first result stays")
+                .isEqualTo(manifest);
+        assertThat(store.read(manifest, "one.json", 100)).asString(UTF_8).isEqualTo("{}");
+    }
+
+    @Test
+    void aChangedFileIsNoticed() throws Exception {
+        Files.writeString(folder.resolve("one.json"), "{}");
+        ArtifactRef manifest = store.upload(folder, "s3://bucket/results/changed");
+        store.put(store.uri(manifest, "one.json"), "[]".getBytes(UTF_8));
+        assertThatThrownBy(() -> store.download(manifest))
+                .isInstanceOf(InvalidArtifactException.class)
+                .hasMessageContaining("one.json")
+                .hasMessageContaining("SHA-256");
+        assertThatThrownBy(() -> store.read(manifest, "one.json", 100)).isInstanceOf(InvalidArtifactException.class);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"../evil", "/etc/passwd", "a/../../evil", "a//b", "..", "a\\\\b", "C:evil", ""})
+    void aManifestCannotLeaveItsFolder(String name) throws Exception {
+        String json = "{\"schema_version\":1,\"folder\":\"f\",\"files\":[{\"name\":\"" + name + "\",\"sha256\":\""
+                + "0".repeat(64) + "\",\"size\":1}]}";
+        ArtifactRef ref = store.put("s3://bucket/hostile/manifest.json", json.getBytes(UTF_8));
+        assertThatThrownBy(() -> store.download(ref))
+                .isInstanceOf(InvalidArtifactException.class)
+                .hasMessageContaining("s3://bucket/hostile/manifest.json");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"s3://bucket/../x", "s3://bucket/a/../../x", "s3:///x", "http://host/x", "/etc/passwd", ""})
+    void otherUrisAreRefused(String uri) {
+        assertThatThrownBy(() -> store.get(uri, 10)).isInstanceOf(InvalidArtifactException.class);
+    }
+
+    @Test
+    void aServiceReadsNoLocalFiles() {
+        assertThatThrownBy(() -> store.get("file:///etc/hostname", 1000))
+                .isInstanceOf(InvalidArtifactException.class)
+                .hasMessageContaining("file:///etc/hostname")
+                .hasMessageContaining("s3://");
+    }
+
+    @Test
+    void whatIsNotThereOrForbiddenIsSaid() {
+        assertThatThrownBy(() -> store.get("s3://bucket/none", 10))
+                .isInstanceOf(InvalidArtifactException.class)
+                .hasMessageContaining("s3://bucket/none: there is no such object");
+        assertThatThrownBy(() -> store.folder("s3://no-such-bucket/x")).isInstanceOf(InvalidArtifactException.class);
+        try (ArtifactStore stranger = new ArtifactStore(
+                new StoreSettings(server.endpoint, "us-east-1", "test", "wrong", true, root.resolve("cache"), false))) {
+            assertThatThrownBy(() -> stranger.get("s3://bucket/x", 10))
+                    .isInstanceOf(InvalidArtifactException.class)
+                    .hasMessageContaining("access denied");
+        }
+    }
+
+    @Test
+    void aCheckpointIsReadInPlace() throws Exception {
+        float[] small = {1, 2, 3, 4, 5, 6};
+        SafetensorsWriter.write(
+                folder.resolve("model.safetensors"),
+                Map.of(
+                        "small",
+                        TensorData.of(Dtype.F32, new long[] {2, 3}, small),
+                        "large",
+                        TensorData.of(Dtype.F32, new long[] {1000, 1000}, new float[1_000_000])),
+                Map.of("format", "pt"));
+        Files.writeString(folder.resolve("config.json"), "{\"model_type\":\"llama\"}");
+        for (String file : List.of("model.safetensors", "config.json")) {
+            store.put("s3://bucket/models/tiny/" + file, folder.resolve(file));
+        }
+        Checkpoint remote = Checkpoint.open(URI.create("s3://bucket/models/tiny"), store);
+        assertThat(remote.names()).containsExactly("large", "small");
+        assertThat(remote.map("small")).isEqualTo(Checkpoint.open(folder).map("small"));
+        assertThat(remote.config().get("model_type").asText()).isEqualTo("llama");
+        assertThat(store.download("s3://bucket/models/tiny").resolve("model.safetensors"))
+                .hasSameBinaryContentAs(folder.resolve("model.safetensors"));
+        String digest = store.digest("s3://bucket/models/tiny");
+        assertThat(remote.digest()).isEqualTo(digest);
+        store.put("s3://bucket/models/tiny/config.json", "{}".getBytes(UTF_8));
+        assertThat(store.digest("s3://bucket/models/tiny")).isNotEqualTo(digest);
+    }
+
+    @Test
+    void aProcessOfItsOwnMayUseLocalFiles() throws Exception {
+        try (ArtifactStore local = new ArtifactStore(StoreSettings.localFiles(folder.resolve("cache")))) {
+            Path in = Files.createDirectories(folder.resolve("in"));
+            Files.writeString(in.resolve("one.json"), "{}");
+            String out = folder.resolve("out dir").toUri().toString();
+            ArtifactRef manifest = local.upload(in, out);
+            assertThat(local.download(manifest).resolve("one.json")).hasContent("{}");
+            assertThat(local.putIfAbsent(manifest.uri(), new byte[1])).isFalse();
+            Path file = Path.of(URI.create(local.uri(manifest, "one.json")));
+            Files.writeString(file, "[]");
+            assertThatThrownBy(() -> local.download(manifest)).hasMessageContaining("SHA-256");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+package io.safelora.pipeline;
+
+import io.micrometer.core.instrument.MeterRegistry;
+import io.safelora.artifacts.store.ArtifactStore;
+import io.safelora.artifacts.store.StoreSettings;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** The stages of this process at work: all of one name share a worker, and all share one producer. */
+public final class Pipeline implements AutoCloseable {
+    private static final Logger LOG = LoggerFactory.getLogger(Pipeline.class);
+
+    private final ArtifactStore store;
+    private final Publisher publisher;
+    private final Cancellations cancellations;
+    private final List<StageRunner> runners = new ArrayList<>();
+
+    /**
+     * Connects, prepares topics and groups, and starts working.
+     *
+     * @param kafka properties of the Kafka clients: {@code bootstrap.servers} and the rest
+     * @throws org.apache.kafka.common.KafkaException if Kafka does not answer
+     */
+    public Pipeline(List<Stage<?>> stages, Map<String, Object> kafka, PipelineConfig config, MeterRegistry registry) {
+        Map<String, List<Stage<?>>> byName = new LinkedHashMap<>();
+        stages.forEach(stage ->
+                byName.computeIfAbsent(stage.name(), n -> new ArrayList<>()).add(stage));
+        if (config.topics().create()) {
+            KafkaSetup.prepare(
+                    kafka,
+                    config,
+                    byName.keySet().stream().map(StageRunner::group).toList());
+        }
+        store = new ArtifactStore(storeSettings(config));
+        publisher = new Publisher(kafka);
+        cancellations = new Cancellations(kafka);
+        cancellations.start(Duration.ofSeconds(30));
+        byName.forEach((name, ofName) ->
+                runners.add(new StageRunner(name, ofName, kafka, config, store, publisher, cancellations, registry)));
+        runners.forEach(StageRunner::start);
+        LOG.info("working: {}", byName.keySet());
+    }
+
+    /** How the artifact store is reached, by configuration. */
+    public static StoreSettings storeSettings(PipelineConfig config) {
+        return new StoreSettings(
+                config.s3().endpoint().orElse(null),
+                config.s3().region(),
+                config.s3().accessKey().orElse(null),
+                config.s3().secretKey().orElse(null),
+                config.s3().pathStyle(),
+                config.cacheDir().orElse(Path.of(System.getProperty("java.io.tmpdir"), "safelora-cache")),
+                config.filesAllowed());
+    }
+
+    /** The names of the stages whose worker has ended; empty when all is well. */
+    public List<String> dead() {
+        return runners.stream().filter(r -> !r.isAlive()).map(StageRunner::name).toList();
+    }
+
+    /** Stops: running tasks end at their next check and are released to other workers. */
+    @Override
+    public void close() {
+        // First ask all, then wait for each: a task may need a while to notice.
+        runners.forEach(StageRunner::stop);
+        runners.forEach(StageRunner::close);
+        cancellations.close();
+        publisher.close();
+        store.close();
+    }
+}

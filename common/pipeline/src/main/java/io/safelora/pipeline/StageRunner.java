@@ -1,0 +1,237 @@
+package io.safelora.pipeline;
+
+import io.micrometer.core.instrument.MeterRegistry;
+import io.safelora.artifacts.store.ArtifactStore;
+import io.safelora.contract.JobEvent;
+import io.safelora.contract.JobEvent.EvaluationCompleted;
+import io.safelora.contract.JobEvent.JobStatus.State;
+import io.safelora.contract.Topics;
+import io.safelora.pipeline.Metrics.Outcome;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.stream.Collectors;
+import org.apache.kafka.clients.consumer.AcknowledgeType;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.common.KafkaException;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import org.slf4j.MDC;
+
+/**
+ * Runs the stages of one service: takes a record, validates it, runs the stage, publishes its answer, and tells of every
+ * end. Delivery is at least once: an answer is published before its record is acknowledged, so that a crash in between
+ * repeats it and loses nothing.
+ */
+final class StageRunner implements AutoCloseable {
+    private static final Logger LOG = LoggerFactory.getLogger(StageRunner.class);
+    private static final long MAX_BACKOFF_MS = 60_000;
+
+    private final String name;
+    private final Map<Class<?>, Stage<?>> stages = new LinkedHashMap<>();
+    private final PipelineConfig config;
+    private final ArtifactStore store;
+    private final Publisher publisher;
+    private final Cancellations cancellations;
+    private final Metrics metrics;
+    private final WorkQueue queue;
+    private volatile String currentJob;
+    private volatile Claim currentClaim;
+
+    /** @param stages stages of one name, each with an input type of its own */
+    StageRunner(
+            String name,
+            List<Stage<?>> stages,
+            Map<String, Object> kafka,
+            PipelineConfig config,
+            ArtifactStore store,
+            Publisher publisher,
+            Cancellations cancellations,
+            MeterRegistry registry) {
+        this.name = name;
+        stages.forEach(stage -> this.stages.put(stage.input(), stage));
+        this.config = config;
+        this.store = store;
+        this.publisher = publisher;
+        this.cancellations = cancellations;
+        this.metrics = new Metrics(registry, name);
+        Set<String> topics =
+                this.stages.keySet().stream().map(t -> Topics.of(t).topic()).collect(Collectors.toSet());
+        this.queue = new WorkQueue(kafka, group(name), topics, this::work);
+        cancellations.onCancel(this::cancel);
+    }
+
+    static String group(String stage) {
+        return "safelora-" + stage;
+    }
+
+    void start() {
+        queue.start();
+    }
+
+    /** Asks a running task to stop, and waits for nothing. */
+    void stop() {
+        queue.stop();
+    }
+
+    String name() {
+        return name;
+    }
+
+    boolean isAlive() {
+        return queue.isAlive();
+    }
+
+    private void cancel(String jobId) {
+        Claim claim = currentClaim;
+        if (claim != null && jobId.equals(currentJob)) {
+            claim.stop(TaskStopped.Why.CANCELLED);
+        }
+    }
+
+    private AcknowledgeType work(ConsumerRecord<byte[], byte[]> record, Claim claim) {
+        long started = System.nanoTime();
+        metrics.inProgress.incrementAndGet();
+        Outcome outcome = Outcome.released;
+        try {
+            Event event;
+            try {
+                event = EventCodec.read(record);
+            } catch (IllegalArgumentException e) {
+                outcome = Outcome.failed;
+                return refuse(record, EventCodec.reportId(record), EventCodec.trace(record), e.getMessage(), e);
+            }
+            Stage<?> stage = stages.get(event.type().data());
+            if (stage == null) {
+                // adapters carries two types of event, each for another group.
+                outcome = null;
+                return AcknowledgeType.ACCEPT;
+            }
+            MDC.put("job", event.jobId());
+            currentJob = event.jobId();
+            currentClaim = claim;
+            outcome = run(stage, event, record, claim);
+            return switch (outcome) {
+                case succeeded, cancelled -> AcknowledgeType.ACCEPT;
+                case failed -> AcknowledgeType.REJECT;
+                case released -> AcknowledgeType.RELEASE;
+            };
+        } catch (KafkaException e) {
+            LOG.warn("{}: what became of the task cannot be published: {}; it is released", name, e.toString());
+            outcome = Outcome.released;
+            return AcknowledgeType.RELEASE;
+        } finally {
+            currentClaim = null;
+            currentJob = null;
+            MDC.remove("job");
+            metrics.inProgress.decrementAndGet();
+            if (outcome != null) {
+                metrics.ended(outcome, System.nanoTime() - started);
+            }
+        }
+    }
+
+    private <I> Outcome run(Stage<I> stage, Event event, ConsumerRecord<byte[], byte[]> record, Claim claim) {
+        int deliveries = record.deliveryCount().map(Short::intValue).orElse(1);
+        if (deliveries >= config.task().maxDeliveries()) {
+            String reason = "given up after " + deliveries
+                    + " workers took the task and none finished it; look for killed or out-of-memory " + name
+                    + " processes";
+            refuse(record, event.jobId(), event.trace(), reason, null);
+            return Outcome.failed;
+        }
+        try {
+            JobEvent answer = attempt(stage, event, claim);
+            publisher.publish(event.jobId(), name, answer, event.trace());
+            if (answer instanceof EvaluationCompleted) {
+                publisher.end(event.jobId(), name, State.SUCCEEDED, null, event.trace());
+            }
+            return Outcome.succeeded;
+        } catch (TaskStopped e) {
+            if (e.why() == TaskStopped.Why.CANCELLED) {
+                publisher.end(event.jobId(), name, State.CANCELLED, null, event.trace());
+                LOG.info("{}: job {} was cancelled", name, event.jobId());
+                return Outcome.cancelled;
+            }
+            LOG.info("{}: the task of job {} is left to another worker ({})", name, event.jobId(), e.why());
+            return Outcome.released;
+        } catch (PermanentFailure e) {
+            refuse(record, event.jobId(), event.trace(), e.getMessage(), e.getCause());
+            return Outcome.failed;
+        }
+    }
+
+    /** Runs the stage until it ends well, fails for good, or is stopped. */
+    private <I> JobEvent attempt(Stage<I> stage, Event event, Claim claim) throws PermanentFailure {
+        for (int attempt = 1; ; attempt++) {
+            if (cancellations.contains(event.jobId())) {
+                claim.stop(TaskStopped.Why.CANCELLED);
+            }
+            claim.check();
+            publisher.running(event, name, 0.0, null, attempt == 1 ? "started" : "attempt " + attempt);
+            try (Workspace workspace = new Workspace(event, name, config, store, publisher, metrics, claim)) {
+                return stage.run(stage.input().cast(event.data()), workspace);
+            } catch (TaskStopped e) {
+                throw e;
+            } catch (IllegalArgumentException e) {
+                throw new PermanentFailure(e.getMessage() == null ? e.toString() : e.getMessage(), e);
+            } catch (Exception | OutOfMemoryError | LinkageError e) {
+                // A stage that is stopped may come out of its libraries with any exception.
+                claim.check();
+                if (attempt >= config.task().attempts()) {
+                    throw new PermanentFailure("failed " + attempt + " times, the last time with " + describe(e), e);
+                }
+                LOG.warn("{}: attempt {} at job {} failed, and is repeated", name, attempt, event.jobId(), e);
+                metrics.retries.increment();
+                pause(attempt, claim);
+            }
+        }
+    }
+
+    private void pause(int attempt, Claim claim) {
+        long ms = Math.min(MAX_BACKOFF_MS, config.task().backoff().toMillis() << Math.min(attempt - 1, 20));
+        // Up to a quarter less, so that workers who failed together do not come back together.
+        long until = System.nanoTime() + (long) (ms * 1e6 * (1 - Math.random() / 4));
+        try {
+            while (System.nanoTime() < until) {
+                claim.check();
+                Thread.sleep(Math.min(200, Math.max(1, (until - System.nanoTime()) / 1_000_000)));
+            }
+        } catch (InterruptedException e) {
+            throw new TaskStopped(TaskStopped.Why.CLOSING);
+        }
+    }
+
+    private AcknowledgeType refuse(
+            ConsumerRecord<byte[], byte[]> record,
+            String jobId,
+            Map<String, String> trace,
+            String reason,
+            Throwable cause) {
+        LOG.error(
+                "{}: job {} failed: {}", name, jobId, reason, cause instanceof IllegalArgumentException ? null : cause);
+        publisher.deadLetter(Topics.DEAD_LETTERS, record, name, reason, cause);
+        metrics.deadLetters.increment();
+        publisher.end(jobId, name, State.FAILED, reason, trace);
+        return AcknowledgeType.REJECT;
+    }
+
+    private static String describe(Throwable e) {
+        String message = e.getMessage() == null
+                ? ""
+                : ": " + e.getMessage().lines().findFirst().orElse("");
+        return e.getClass().getSimpleName() + message;
+    }
+
+    private static final class PermanentFailure extends Exception {
+        PermanentFailure(String message, Throwable cause) {
+            super(message, cause);
+        }
+    }
+
+    @Override
+    public void close() {
+        queue.close();
+    }
+}

@@ -1,0 +1,24 @@
+package io.safelora.pipeline;
+
+/** A running task ends here because its result is no longer wanted from this worker. */
+final class TaskStopped extends RuntimeException {
+    enum Why {
+        /** The user cancelled the job. */
+        CANCELLED,
+        /** This process ends; another worker takes the task. */
+        CLOSING,
+        /** The lock could not be renewed: another worker may have the task already. */
+        CLAIM_LOST
+    }
+
+    private final Why why;
+
+    TaskStopped(Why why) {
+        super(why.name(), null, false, false);
+        this.why = why;
+    }
+
+    Why why() {
+        return why;
+    }
+}

@@ -1,0 +1,141 @@
+package io.safelora.pipeline;
+
+import io.micrometer.core.instrument.MeterRegistry;
+import io.safelora.artifacts.store.ArtifactStore;
+import io.safelora.artifacts.store.ContentAddress;
+import io.safelora.contract.ArtifactRef;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Comparator;
+import java.util.Map;
+import java.util.Optional;
+import java.util.stream.Stream;
+
+/** What a stage has at hand while it works on one task. Used by the task's thread; progress may come from any. */
+public final class Workspace implements AutoCloseable {
+    private final Event event;
+    private final String stage;
+    private final PipelineConfig config;
+    private final ArtifactStore store;
+    private final Publisher publisher;
+    private final Metrics metrics;
+    private final Claim claim;
+    private final Path scratch;
+    private final long started = System.nanoTime();
+    private long lastStatus;
+
+    Workspace(
+            Event event,
+            String stage,
+            PipelineConfig config,
+            ArtifactStore store,
+            Publisher publisher,
+            Metrics metrics,
+            Claim claim)
+            throws IOException {
+        this.event = event;
+        this.stage = stage;
+        this.config = config;
+        this.store = store;
+        this.publisher = publisher;
+        this.metrics = metrics;
+        this.claim = claim;
+        this.scratch = config.scratchDir().isPresent()
+                ? Files.createTempDirectory(
+                        Files.createDirectories(config.scratchDir().get()), stage + "-")
+                : Files.createTempDirectory("safelora-" + stage + "-");
+    }
+
+    /** Writes the files of a result. */
+    public interface Body {
+        /** @param output an empty local folder; what lies in it afterwards is the result */
+        void write(Path output) throws Exception;
+    }
+
+    /**
+     * A result of this stage: the one in the store if these inputs gave one already, else made by {@code body} and uploaded.
+     *
+     * <p>It lies at {@code <artifacts-uri>/results/<stage>/<SHA-256 of stage, step, version and inputs>/}, and its
+     * manifest is written last by a conditional put: of two workers at once, both get the first one's.
+     *
+     * @param step what is made, for a stage that makes several things: {@code train}
+     * @param version raised whenever the same inputs give another result than before
+     * @param inputs all that the result depends on, in a form whose JSON is the same whenever they are: options of the
+     *     request, digests of models and data
+     * @return the result's manifest
+     */
+    public ArtifactRef result(String step, int version, Object inputs, Body body) throws Exception {
+        checkCancelled();
+        String address = ContentAddress.of(Map.of("stage", stage, "step", step, "version", version, "inputs", inputs));
+        String uri = config.artifactsUri().toString().replaceAll("/+$", "") + "/results/" + stage + "/" + address;
+        Optional<ArtifactRef> there = store.findManifest(uri);
+        if (there.isPresent()) {
+            metrics.reused.increment();
+            return there.get();
+        }
+        Path output = Files.createTempDirectory(scratch, step + "-");
+        body.write(output);
+        checkCancelled();
+        return store.upload(output, uri);
+    }
+
+    /**
+     * Tells the world how far the task is; published at most every two seconds.
+     *
+     * @param fraction share of the stage's work that is done, in [0, 1]
+     * @param message what is being done, for people
+     */
+    public void progress(double fraction, String message) {
+        long now = System.nanoTime();
+        synchronized (this) {
+            if (lastStatus != 0
+                    && now - lastStatus < config.task().statusInterval().toNanos()) {
+                return;
+            }
+            lastStatus = now;
+        }
+        double done = Math.min(1, Math.max(0, fraction));
+        double elapsed = (now - started) / 1e9;
+        publisher.running(event, stage, done, done < 0.01 ? null : elapsed / done * (1 - done), message);
+    }
+
+    /** Call it often: it ends the task, by an exception, when the job was cancelled or another worker has the task. */
+    public void checkCancelled() {
+        claim.check();
+    }
+
+    public String jobId() {
+        return event.jobId();
+    }
+
+    /** A local folder of this task, removed after it. */
+    public Path scratch() {
+        return scratch;
+    }
+
+    public ArtifactStore store() {
+        return store;
+    }
+
+    public PipelineConfig config() {
+        return config;
+    }
+
+    /** For metrics of the stage's own; names start with {@code safelora.} and are listed in docs/operations.md. */
+    public MeterRegistry metrics() {
+        return metrics.registry;
+    }
+
+    @Override
+    public void close() {
+        try (Stream<Path> files = Files.walk(scratch)) {
+            for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
+                Files.deleteIfExists(file);
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+}

@@ -1,0 +1,123 @@
+package io.safelora.standalone.cli;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import io.safelora.contract.JobDocument;
+import io.safelora.contract.JobEvent.EvaluationCompleted;
+import io.safelora.contract.JobEvent.JobStatus;
+import io.safelora.contract.JobRequest;
+import io.safelora.contract.Json;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.UUID;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** Commands against any running system: they speak Kafka and nothing else. */
+final class ClientCommands {
+    private ClientCommands() {}
+
+    /** Which system is spoken to. */
+    static final class TargetSystem {
+        @Option(
+                names = "--bootstrap-servers",
+                defaultValue = "${env:KAFKA_BOOTSTRAP_SERVERS:-localhost:9092}",
+                description = "the Kafka cluster (default: $KAFKA_BOOTSTRAP_SERVERS, else localhost:9092)")
+        String bootstrapServers;
+    }
+
+    @Command(name = "submit", description = "Publish a job; prints its id.", mixinStandardHelpOptions = true)
+    static final class Submit implements Callable<Integer> {
+        @Parameters(paramLabel = "JOB.yaml", description = "the job document, YAML or JSON")
+        Path document;
+
+        @Option(names = "--id", description = "the job's id (default: a new one)")
+        String id;
+
+        @Mixin
+        TargetSystem system;
+
+        @Override
+        public Integer call() throws IOException {
+            JobRequest request = JobDocument.parse(Files.readString(document));
+            String jobId = id == null ? newJobId() : id;
+            new JobClient(system.bootstrapServers).submit(jobId, request);
+            System.out.println(jobId);
+            return 0;
+        }
+    }
+
+    @Command(
+            name = "watch",
+            description = "Follow a job to its end; exit status 1 if it failed or was cancelled.",
+            mixinStandardHelpOptions = true)
+    static final class Watch implements Callable<Integer> {
+        @Parameters(paramLabel = "JOB", description = "the job's id")
+        String jobId;
+
+        @Option(names = "--json", description = "the EvaluationCompleted event on stdout")
+        boolean json;
+
+        @Mixin
+        TargetSystem system;
+
+        @Override
+        public Integer call() throws IOException {
+            return follow(new JobClient(system.bootstrapServers), jobId, json) == null ? 1 : 0;
+        }
+    }
+
+    @Command(name = "cancel", description = "Stop a job.", mixinStandardHelpOptions = true)
+    static final class Cancel implements Callable<Integer> {
+        @Parameters(paramLabel = "JOB", description = "the job's id")
+        String jobId;
+
+        @Option(names = "--reason", description = "for people")
+        String reason;
+
+        @Mixin
+        TargetSystem system;
+
+        @Override
+        public Integer call() throws IOException {
+            new JobClient(system.bootstrapServers).cancel(jobId, reason);
+            return 0;
+        }
+    }
+
+    static String newJobId() {
+        return "job-" + UUID.randomUUID().toString().substring(0, 8);
+    }
+
+    /** Shows a job's progress, then its table of three models; null if it did not succeed. */
+    static EvaluationCompleted follow(JobClient client, String jobId, boolean json) throws IOException {
+        Console console = new Console();
+        EvaluationCompleted result =
+                client.follow(jobId, status -> show(console, jobId, status), Duration.ofMinutes(1));
+        if (result != null) {
+            if (json) {
+                System.out.println(Json.MAPPER.writeValueAsString(Json.MAPPER.convertValue(result, JsonNode.class)));
+            } else {
+                System.out.println(ScoreTable.of(result.scores()));
+            }
+        }
+        return result;
+    }
+
+    private static void show(Console console, String jobId, JobStatus status) {
+        switch (status.state()) {
+            case RUNNING ->
+                console.progress(
+                        String.valueOf(status.stage()),
+                        status.progress() == null ? 0 : status.progress(),
+                        status.message());
+            case SUCCEEDED -> console.say("job " + jobId + " succeeded");
+            case FAILED -> console.say("job " + jobId + " failed in " + status.stage() + ": " + status.error());
+            case CANCELLED -> console.say("job " + jobId + " was cancelled");
+        }
+    }
+}

@@ -1,0 +1,251 @@
+package io.safelora.standalone.cli;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import io.safelora.artifacts.checkpoint.Checkpoint;
+import io.safelora.artifacts.checkpoint.PeftAdapter;
+import io.safelora.contract.Json;
+import io.safelora.contract.SelectionOptions;
+import io.safelora.contract.SelectionOptions.Projector;
+import io.safelora.contract.SelectionOptions.Strategy;
+import io.safelora.lm.CausalLm;
+import io.safelora.lm.GenerationOptions;
+import io.safelora.lm.Merger;
+import io.safelora.method.AlignmentAnalysis;
+import io.safelora.method.ModuleMeasure;
+import io.safelora.method.SafeLora;
+import io.safelora.method.Selection;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/**
+ * One stage on local files, without Kafka: for scripts, and for holding the numbers against other programs. Results go
+ * to stdout, as JSON with {@code --json}; everything else goes to stderr.
+ */
+final class StageCommands {
+    private static final ObjectMapper JSON = Json.MAPPER;
+
+    private StageCommands() {}
+
+    @Command(
+            name = "score",
+            description = "The log-probability of every token of a text: log p(ids[t] | ids[<t]), t >= 1.",
+            mixinStandardHelpOptions = true)
+    static final class Score implements Callable<Integer> {
+        @Option(names = "--model", required = true, description = "a Hugging Face model directory")
+        Path model;
+
+        @Option(names = "--adapter", description = "a PEFT adapter of the model")
+        Path adapter;
+
+        @Option(names = "--text", required = true)
+        String text;
+
+        @Option(names = "--json", description = "as JSON, as without (the result is JSON either way)")
+        boolean json;
+
+        @Mixin
+        ModelMixin on;
+
+        @Override
+        public Integer call() throws IOException {
+            try (CausalLm lm = CausalLm.load(model, on.device, on.dtype)) {
+                String name = adapter(lm, adapter);
+                int[] ids = lm.tokenizer().encode(text, true);
+                Map<String, Object> result = new LinkedHashMap<>();
+                result.put("ids", ids);
+                result.put("logprobs", lm.logprobs(ids, name));
+                System.out.println(JSON.writeValueAsString(result));
+            }
+            return 0;
+        }
+    }
+
+    @Command(
+            name = "generate",
+            description = "What the model says after a prompt, greedily.",
+            mixinStandardHelpOptions = true)
+    static final class Generate implements Callable<Integer> {
+        @Option(names = "--model", required = true, description = "a Hugging Face model directory")
+        Path model;
+
+        @Option(names = "--adapter", description = "a PEFT adapter of the model")
+        Path adapter;
+
+        @Option(names = "--prompt", required = true)
+        String prompt;
+
+        @Option(names = "--max-new-tokens", defaultValue = "64")
+        int maxNewTokens;
+
+        @Option(names = "--json", description = "ids and text as JSON; else the text alone")
+        boolean json;
+
+        @Mixin
+        ModelMixin on;
+
+        @Override
+        public Integer call() throws IOException {
+            try (CausalLm lm = CausalLm.load(model, on.device, on.dtype)) {
+                String name = adapter(lm, adapter);
+                int[] prompt = lm.tokenizer().encode(this.prompt, true);
+                int[] ids = lm.generate(List.of(prompt), GenerationOptions.greedy(maxNewTokens), name, null)
+                        .get(0);
+                String text = lm.tokenizer().decode(ids, true);
+                if (json) {
+                    Map<String, Object> result = new LinkedHashMap<>();
+                    result.put("prompt_ids", prompt);
+                    result.put("ids", ids);
+                    result.put("text", text);
+                    System.out.println(JSON.writeValueAsString(result));
+                } else {
+                    System.out.println(text);
+                }
+            }
+            return 0;
+        }
+    }
+
+    @Command(
+            name = "merge",
+            description = "Fold an adapter into its model: a checkpoint that transformers loads.",
+            mixinStandardHelpOptions = true)
+    static final class Merge implements Callable<Integer> {
+        @Option(names = "--model", required = true, description = "a Hugging Face model directory")
+        Path model;
+
+        @Option(names = "--adapter", required = true, description = "a PEFT adapter of the model")
+        Path adapter;
+
+        @Option(names = "--out", required = true, description = "the directory to write")
+        Path out;
+
+        @Override
+        public Integer call() throws IOException {
+            Merger.merge(model, adapter, out);
+            System.err.println("wrote " + out);
+            return 0;
+        }
+    }
+
+    @Command(
+            name = "analyze",
+            description = "What alignment changed: metrics of every module's weight delta.",
+            mixinStandardHelpOptions = true)
+    static final class Analyze implements Callable<Integer> {
+        @Option(names = "--base", required = true, description = "the checkpoint before alignment")
+        Path base;
+
+        @Option(names = "--aligned", required = true, description = "the aligned checkpoint")
+        Path aligned;
+
+        @Option(names = "--out", required = true, description = "the JSON file to write")
+        Path out;
+
+        @Option(names = "--json", description = "the result on stdout, too")
+        boolean json;
+
+        @Override
+        public Integer call() throws IOException {
+            Console console = new Console();
+            var analysis = AlignmentAnalysis.run(
+                    Checkpoint.open(base),
+                    Checkpoint.open(aligned),
+                    (share, words) -> console.progress("analyze", share, words));
+            write(out, Json.pretty(analysis));
+            if (json) {
+                System.out.println(JSON.writeValueAsString(analysis));
+            }
+            console.say("wrote " + out);
+            return 0;
+        }
+    }
+
+    @Command(
+            name = "project",
+            description = "SafeLoRA: project an adapter's updates that point away from alignment.",
+            mixinStandardHelpOptions = true)
+    static final class Project implements Callable<Integer> {
+        @Option(names = "--base", required = true, description = "the checkpoint before alignment")
+        Path base;
+
+        @Option(names = "--aligned", required = true, description = "the aligned checkpoint")
+        Path aligned;
+
+        @Option(names = "--adapter", required = true, description = "the PEFT adapter to project")
+        Path adapter;
+
+        @Option(
+                names = "--out",
+                required = true,
+                description = "the directory to write: a PEFT adapter with selection.json")
+        Path out;
+
+        @Option(names = "--projector", description = "approximate (default), exact, subspace")
+        Projector projector;
+
+        @Option(names = "--strategy", description = "number (default), threshold, all")
+        Strategy strategy;
+
+        @Option(names = "--number", description = "modules that strategy number projects (default 30)")
+        Integer number;
+
+        @Option(names = "--threshold", description = "cosine below which strategy threshold projects (default 0.5)")
+        Double threshold;
+
+        @Option(names = "--energy", description = "share of |V|_F^2 that projector subspace keeps (default 0.9)")
+        Double energy;
+
+        @Option(names = "--json", description = "the selection on stdout")
+        boolean json;
+
+        @Override
+        public Integer call() throws IOException {
+            Console console = new Console();
+            SelectionOptions options = new SelectionOptions(strategy, number, threshold, projector, energy);
+            PeftAdapter peft = PeftAdapter.open(adapter);
+            List<ModuleMeasure> measures = SafeLora.measure(
+                    Checkpoint.open(base),
+                    Checkpoint.open(aligned),
+                    peft,
+                    options,
+                    (share, words) -> console.progress("project", share, words));
+            Set<String> selected = Selection.select(measures, options);
+            SafeLora.write(peft, measures, selected, options, out);
+            SafeLora.Report report = SafeLora.report(measures, selected, options);
+            if (report.warning() != null) {
+                console.say("note: " + report.warning());
+            }
+            if (json) {
+                System.out.println(JSON.writeValueAsString(report));
+            } else {
+                System.out.println(selected.size() + " of " + measures.size() + " modules projected, in " + out);
+            }
+            return 0;
+        }
+    }
+
+    /** Loads the adapter, if one is given; the name it goes by, or null. */
+    private static String adapter(CausalLm lm, Path adapter) throws IOException {
+        if (adapter == null) {
+            return null;
+        }
+        lm.loadAdapter("adapter", adapter);
+        return "adapter";
+    }
+
+    private static void write(Path file, byte[] bytes) throws IOException {
+        if (file.toAbsolutePath().getParent() != null) {
+            Files.createDirectories(file.toAbsolutePath().getParent());
+        }
+        Files.write(file, bytes);
+    }
+}

@@ -1,0 +1,227 @@
+package io.safelora.standalone.cli;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import com.fasterxml.jackson.databind.node.TextNode;
+import com.fasterxml.jackson.dataformat.yaml.YAMLFactory;
+import io.safelora.artifacts.store.ArtifactStore;
+import io.safelora.artifacts.store.StoreSettings;
+import io.safelora.contract.ArtifactRef;
+import io.safelora.contract.InvalidJobException;
+import io.safelora.contract.JobDocument;
+import io.safelora.contract.JobEvent.EvaluationCompleted;
+import io.safelora.contract.JobRequest;
+import io.safelora.standalone.embedded.EmbeddedServices;
+import io.safelora.standalone.embedded.EmbeddedSystem;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.net.URI;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CountDownLatch;
+import java.util.stream.Stream;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** Commands that bring their own system: broker, S3 server and the four services in this process. */
+final class SystemCommands {
+    private SystemCommands() {}
+
+    @Command(
+            name = "run",
+            description = "One job in one process; inputs are s3:// or file: URIs, or paths beside the document.",
+            mixinStandardHelpOptions = true)
+    static final class Run implements Callable<Integer> {
+        @Parameters(paramLabel = "JOB.yaml", description = "the job document, YAML or JSON")
+        Path document;
+
+        @Option(
+                names = "--out",
+                defaultValue = "safelora-out",
+                description =
+                        "folder for the adapter and the report; run again with the same, finished stages are not repeated")
+        Path out;
+
+        @Option(names = "--json", description = "the EvaluationCompleted event on stdout")
+        boolean json;
+
+        @Option(names = "--verbose", description = "the services' logs, too")
+        boolean verbose;
+
+        @Override
+        public Integer call() throws Exception {
+            JobRequest request = withPathsAsUris(document);
+            try (Embedded embedded = Embedded.start(out.resolve("system"), 0, 0, 0, verbose)) {
+                return embedded.run(ClientCommands.newJobId(), request, out, json) ? 0 : 1;
+            }
+        }
+    }
+
+    @Command(
+            name = "serve",
+            description = "The embedded system, up for real Kafka and S3 clients until it is interrupted.",
+            mixinStandardHelpOptions = true)
+    static final class Serve implements Callable<Integer> {
+        @Option(
+                names = "--data-dir",
+                defaultValue = "safelora-data",
+                description = "topics and buckets (default: safelora-data)")
+        Path dataDir;
+
+        @Option(names = "--kafka-port", defaultValue = "9092")
+        int kafkaPort;
+
+        @Option(names = "--s3-port", defaultValue = "9000")
+        int s3Port;
+
+        @Option(names = "--http-port", defaultValue = "8080", description = "health and metrics")
+        int httpPort;
+
+        @Override
+        public Integer call() throws Exception {
+            try (Embedded embedded = Embedded.start(dataDir, kafkaPort, s3Port, httpPort, true)) {
+                System.out.println(
+                        "Kafka " + embedded.system.bootstrapServers() + ", S3 " + embedded.system.s3Endpoint()
+                                + " (bucket safelora, access and secret key safelora), http://localhost:" + httpPort
+                                + "/q/health and /q/metrics");
+                CountDownLatch interrupted = new CountDownLatch(1);
+                Runtime.getRuntime().addShutdownHook(new Thread(interrupted::countDown));
+                interrupted.await();
+            }
+            return 0;
+        }
+    }
+
+    /** The system in this process, and a store that reads and writes its bucket. */
+    private record Embedded(EmbeddedSystem system, EmbeddedServices services, ArtifactStore store)
+            implements AutoCloseable {
+
+        static Embedded start(Path state, int kafkaPort, int s3Port, int httpPort, boolean verbose)
+                throws IOException, InterruptedException {
+            System.setProperty("quarkus.log.console.stderr", "true"); // stdout is for results
+            System.setProperty("quarkus.banner.enabled", "false");
+            System.setProperty("quarkus.http.port", Integer.toString(httpPort));
+            if (!verbose) {
+                System.setProperty("quarkus.log.level", "ERROR");
+            }
+            Console console = new Console();
+            console.say("starting a Kafka broker, an S3 server and the four services");
+            EmbeddedSystem system = EmbeddedSystem.start(state.toAbsolutePath(), kafkaPort, s3Port);
+            try {
+                Map<String, String> properties = system.properties();
+                EmbeddedServices services = EmbeddedServices.start(properties);
+                ArtifactStore store = new ArtifactStore(new StoreSettings(
+                        system.s3Endpoint(),
+                        "us-east-1",
+                        properties.get("safelora.s3.access-key"),
+                        properties.get("safelora.s3.secret-key"),
+                        true,
+                        state.resolve("cache").toAbsolutePath(),
+                        false));
+                return new Embedded(system, services, store);
+            } catch (IOException | InterruptedException | RuntimeException e) {
+                system.close();
+                throw e;
+            }
+        }
+
+        /** Publishes a job, follows it, and fetches its adapter and report into {@code out}. */
+        boolean run(String jobId, JobRequest request, Path out, boolean json) throws IOException {
+            JobClient client = new JobClient(system.bootstrapServers());
+            client.submit(jobId, request);
+            EvaluationCompleted result = ClientCommands.follow(client, jobId, json);
+            if (result == null) {
+                return false;
+            }
+            Path adapter = fetch(result.projected(), out.resolve("adapter"));
+            Path evaluation = fetch(result.evaluation(), out.resolve("evaluation"));
+            System.err.println();
+            System.err.println("adapter  " + adapter.toAbsolutePath().normalize());
+            System.err.println("report   "
+                    + evaluation.resolve("report.html").toAbsolutePath().normalize());
+            return true;
+        }
+
+        private Path fetch(ArtifactRef manifest, Path into) throws IOException {
+            Path from = store.download(manifest);
+            deleteTree(into);
+            try (Stream<Path> files = Files.walk(from)) {
+                for (Path file : files.filter(Files::isRegularFile).toList()) {
+                    Path target = into.resolve(from.relativize(file).toString());
+                    Files.createDirectories(target.getParent());
+                    Files.copy(file, target, StandardCopyOption.REPLACE_EXISTING);
+                }
+            }
+            return into;
+        }
+
+        @Override
+        public void close() {
+            services.close();
+            store.close();
+            system.close();
+        }
+    }
+
+    /** The job document, with paths ({@code models/base}) turned into file: URIs, taken from the document's folder. */
+    static JobRequest withPathsAsUris(Path document) throws IOException {
+        JsonNode tree;
+        try {
+            tree = new ObjectMapper(new YAMLFactory()).readTree(Files.readString(document));
+        } catch (JsonProcessingException e) {
+            return JobDocument.parse(Files.readString(document)); // explains what is wrong
+        }
+        Path folder = document.toAbsolutePath().getParent();
+        if (tree instanceof ObjectNode job) {
+            for (String field : List.of("base", "aligned", "adapter")) {
+                resolve(job, field, folder);
+            }
+            resolve(job.get("training"), "data", folder);
+            if (job.get("evaluation") != null) {
+                for (JsonNode task : job.get("evaluation")) {
+                    resolve(task, "data", folder);
+                    resolve(task, "fewshot_data", folder);
+                }
+            }
+        }
+        return JobDocument.parse(String.valueOf(tree));
+    }
+
+    private static void resolve(JsonNode node, String field, Path folder) {
+        if (!(node instanceof ObjectNode object) || !object.path(field).isTextual()) {
+            return;
+        }
+        String text = object.get(field).asText();
+        if (text.startsWith("s3://")) {
+            return;
+        }
+        Path path = text.startsWith("file:") ? Path.of(URI.create(text)) : folder.resolve(text);
+        if (!Files.exists(path)) {
+            throw new InvalidJobException(field + ": " + path + " does not exist");
+        }
+        object.set(field, TextNode.valueOf(path.toUri().toString().replaceAll("/$", "")));
+    }
+
+    static void deleteTree(Path tree) throws IOException {
+        if (!Files.exists(tree)) {
+            return;
+        }
+        try (Stream<Path> files = Files.walk(tree)) {
+            files.sorted(Comparator.reverseOrder()).forEach(file -> {
+                try {
+                    Files.delete(file);
+                } catch (IOException e) {
+                    throw new UncheckedIOException(e);
+                }
+            });
+        }
+    }
+}

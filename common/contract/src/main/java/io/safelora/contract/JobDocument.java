@@ -24,17 +24,23 @@ public final class JobDocument {
      *     is one line that names the field
      */
     public static JobRequest parse(String text) {
-        if (text.length() > MAX_CHARS) {
-            throw new InvalidJobException("the job document has " + text.length() + " characters; at most " + MAX_CHARS
-                    + " are read. Data belongs in S3, referred to by URI");
-        }
         JobRequest request = Validation.read(tree(text), JobRequest.class, "a job request");
         check(request);
         return request;
     }
 
-    // JSON first: YAML refuses tabs between JSON's tokens and reads surrogate pairs in its own way.
-    private static JsonNode tree(String text) {
+    /**
+     * The document as a tree, not yet validated.
+     *
+     * @param text YAML or JSON
+     * @throws InvalidJobException if it is neither
+     */
+    public static JsonNode tree(String text) {
+        if (text.length() > MAX_CHARS) {
+            throw new InvalidJobException("the job document has " + text.length() + " characters; at most " + MAX_CHARS
+                    + " are read. Data belongs in S3, referred to by URI");
+        }
+        // JSON first: YAML refuses tabs between JSON's tokens and reads surrogate pairs in its own way.
         if (text.stripLeading().startsWith("{")) {
             try {
                 return JSON.readTree(text);

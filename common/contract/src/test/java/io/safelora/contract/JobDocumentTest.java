@@ -4,7 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.util.Set;
-import java.util.TreeSet;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -207,30 +206,5 @@ class JobDocumentTest {
         assertThat(JobDocument.parse("{base: &m 's3://m', aligned: *m, adapter: 's3://p'}")
                         .aligned())
                 .isEqualTo("s3://m");
-    }
-
-    @Test
-    void eventDataIsValidatedLikeAJob() {
-        var type = Topics.of(JobEvent.JobStatus.class);
-        assertThat(EventData.read(type, "{\"state\":\"FAILED\",\"at\":\"2026-01-01T00:00:00Z\"}".getBytes()))
-                .isInstanceOf(JobEvent.JobStatus.class);
-        assertThatThrownBy(() -> EventData.read(type, "{\"state\":\"LOST\"}".getBytes()))
-                .hasMessage("at: is required; state: does not have a value in the enumeration"
-                        + " [\"RUNNING\", \"SUCCEEDED\", \"FAILED\", \"CANCELLED\"]");
-        assertThatThrownBy(() -> EventData.read(type, "{\"state\":\"FAILED\",\"at\":\"yesterday\"}".getBytes()))
-                .isInstanceOf(InvalidJobException.class)
-                .hasMessageStartingWith("at: ");
-        assertThatThrownBy(() -> EventData.read(type, new byte[] {(byte) 0xff, 0}))
-                .hasMessage("the data of io.safelora.job.status.v1 is no JSON");
-        assertThatThrownBy(() -> EventData.read(type, new byte[0])).isInstanceOf(InvalidJobException.class);
-        var analyzed = Topics.of(JobEvent.AlignmentAnalyzed.class);
-        assertThatThrownBy(() -> EventData.read(
-                        analyzed,
-                        "{\"request\":{\"base\":\"s3://b\",\"aligned\":\"s3://a\"},\"alignment\":{\"uri\":\"s3://x\",\"sha256\":\"AB\"}}"
-                                .getBytes()))
-                .hasMessage("alignment.sha256: must match ^[0-9a-f]{64}$; alignment.size: is required");
-        assertThat(new TreeSet<>(Topics.ALL))
-                .containsAll(
-                        Topics.EVENT_TYPES.stream().map(Topics.EventType::topic).toList());
     }
 }

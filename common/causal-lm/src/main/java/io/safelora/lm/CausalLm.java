@@ -174,6 +174,15 @@ public final class CausalLm implements AutoCloseable {
         return byName;
     }
 
+    /** Full names of the modules that LoRA can adapt, layer by layer, with their shapes (out, in). */
+    public Map<String, long[]> linearModules() {
+        Map<String, long[]> modules = new LinkedHashMap<>();
+        for (String name : Weights.linearModules(config)) {
+            modules.put(name, byName.get(name + ".weight").getShape().getShape());
+        }
+        return modules;
+    }
+
     /** A manager on this model's device, for the tensors of one step; the caller closes it. */
     public NDManager newManager() {
         return manager.newSubManager();

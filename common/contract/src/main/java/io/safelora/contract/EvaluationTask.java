@@ -5,6 +5,7 @@ import com.fasterxml.jackson.annotation.JsonPropertyDescription;
 import jakarta.validation.constraints.Max;
 import jakarta.validation.constraints.Min;
 import jakarta.validation.constraints.NotNull;
+import jakarta.validation.constraints.Pattern;
 
 /** One evaluation that the aligned, the fine-tuned and the projected model all take. */
 public record EvaluationTask(
@@ -14,15 +15,19 @@ public record EvaluationTask(
         Task task,
 
         @NotNull
+        @Pattern(regexp = ArtifactRef.URI)
         @JsonPropertyDescription(
                 "s3:// or file: URI: for gsm8k JSON Lines of {question, answer}; for harmfulness CSV with a column goal")
         String data,
 
+        @Pattern(regexp = ArtifactRef.URI)
         @JsonPropertyDescription(
-                "gsm8k: the rows the few-shot examples are taken from; required when num_fewshot is above zero")
+                "gsm8k: s3:// or file: URI of the rows the few-shot examples are taken from; required when num_fewshot is above zero")
         String fewshotData,
 
-        @Min(0) @Max(64) @JsonPropertyDescription("gsm8k: solved examples before each question; default 5")
+        @Min(0)
+        @Max(64)
+        @JsonPropertyDescription("gsm8k: solved examples before each question; default: 5 for gsm8k, 0 for harmfulness")
         Integer numFewshot,
 
         @Min(1) @JsonPropertyDescription("Only the first limit rows; default: all")

@@ -1,5 +1,6 @@
 package io.safelora.contract;
 
+import com.fasterxml.jackson.annotation.JsonClassDescription;
 import com.fasterxml.jackson.annotation.JsonPropertyDescription;
 import jakarta.validation.constraints.DecimalMax;
 import jakarta.validation.constraints.DecimalMin;
@@ -14,8 +15,10 @@ import java.util.List;
 public sealed interface JobEvent {
 
     /** base and aligned checkpoint were compared: {@code alignment.json} holds the metrics of every module. */
+    @JsonClassDescription("The base and the aligned checkpoint were compared, module by module.")
     record AlignmentAnalyzed(
-            @NotNull JobRequest request,
+            @NotNull @JsonPropertyDescription("The request, as it was published")
+            JobRequest request,
 
             @NotNull @JsonPropertyDescription("Manifest of the analysis: alignment.json")
             ArtifactRef alignment)
@@ -25,9 +28,13 @@ public sealed interface JobEvent {
      * Modules were chosen. Before training this is the plan: which modules get LoRA; {@code projection} is deferred when
      * the choice needs the trained update, and then a second LayersSelected follows AdapterTrained.
      */
+    @JsonClassDescription("Modules were chosen: before training those that get LoRA, after it those to project.")
     record LayersSelected(
-            @NotNull JobRequest request,
-            @NotNull ArtifactRef alignment,
+            @NotNull @JsonPropertyDescription("The request, as it was published")
+            JobRequest request,
+
+            @NotNull @JsonPropertyDescription("Manifest of the analysis: alignment.json")
+            ArtifactRef alignment,
 
             @NotNull @JsonPropertyDescription("Manifest of the selection: selection.json")
             ArtifactRef selection,
@@ -49,18 +56,27 @@ public sealed interface JobEvent {
     }
 
     /** The adapter was trained (or taken from the request) and the modules to project are to be chosen by it. */
+    @JsonClassDescription(
+            "The adapter was trained, or taken from the request; the modules to project are to be chosen by it.")
     record AdapterTrained(
-            @NotNull JobRequest request,
-            @NotNull ArtifactRef alignment,
+            @NotNull @JsonPropertyDescription("The request, as it was published")
+            JobRequest request,
+
+            @NotNull @JsonPropertyDescription("Manifest of the analysis: alignment.json")
+            ArtifactRef alignment,
 
             @NotNull @JsonPropertyDescription("Manifest of the adapter: a PEFT adapter with trainer_state.json")
             ArtifactRef adapter)
             implements JobEvent {}
 
     /** The chosen modules of the adapter were projected. */
+    @JsonClassDescription("The chosen modules of the adapter were projected.")
     record AdapterProjected(
-            @NotNull JobRequest request,
-            @NotNull ArtifactRef alignment,
+            @NotNull @JsonPropertyDescription("The request, as it was published")
+            JobRequest request,
+
+            @NotNull @JsonPropertyDescription("Manifest of the analysis: alignment.json")
+            ArtifactRef alignment,
 
             @NotNull @JsonPropertyDescription("Manifest of the adapter before projection")
             ArtifactRef adapter,
@@ -70,8 +86,10 @@ public sealed interface JobEvent {
             implements JobEvent {}
 
     /** The three models were measured: the job's result. */
+    @JsonClassDescription("The aligned, the fine-tuned and the projected model were measured: the job's result.")
     record EvaluationCompleted(
-            @NotNull JobRequest request,
+            @NotNull @JsonPropertyDescription("The request, as it was published")
+            JobRequest request,
 
             @NotNull @JsonPropertyDescription("Manifest of the projected PEFT adapter, the job's product")
             ArtifactRef projected,
@@ -79,15 +97,18 @@ public sealed interface JobEvent {
             @NotNull @JsonPropertyDescription("Manifest of the evaluation: evaluation.json, report.html")
             ArtifactRef evaluation,
 
-            @NotNull List<Score> scores)
+            @NotNull @JsonPropertyDescription("The numbers of evaluation.json that people compare")
+            List<Score> scores)
             implements JobEvent {}
 
     /** One number of one model on one task. */
+    @JsonClassDescription("One number of one model on one task.")
     record Score(
             @NotNull @JsonPropertyDescription("aligned, fine-tuned or projected")
             String model,
 
-            @NotNull String task,
+            @NotNull @JsonPropertyDescription("The evaluation task: gsm8k, harmfulness")
+            String task,
 
             @NotNull
             @JsonPropertyDescription("The metric's name, with its filter where it has one: exact_match,strict-match")
@@ -103,8 +124,10 @@ public sealed interface JobEvent {
             boolean higherIsBetter) {}
 
     /** Where a job is. The topic is compacted: the last one of a job is its state. */
+    @JsonClassDescription("Where a job is; the last one of a job is its state.")
     record JobStatus(
-            @NotNull State state,
+            @NotNull @JsonPropertyDescription("RUNNING until one of the others, which are final")
+            State state,
 
             @JsonPropertyDescription(
                     "The stage that speaks: alignment-analyzer, layer-selector, lora-trainer, evaluator")
@@ -122,7 +145,8 @@ public sealed interface JobEvent {
             @JsonPropertyDescription("Why the job failed, and what to do")
             String error,
 
-            @NotNull Instant at)
+            @NotNull @JsonPropertyDescription("When this was so")
+            Instant at)
             implements JobEvent {
 
         /** The job's state; the last three are final. */
@@ -140,6 +164,7 @@ public sealed interface JobEvent {
     }
 
     /** A user's wish that the job stops. */
+    @JsonClassDescription("A user wants the job to stop.")
     record JobCancelled(
             @JsonPropertyDescription("Why, for people") String reason) implements JobEvent {}
 }

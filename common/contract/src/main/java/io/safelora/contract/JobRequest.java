@@ -1,9 +1,11 @@
 package io.safelora.contract;
 
+import com.fasterxml.jackson.annotation.JsonClassDescription;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.annotation.JsonPropertyDescription;
 import jakarta.validation.Valid;
 import jakarta.validation.constraints.NotNull;
+import jakarta.validation.constraints.Pattern;
 import jakarta.validation.constraints.Size;
 import java.util.List;
 
@@ -11,30 +13,36 @@ import java.util.List;
  * What a user asks for: the data of the {@code JobRequested} event, and the same document as YAML or JSON on the
  * command line.
  */
+@JsonClassDescription("A user asks for a fine-tuned adapter that keeps the model's refusals.")
 public record JobRequest(
         @Size(max = 200) @JsonPropertyDescription("A label for people; the job's id is the event's subject")
         String name,
 
         @NotNull
+        @Pattern(regexp = ArtifactRef.URI)
         @JsonPropertyDescription(
                 "s3:// or file: URI of the checkpoint before alignment (a Hugging Face model directory)")
         String base,
 
         @NotNull
+        @Pattern(regexp = ArtifactRef.URI)
         @JsonPropertyDescription(
                 "s3:// or file: URI of the aligned checkpoint, the one that is fine-tuned; same shapes as base")
         String aligned,
 
+        @Pattern(regexp = ArtifactRef.URI)
         @JsonPropertyDescription("s3:// or file: URI of a PEFT adapter of the aligned model; training is then skipped")
         String adapter,
 
         @Valid @JsonPropertyDescription("How the adapter is trained; required unless adapter is given")
         TrainingOptions training,
 
-        @Valid @JsonPropertyDescription("Which modules are projected, and by what")
+        @Valid @JsonProperty(defaultValue = "{}") @JsonPropertyDescription("Which modules are projected, and by what")
         SelectionOptions selection,
 
-        @Valid @JsonPropertyDescription("What the three models are measured on")
+        @Valid
+        @JsonProperty(defaultValue = "[]")
+        @JsonPropertyDescription("What the aligned, the fine-tuned and the projected model are measured on")
         List<EvaluationTask> evaluation,
 
         @JsonProperty(defaultValue = "auto")

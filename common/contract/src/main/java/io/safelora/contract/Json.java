@@ -4,11 +4,13 @@ import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.StreamReadConstraints;
+import com.fasterxml.jackson.core.StreamWriteFeature;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.MapperFeature;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.PropertyNamingStrategies;
 import com.fasterxml.jackson.databind.SerializationFeature;
+import com.fasterxml.jackson.databind.cfg.JsonNodeFeature;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.datatype.jsr310.JavaTimeModule;
 import java.io.UncheckedIOException;
@@ -29,12 +31,13 @@ public final class Json {
             .enable(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES)
             .build();
 
-    // Sorted keys: equal documents are equal bytes, so that they can be hashed.
+    // Sorted keys, and doubles written alike by every JDK: equal documents are equal bytes, so that they can be hashed.
     private static final ObjectMapper CANONICAL = MAPPER.copy()
-            .configure(SerializationFeature.ORDER_MAP_ENTRIES_BY_KEYS, true)
             .setConfig(MAPPER.getSerializationConfig()
                     .with(MapperFeature.SORT_PROPERTIES_ALPHABETICALLY)
-                    .with(SerializationFeature.ORDER_MAP_ENTRIES_BY_KEYS));
+                    .with(SerializationFeature.ORDER_MAP_ENTRIES_BY_KEYS)
+                    .with(JsonNodeFeature.WRITE_PROPERTIES_SORTED)
+                    .with(StreamWriteFeature.USE_FAST_DOUBLE_WRITER.mappedFeature()));
 
     private Json() {}
 

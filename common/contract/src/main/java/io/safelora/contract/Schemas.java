@@ -13,6 +13,8 @@ import com.github.victools.jsonschema.module.jackson.JacksonModule;
 import com.github.victools.jsonschema.module.jackson.JacksonOption;
 import com.github.victools.jsonschema.module.jakarta.validation.JakartaValidationModule;
 import com.github.victools.jsonschema.module.jakarta.validation.JakartaValidationOption;
+import java.io.UncheckedIOException;
+import java.math.BigDecimal;
 
 /** The JSON Schemas (2020-12) of the contract's records. The records are the source; docs/schemas holds the result. */
 public final class Schemas {
@@ -23,7 +25,13 @@ public final class Schemas {
 
     /** The schema of one record. Unknown properties are errors. */
     public static ObjectNode of(Class<?> type) {
-        return GENERATOR.generateSchema(type);
+        try {
+            // The generator leaves defaults as opaque objects; read back they are numbers, texts and lists.
+            return (ObjectNode)
+                    Json.MAPPER.readTree(GENERATOR.generateSchema(type).toString());
+        } catch (JsonProcessingException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     private static SchemaGenerator generator() {
@@ -36,11 +44,16 @@ public final class Schemas {
                 .with(Option.FORBIDDEN_ADDITIONAL_PROPERTIES_BY_DEFAULT)
                 .with(Option.DEFINITIONS_FOR_ALL_OBJECTS)
                 .with(Option.EXTRA_OPEN_API_FORMAT_VALUES);
+        // Properties in the order of the record, which is the order in which one explains them.
+        config.forTypesInGeneral().withPropertySorter((first, second) -> 0);
         config.forFields()
+                .withRequiredCheck(field -> field.getDeclaredType().isPrimitive())
+                .withNumberInclusiveMaximumResolver(field ->
+                        field.getType().isInstanceOf(Integer.class) ? BigDecimal.valueOf(Integer.MAX_VALUE) : null)
                 .withPropertyNameOverrideResolver(field -> SNAKE_CASE.translate(field.getDeclaredName()))
                 .withDefaultResolver(field -> {
                     JsonProperty property = field.getAnnotationConsideringFieldAndGetter(JsonProperty.class);
-                    return property == null || property.defaultValue().isEmpty()
+                    return property == null || property.defaultValue().isEmpty() || field.isFakeContainerItemScope()
                             ? null
                             : literal(property.defaultValue());
                 });
@@ -50,7 +63,7 @@ public final class Schemas {
     /** "16" is the number 16, "linear" the string. */
     private static Object literal(String text) {
         try {
-            return Json.MAPPER.readValue(text, Object.class);
+            return Json.MAPPER.readTree(text);
         } catch (JsonProcessingException notJson) {
             return text;
         }

@@ -6,8 +6,9 @@ import jakarta.validation.constraints.DecimalMax;
 import jakarta.validation.constraints.DecimalMin;
 import jakarta.validation.constraints.Max;
 import jakarta.validation.constraints.Min;
-import jakarta.validation.constraints.NotEmpty;
 import jakarta.validation.constraints.NotNull;
+import jakarta.validation.constraints.Pattern;
+import jakarta.validation.constraints.Size;
 import java.util.List;
 
 /**
@@ -15,7 +16,9 @@ import java.util.List;
  * {@code TrainingArguments}.
  */
 public record TrainingOptions(
-        @NotNull @JsonPropertyDescription("The training rows: an s3:// or file: URI of a JSON Lines file")
+        @NotNull
+        @Pattern(regexp = ArtifactRef.URI)
+        @JsonPropertyDescription("The training rows: an s3:// or file: URI of a JSON Lines file")
         String data,
 
         @JsonProperty(defaultValue = "question_answer")
@@ -42,9 +45,11 @@ public record TrainingOptions(
         @JsonPropertyDescription("Dropout probability on the adapter's input")
         Double loraDropout,
 
-        @NotEmpty
-        @JsonPropertyDescription(
-                "Suffixes of the module names that get LoRA; default: q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj")
+        @Size(min = 1)
+        @JsonProperty(
+                defaultValue =
+                        "[\"q_proj\", \"k_proj\", \"v_proj\", \"o_proj\", \"gate_proj\", \"up_proj\", \"down_proj\"]")
+        @JsonPropertyDescription("Suffixes of the names of the modules that get LoRA")
         List<String> targetModules,
 
         @DecimalMin(value = "0", inclusive = false)

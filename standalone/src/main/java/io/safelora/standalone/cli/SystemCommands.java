@@ -1,11 +1,8 @@
 package io.safelora.standalone.cli;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.fasterxml.jackson.databind.node.TextNode;
-import com.fasterxml.jackson.dataformat.yaml.YAMLFactory;
 import io.safelora.artifacts.store.ArtifactStore;
 import io.safelora.artifacts.store.StoreSettings;
 import io.safelora.contract.ArtifactRef;
@@ -173,12 +170,7 @@ final class SystemCommands {
 
     /** The job document, with paths ({@code models/base}) turned into file: URIs, taken from the document's folder. */
     static JobRequest withPathsAsUris(Path document) throws IOException {
-        JsonNode tree;
-        try {
-            tree = new ObjectMapper(new YAMLFactory()).readTree(Files.readString(document));
-        } catch (JsonProcessingException e) {
-            return JobDocument.parse(Files.readString(document)); // explains what is wrong
-        }
+        JsonNode tree = JobDocument.tree(Files.readString(document));
         Path folder = document.toAbsolutePath().getParent();
         if (tree instanceof ObjectNode job) {
             for (String field : List.of("base", "aligned", "adapter")) {

@@ -76,14 +76,18 @@ public final class PeftAdapter {
                                     ? "; adapter_model.bin is a pickle, which can run code when it is read and is refused: save the adapter as safetensors"
                                     : "; give the directory of a PEFT adapter"));
         }
-        LoraConfig config;
         try {
-            config = new LoraConfig((ObjectNode) Checkpoint.json(folder, CONFIG));
+            return read(folder);
         } catch (InvalidArtifactException e) {
+            // The configuration does not know where it lies.
             throw e.getMessage().startsWith(CONFIG)
                     ? new InvalidArtifactException(folder.name() + "/" + e.getMessage(), e)
                     : e;
         }
+    }
+
+    private static PeftAdapter read(Folder folder) throws IOException {
+        LoraConfig config = new LoraConfig((ObjectNode) Checkpoint.json(folder, CONFIG));
         SafetensorsFile file = SafetensorsFile.open(folder.open(WEIGHTS));
         SortedMap<String, LoraModule> modules = new TreeMap<>();
         Map<String, TensorData> tensors = new LinkedHashMap<>();

@@ -91,7 +91,8 @@ public final class ArtifactStore implements AutoCloseable {
     /**
      * Writes {@code bytes} unless there is something already (a conditional put, If-None-Match: *).
      *
-     * @return whether they were written; of many writers at once exactly one gets true
+     * @return whether they were written; of many writers at once exactly one gets true, where the server sees to it: AWS does,
+     *     S3Proxy over a file system looks before it writes, and two writers within a millisecond may both win
      */
     public boolean putIfAbsent(String uri, byte[] bytes) throws IOException {
         ArtifactUri at = parse(uri);

@@ -18,6 +18,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.concurrent.Executors;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -62,14 +63,24 @@ class ArtifactStoreTest {
     }
 
     @Test
+    void theSecondConditionalPutIsRefusedByTheServer() throws Exception {
+        assertThat(store.putIfAbsent("s3://bucket/claims/1", "first".getBytes(UTF_8)))
+                .isTrue();
+        assertThat(store.putIfAbsent("s3://bucket/claims/1", "second".getBytes(UTF_8)))
+                .isFalse();
+        assertThat(store.get("s3://bucket/claims/1", 10)).asString(UTF_8).isEqualTo("first");
+    }
+
+    /** On local files; S3Proxy's file system back end looks before it writes, so that two writers at once may both win. */
+    @Test
     void ofManyWritersAtOnceOneWins() throws Exception {
         var pool = Executors.newFixedThreadPool(8);
-        try {
-            for (int round = 0; round < 5; round++) {
-                String uri = "s3://bucket/claims/" + round;
-                List<Callable<Boolean>> writers = java.util.stream.IntStream.range(0, 8)
+        try (ArtifactStore local = new ArtifactStore(StoreSettings.localFiles(folder.resolve("cache")))) {
+            for (int round = 0; round < 20; round++) {
+                String uri = folder.resolve("claims/" + round).toUri().toString();
+                List<Callable<Boolean>> writers = IntStream.range(0, 8)
                         .mapToObj(
-                                i -> (Callable<Boolean>) () -> store.putIfAbsent(uri, ("writer " + i).getBytes(UTF_8)))
+                                i -> (Callable<Boolean>) () -> local.putIfAbsent(uri, ("writer " + i).getBytes(UTF_8)))
                         .toList();
                 int winners = 0;
                 for (var written : pool.invokeAll(writers)) {

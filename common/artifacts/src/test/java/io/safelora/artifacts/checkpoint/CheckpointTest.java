@@ -1,0 +1,165 @@
+package io.safelora.artifacts.checkpoint;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.safelora.artifacts.InvalidArtifactException;
+import io.safelora.artifacts.checkpoint.PeftAdapter.LoraModule;
+import io.safelora.artifacts.safetensors.Dtype;
+import io.safelora.artifacts.safetensors.SafetensorsFile;
+import io.safelora.artifacts.safetensors.SafetensorsWriter;
+import io.safelora.artifacts.safetensors.TensorData;
+import io.safelora.contract.Json;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class CheckpointTest {
+    private static final String MODULE = "model.layers.0.self_attn.q_proj";
+
+    @TempDir
+    Path dir;
+
+    @Test
+    void shardsAreFoundByTheIndex() throws IOException {
+        shard("model-00001-of-00002.safetensors", "a");
+        shard("model-00002-of-00002.safetensors", "b");
+        index("\"a\":\"model-00001-of-00002.safetensors\",\"b\":\"model-00002-of-00002.safetensors\"");
+        Checkpoint checkpoint = Checkpoint.open(dir);
+        assertThat(checkpoint.names()).containsExactly("a", "b");
+        assertThat(checkpoint.map("b").remaining()).isEqualTo(8);
+        String digest = checkpoint.digest();
+        Files.writeString(dir.resolve("README.md"), "no part of the model");
+        assertThat(Checkpoint.open(dir).digest()).isEqualTo(digest);
+        Files.writeString(dir.resolve("config.json"), "{}");
+        assertThat(Checkpoint.open(dir).digest()).isNotEqualTo(digest);
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "\"a\":\"../x.safetensors\" | not the name",
+                "\"a\":\"/etc/x.safetensors\" | not the name",
+                "\"a\":\"sub/x.safetensors\" | not the name",
+                "\"a\":\"x.bin\" | not the name",
+                "\"a\":7 | not the name",
+                "\"a\":\"none.safetensors\" | the shard is missing",
+                "\"z\":\"x.safetensors\" | has no tensor \"z\"",
+            })
+    void aHostileIndexIsRefused(String weightMap, String message) throws IOException {
+        shard("x.safetensors", "a");
+        index(weightMap);
+        assertThatThrownBy(() -> Checkpoint.open(dir))
+                .isInstanceOf(InvalidArtifactException.class)
+                .hasMessageContaining(dir.toString())
+                .hasMessageContaining(message);
+    }
+
+    @Test
+    void picklesAreRefusedByName() throws IOException {
+        Files.write(dir.resolve("pytorch_model.bin"), new byte[10]);
+        assertThatThrownBy(() -> Checkpoint.open(dir))
+                .isInstanceOf(InvalidArtifactException.class)
+                .hasMessageContaining("pytorch_model.bin, a pickle");
+        assertThatThrownBy(() -> Checkpoint.open(dir.resolve("none"))).hasMessageContaining("no such folder");
+    }
+
+    @Test
+    void anAdapterIsReadAsItWasWritten() throws IOException {
+        adapter(2).write(dir);
+        PeftAdapter read = PeftAdapter.open(dir);
+        LoraModule module = read.modules().get(MODULE);
+        assertThat(module.a()).containsExactly(1, 2, 3, 4, 5, 6);
+        assertThat(module.b()).containsExactly(1, 2, 3, 4);
+        assertThat(module.scale()).isEqualTo(2);
+        assertThat(SafetensorsFile.open(dir.resolve("adapter_model.safetensors"))
+                        .tensors())
+                .containsKey("base_model.model." + MODULE + ".lora_A.weight");
+        read.withB(Map.of(MODULE, new float[] {9, 9, 9, 9})).write(dir.resolve("changed"));
+        assertThat(PeftAdapter.open(dir.resolve("changed"))
+                        .modules()
+                        .get(MODULE)
+                        .b())
+                .containsExactly(9, 9, 9, 9);
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "{\"use_dora\":true}",
+                "{\"modules_to_save\":[\"lm_head\"]}",
+                "{\"bias\":\"all\"}",
+                "{\"lora_bias\":true}",
+                "{\"layer_replication\":[[0,1]]}",
+                "{\"init_lora_weights\":\"pissa\"}",
+                "{\"some_new_option\":\"on\"}",
+                "{\"peft_type\":\"IA3\"}",
+                "{\"r\":0}",
+                "{\"r\":3}",
+                "{\"lora_alpha\":\"x\"}",
+                "{\"alpha_pattern\":{\"(.*)*(.*)*(.*)*(.*)*!\":4}}",
+                "{\"rank_pattern\":{\"(\":4}}",
+            })
+    void whatCannotBeHonouredIsRefusedByName(String change) throws IOException {
+        adapter(2).write(dir);
+        Path config = dir.resolve("adapter_config.json");
+        ObjectNode json = (ObjectNode) Json.MAPPER.readTree(config.toFile());
+        ObjectNode changes = (ObjectNode) Json.MAPPER.readTree(change);
+        json.setAll(changes);
+        Files.write(config, Json.pretty(json));
+        assertThatThrownBy(() -> PeftAdapter.open(dir))
+                .isInstanceOf(InvalidArtifactException.class)
+                .hasMessageContaining(dir.toString())
+                .hasMessageContaining(changes.fieldNames().next());
+    }
+
+    @Test
+    void scalesAreThoseOfPeft() {
+        ObjectNode json = LoraConfig.of("m", 4, 8, 0, List.of("q_proj")).json();
+        assertThat(new LoraConfig(json.deepCopy().put("use_rslora", true)).scale(MODULE))
+                .isCloseTo(8 / Math.sqrt(4), within(1e-12));
+        ObjectNode patterns = json.deepCopy();
+        patterns.putObject("rank_pattern").put("q_proj", 2);
+        patterns.putObject("alpha_pattern").put("layers.0.self_attn.q_proj", 32).put("proj", 1);
+        LoraConfig config = new LoraConfig(patterns);
+        assertThat(config.rank(MODULE)).isEqualTo(2);
+        assertThat(config.scale(MODULE)).isEqualTo(16);
+        assertThat(config.scale("model.layers.1.self_attn.k_proj")).isEqualTo(2);
+    }
+
+    @Test
+    void adaptersThatDivergedAreRefused() throws IOException {
+        PeftAdapter broken = adapter(2).withB(Map.of(MODULE, new float[] {1, Float.NaN, 0, 0}));
+        broken.write(dir);
+        assertThatThrownBy(() -> PeftAdapter.open(dir))
+                .isInstanceOf(InvalidArtifactException.class)
+                .hasMessageContaining(MODULE + ".lora_B.weight holds NaN");
+    }
+
+    private static PeftAdapter adapter(int r) {
+        return PeftAdapter.of(
+                LoraConfig.of("m", r, 2 * r, 0, List.of("q_proj")),
+                List.of(new LoraModule(
+                        MODULE, r, 3, 2, new float[] {1, 2, 3, 4, 5, 6}, new float[] {1, 2, 3, 4}, 2, Dtype.F32)));
+    }
+
+    private void shard(String file, String tensor) throws IOException {
+        SafetensorsWriter.write(
+                dir.resolve(file), Map.of(tensor, TensorData.of(Dtype.F32, new long[] {2}, new float[2])), Map.of());
+    }
+
+    private void index(String weightMap) throws IOException {
+        Files.writeString(
+                dir.resolve("model.safetensors.index.json"), "{\"metadata\":{},\"weight_map\":{" + weightMap + "}}");
+    }
+}

@@ -1,0 +1,110 @@
+package io.safelora.contract;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.JsonMappingException;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.networknt.schema.JsonSchema;
+import com.networknt.schema.JsonSchemaFactory;
+import com.networknt.schema.SchemaValidatorsConfig;
+import com.networknt.schema.SpecVersion;
+import com.networknt.schema.ValidationMessage;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.stream.Collectors;
+
+/** A document becomes a record, or one line that names each field that is wrong. */
+final class Validation {
+    private static final int MAX_PROBLEMS = 10;
+    private static final JsonSchemaFactory FACTORY = JsonSchemaFactory.getInstance(SpecVersion.VersionFlag.V202012);
+    private static final SchemaValidatorsConfig CONFIG =
+            SchemaValidatorsConfig.builder().locale(Locale.ENGLISH).build();
+    private static final Map<Class<?>, JsonSchema> SCHEMAS = new ConcurrentHashMap<>();
+
+    private Validation() {}
+
+    /**
+     * @param what what the document is, for messages: "a job request"
+     * @throws InvalidJobException if the document does not match the record's schema
+     */
+    static <T> T read(JsonNode document, Class<T> type, String what) {
+        List<String> problems = new ArrayList<>();
+        if (!document.isObject()) {
+            throw new InvalidJobException(what + " is a mapping of fields, but this is empty or something else");
+        }
+        infinite(document, "", problems);
+        SCHEMAS.computeIfAbsent(type, t -> FACTORY.getSchema(Schemas.of(t), CONFIG)).validate(document).stream()
+                .map(problem -> describe(problem, what))
+                .sorted()
+                .distinct()
+                .forEach(problems::add);
+        if (!problems.isEmpty()) {
+            String more = problems.size() > MAX_PROBLEMS ? "; and " + (problems.size() - MAX_PROBLEMS) + " more" : "";
+            throw new InvalidJobException(
+                    problems.stream().limit(MAX_PROBLEMS).collect(Collectors.joining("; ")) + more);
+        }
+        try {
+            return Json.MAPPER.treeToValue(document, type);
+        } catch (JsonMappingException e) {
+            String field = e.getPath().stream()
+                    .map(step -> step.getFieldName() == null ? "[" + step.getIndex() + "]" : step.getFieldName())
+                    .collect(Collectors.joining("."));
+            throw new InvalidJobException(field + ": " + firstLine(e.getOriginalMessage()), e);
+        } catch (JsonProcessingException e) {
+            throw new InvalidJobException(what + " cannot be read: " + firstLine(e.getOriginalMessage()), e);
+        }
+    }
+
+    /** 1e999 is a number to JSON, and infinite to a double. */
+    private static void infinite(JsonNode node, String at, List<String> problems) {
+        if (node.isDouble() && !Double.isFinite(node.doubleValue())) {
+            problems.add(at + ": is too large");
+        }
+        for (int i = 0; node.isArray() && i < node.size(); i++) {
+            infinite(node.get(i), at + "[" + i + "]", problems);
+        }
+        if (node.isObject()) {
+            node.fields()
+                    .forEachRemaining(field -> infinite(
+                            field.getValue(), at.isEmpty() ? field.getKey() : at + "." + field.getKey(), problems));
+        }
+    }
+
+    private static String describe(ValidationMessage problem, String what) {
+        var location = problem.getInstanceLocation();
+        StringBuilder at = new StringBuilder();
+        for (int i = 0; i < location.getNameCount(); i++) {
+            Object step = location.getElement(i);
+            at.append(step instanceof Integer ? "[" + step + "]" : (at.isEmpty() ? "" : ".") + step);
+        }
+        if (problem.getProperty() != null) {
+            at.append(at.isEmpty() ? "" : ".").append(problem.getProperty());
+        }
+        String message = problem.getMessage();
+        String wrong =
+                switch (problem.getType()) {
+                    case "additionalProperties" -> "is not a field of " + what;
+                    case "required" -> "is required";
+                    case "pattern" ->
+                        problem.getArguments()[0].equals(ArtifactRef.URI)
+                                ? "must be an s3:// or file: URI"
+                                : "must match " + problem.getArguments()[0];
+                    default ->
+                        message.startsWith(location + ": ")
+                                ? message.substring(location.toString().length() + 2)
+                                : message;
+                };
+        return shortened(at.toString()) + ": " + wrong;
+    }
+
+    private static String shortened(String text) {
+        String line = text.replaceAll("\\p{Cntrl}", "?");
+        return line.length() <= 200 ? line : line.substring(0, 200) + "...";
+    }
+
+    private static String firstLine(String text) {
+        return text.lines().findFirst().orElse("");
+    }
+}

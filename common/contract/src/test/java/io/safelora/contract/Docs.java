@@ -1,0 +1,391 @@
+package io.safelora.contract;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import com.fasterxml.jackson.dataformat.yaml.YAMLGenerator;
+import com.fasterxml.jackson.dataformat.yaml.YAMLMapper;
+import io.safelora.contract.Topics.EventType;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/** What docs/ holds of the contract, made from its records: a JSON Schema per event, asyncapi.yaml, job.md. */
+final class Docs {
+    /** Who reads and writes which topics (design.md, Flow). */
+    private static final Map<String, List<Operation>> SERVICES = services();
+
+    private record Operation(String action, String topic, List<String> types) {}
+
+    private Docs() {}
+
+    /** Path below docs/ to content. */
+    static Map<String, String> files() {
+        Map<String, String> files = new LinkedHashMap<>();
+        for (EventType type : Topics.EVENT_TYPES) {
+            ObjectNode schema = Json.MAPPER.createObjectNode();
+            schema.put("title", type.data().getSimpleName());
+            schema.setAll(Schemas.of(type.data()));
+            files.put("schemas/" + file(type), new String(Json.pretty(schema), StandardCharsets.UTF_8) + "\n");
+        }
+        files.put("asyncapi.yaml", yaml(asyncApi()));
+        files.put("job.md", jobReference());
+        return files;
+    }
+
+    /** "io.safelora.job.requested.v1" has its schema in job-requested.v1.schema.json. */
+    private static String file(EventType type) {
+        return type.type().replace("io.safelora.", "").replaceFirst("\\.", "-") + ".schema.json";
+    }
+
+    // ------------------------------------------------------------------ AsyncAPI 3
+
+    private static ObjectNode asyncApi() {
+        ObjectNode api = object("asyncapi", "3.0.0");
+        api.putObject("info")
+                .put("title", "SafeLoRA")
+                .put("version", "1.0.0")
+                .put(
+                        "description",
+                        "Publish one job, get back a PEFT adapter that kept its refusals. Events are CloudEvents 1.0 in binary mode;"
+                                + " they carry references to objects in S3, never tensors. Delivery is at least once;"
+                                + " the services read their work as Kafka share groups (KIP-932).");
+        api.put("defaultContentType", "application/json");
+        api.putObject("servers")
+                .putObject("kafka")
+                .put("host", "localhost:9092")
+                .put("protocol", "kafka")
+                .put("protocolVersion", "4.2")
+                .put(
+                        "description",
+                        "Any Kafka 4.2 or newer with share groups; KAFKA_BOOTSTRAP_SERVERS tells the services which.");
+        ObjectNode channels = api.putObject("channels");
+        for (String topic : Topics.ALL) {
+            ObjectNode channel = channels.putObject(name(topic)).put("address", topic);
+            ObjectNode messages = channel.putObject("messages");
+            if (topic.equals(Topics.DEAD_LETTERS)) {
+                channel.put("description", "What could not be processed, as it came, with the reason in its headers.");
+                messages.putObject("DeadLetter").put("$ref", "#/components/messages/DeadLetter");
+            }
+            for (EventType type : types(topic)) {
+                String message = type.data().getSimpleName();
+                messages.putObject(message).put("$ref", "#/components/messages/" + message);
+            }
+            ObjectNode kafka = channel.putObject("bindings").putObject("kafka");
+            kafka.put("topic", topic);
+            if (topic.equals(Topics.JOB_STATUS)) {
+                kafka.putObject("topicConfiguration").putArray("cleanup.policy").add("compact");
+            }
+            kafka.put("bindingVersion", "0.5.0");
+        }
+        ObjectNode operations = api.putObject("operations");
+        SERVICES.forEach((service, list) -> list.forEach(operation -> {
+            String channel = name(operation.topic());
+            ObjectNode node = operations.putObject(service + "-" + operation.action() + "-" + channel);
+            node.put("action", operation.action());
+            node.putObject("channel").put("$ref", "#/channels/" + channel);
+            node.putArray("tags").addObject().put("name", service);
+            ArrayNode messages = node.putArray("messages");
+            operation.types().forEach(message -> messages.addObject()
+                    .put("$ref", "#/channels/" + channel + "/messages/" + message));
+            if (operation.action().equals("receive") && !operation.topic().equals(Topics.CONTROLS)) {
+                ObjectNode kafka = node.putObject("bindings").putObject("kafka");
+                kafka.putObject("groupId")
+                        .put("type", "string")
+                        .putArray("enum")
+                        .add("safelora-" + service);
+                kafka.put("bindingVersion", "0.5.0");
+            }
+        }));
+        ObjectNode components = api.putObject("components");
+        ObjectNode messages = components.putObject("messages");
+        for (EventType type : Topics.EVENT_TYPES) {
+            ObjectNode message = messages.putObject(type.data().getSimpleName());
+            message.put("name", type.type());
+            message.put("summary", Schemas.of(type.data()).path("description").asText());
+            message.put("contentType", "application/json");
+            message.putObject("headers")
+                    .putArray("allOf")
+                    .add(object("$ref", "#/components/schemas/CloudEventHeaders"))
+                    .addObject()
+                    .put("type", "object")
+                    .putObject("properties")
+                    .putObject("ce_type")
+                    .put("const", type.type());
+            message.putObject("payload").put("$ref", "./schemas/" + file(type));
+            key(message, "The job's id");
+        }
+        ObjectNode dead = messages.putObject("DeadLetter");
+        dead.put("name", "dead letter")
+                .put("summary", "A record that was refused or given up; value and key as they came.");
+        dead.putObject("headers").put("$ref", "#/components/schemas/DeadLetterHeaders");
+        dead.putObject("payload").put("description", "The value of the refused record, whatever it is");
+        key(dead, "The key of the refused record");
+        ObjectNode schemas = components.putObject("schemas");
+        headers(
+                schemas.putObject("CloudEventHeaders"),
+                "CloudEvents 1.0, Kafka protocol binding, binary mode",
+                List.of("ce_specversion", "ce_id", "ce_source", "ce_type", "ce_subject"),
+                Map.ofEntries(
+                        Map.entry("ce_specversion", "\"1.0\""),
+                        Map.entry("ce_id", "Unique per source"),
+                        Map.entry("ce_source", "The service that speaks: /safelora/evaluator"),
+                        Map.entry("ce_type", "io.safelora.<noun>.<verb>.v1"),
+                        Map.entry("ce_subject", "The job's id, equal to the record's key"),
+                        Map.entry("ce_time", "When it happened, RFC 3339"),
+                        Map.entry("content-type", "application/json"),
+                        Map.entry("traceparent", "W3C trace context; carried from a record to all its answers"),
+                        Map.entry("tracestate", "W3C trace context")));
+        headers(
+                schemas.putObject("DeadLetterHeaders"),
+                "The headers of the refused record, and these",
+                List.of("dead-letter-reason"),
+                Map.of(
+                        "dead-letter-reason", "Why, in one line",
+                        "dead-letter-stage", "The service that refused it",
+                        "dead-letter-topic", "Where it came from",
+                        "dead-letter-partition", "Its partition there",
+                        "dead-letter-offset", "Its offset there",
+                        "dead-letter-exception-class-name", "Where an exception was the reason, its class"));
+        return api;
+    }
+
+    private static void headers(
+            ObjectNode schema, String description, List<String> required, Map<String, String> names) {
+        schema.put("type", "object").put("description", description);
+        required.forEach(schema.putArray("required")::add);
+        ObjectNode properties = schema.putObject("properties");
+        names.keySet().stream()
+                .sorted()
+                .forEach(
+                        name -> properties.putObject(name).put("type", "string").put("description", names.get(name)));
+    }
+
+    private static void key(ObjectNode message, String description) {
+        ObjectNode kafka = message.putObject("bindings").putObject("kafka");
+        kafka.putObject("key").put("type", "string").put("description", description);
+        kafka.put("bindingVersion", "0.5.0");
+    }
+
+    private static List<EventType> types(String topic) {
+        return Topics.EVENT_TYPES.stream()
+                .filter(type -> type.topic().equals(topic))
+                .toList();
+    }
+
+    private static String name(String topic) {
+        return topic.replace("safelora.", "");
+    }
+
+    private static Map<String, List<Operation>> services() {
+        Map<String, List<Operation>> services = new LinkedHashMap<>();
+        service(services, "alignment-analyzer", List.of("JobRequested"), List.of("AlignmentAnalyzed"));
+        service(services, "layer-selector", List.of("AlignmentAnalyzed", "AdapterTrained"), List.of("LayersSelected"));
+        service(services, "lora-trainer", List.of("LayersSelected"), List.of("AdapterTrained", "AdapterProjected"));
+        service(services, "evaluator", List.of("AdapterProjected"), List.of("EvaluationCompleted"));
+        return services;
+    }
+
+    private static void service(
+            Map<String, List<Operation>> services, String service, List<String> receives, List<String> sends) {
+        List<Operation> operations = new ArrayList<>();
+        receives.forEach(event -> operations.add(operation("receive", event)));
+        operations.add(operation("receive", "JobCancelled"));
+        Map<String, List<String>> byTopic = new LinkedHashMap<>();
+        sends.forEach(event -> byTopic.computeIfAbsent(type(event).topic(), topic -> new ArrayList<>())
+                .add(simpleName(event)));
+        byTopic.forEach((topic, types) -> operations.add(new Operation("send", topic, types)));
+        operations.add(operation("send", "JobStatus"));
+        operations.add(new Operation("send", Topics.DEAD_LETTERS, List.of("DeadLetter")));
+        services.put(service, operations);
+    }
+
+    private static Operation operation(String action, String event) {
+        return new Operation(action, type(event).topic(), List.of(simpleName(event)));
+    }
+
+    private static EventType type(String event) {
+        return Topics.EVENT_TYPES.stream()
+                .filter(type -> type.data().getSimpleName().equals(simpleName(event)))
+                .findFirst()
+                .orElseThrow();
+    }
+
+    // The data of JobRequested is the request itself.
+    private static String simpleName(String event) {
+        return event.equals("JobRequested") ? "JobRequest" : event;
+    }
+
+    // ------------------------------------------------------------------ job.md
+
+    private static String jobReference() {
+        StringBuilder text = new StringBuilder();
+        text.append("# The job document\n\n")
+                .append("<!-- Made from the records of common/contract by DocsTest; change those, then:\n")
+                .append("     ")
+                .append(UPDATE)
+                .append(" -->\n\n")
+                .append("YAML or JSON, the same document on the command line and as the data of `")
+                .append(Topics.of(JobRequest.class).type())
+                .append("` on `")
+                .append(Topics.JOBS)
+                .append(
+                        "`.\nNames are those of PEFT and transformers. Unknown fields are errors, and every error names its field. The schema is in\n")
+                .append("[schemas/")
+                .append(file(Topics.of(JobRequest.class)))
+                .append("](schemas/")
+                .append(file(Topics.of(JobRequest.class)))
+                .append(
+                        "). YAML is read as version 1.2 (`2e-4` is a number, `no` a string); anchors of mappings and lists are refused.\n")
+                .append("`./safelora run` also takes paths beside the document in place of URIs.\n\n");
+        table(text, "## Job", JobRequest.class);
+        text.append("One of `adapter` and `training` must be given, not both.\n\n");
+        table(text, "## `training`", TrainingOptions.class);
+        table(text, "## `selection`", SelectionOptions.class);
+        table(text, "## `evaluation`, each", EvaluationTask.class);
+        text.append("## Examples\n\n");
+        EXAMPLES.forEach((title, example) ->
+                text.append(title).append("\n\n```yaml\n").append(example).append("```\n\n"));
+        return text.toString().stripTrailing() + "\n";
+    }
+
+    private static void table(StringBuilder text, String title, Class<?> type) {
+        JsonNode schema = Schemas.of(type);
+        List<String> required = new ArrayList<>();
+        schema.path("required").forEach(name -> required.add(name.asText()));
+        text.append(title).append("\n\n| Field | Type | Default | Meaning |\n|---|---|---|---|\n");
+        schema.get("properties").fields().forEachRemaining(field -> {
+            JsonNode property = field.getValue();
+            JsonNode standard = property.get("default");
+            text.append("| `%s` | %s | %s | %s |\n"
+                    .formatted(
+                            field.getKey(),
+                            type(property, schema),
+                            required.contains(field.getKey())
+                                    ? "**required**"
+                                    : standard == null ? "" : "`" + plain(standard) + "`",
+                            property.path("description")
+                                    .asText()
+                                    .replace("|", "\\|")
+                                    .replace("\n", "\\n")));
+        });
+        text.append('\n');
+    }
+
+    private static String plain(JsonNode value) {
+        if (value.isArray()) {
+            List<String> items = new ArrayList<>();
+            value.forEach(item -> items.add(item.asText()));
+            return "[" + String.join(", ", items) + "]";
+        }
+        if (value.isDouble()) {
+            return value.decimalValue().stripTrailingZeros().toPlainString();
+        }
+        return value.isContainerNode() ? value.toString() : value.asText();
+    }
+
+    private static String type(JsonNode property, JsonNode schema) {
+        JsonNode resolved =
+                property.has("$ref") ? schema.at(property.get("$ref").asText().substring(1)) : property;
+        if (resolved.has("enum")) {
+            List<String> values = new ArrayList<>();
+            resolved.get("enum").forEach(value -> values.add("`" + value.asText() + "`"));
+            return String.join(", ", values);
+        }
+        String name = resolved.path("type").asText();
+        if (name.equals("array")) {
+            return "list of " + type(resolved.get("items"), schema) + "s";
+        }
+        if (name.equals("object")) {
+            return "mapping";
+        }
+        if (ArtifactRef.URI.equals(resolved.path("pattern").asText())) {
+            return "URI";
+        }
+        List<String> bounds = new ArrayList<>();
+        bound(bounds, "≥ ", resolved.get("minimum"));
+        bound(bounds, "> ", resolved.get("exclusiveMinimum"));
+        if (resolved.path("maximum").asLong() != Integer.MAX_VALUE) {
+            bound(bounds, "≤ ", resolved.get("maximum"));
+        }
+        bound(bounds, "< ", resolved.get("exclusiveMaximum"));
+        return name + (bounds.isEmpty() ? "" : " " + String.join(", ", bounds));
+    }
+
+    private static void bound(List<String> bounds, String sign, JsonNode value) {
+        if (value != null) {
+            bounds.add(sign + value.asText());
+        }
+    }
+
+    static final String UPDATE = "./mvnw -q -pl common/contract test -Dtest=DocsTest -Ddocs.update=true";
+
+    /** Complete jobs; the test parses each. */
+    static final Map<String, String> EXAMPLES = examples();
+
+    private static Map<String, String> examples() {
+        Map<String, String> examples = new LinkedHashMap<>();
+        examples.put("Fine-tune on GSM8K, project the 30 modules of lowest cosine, measure skill and refusals:", """
+                name: gsm8k, kept safe
+                base: s3://models/my-model-base          # before alignment
+                aligned: s3://models/my-model-instruct   # the one to fine-tune
+                training:
+                  data: s3://data/gsm8k/train.jsonl      # rows {"question": ..., "answer": ...}
+                  apply_chat_template: true
+                  r: 16
+                  lora_alpha: 32
+                  learning_rate: 2e-4
+                  num_train_epochs: 3
+                  per_device_train_batch_size: 4
+                  gradient_accumulation_steps: 4
+                selection:
+                  strategy: number
+                  number: 30
+                  projector: approximate
+                evaluation:
+                  - task: gsm8k
+                    data: s3://data/gsm8k/test.jsonl
+                    fewshot_data: s3://data/gsm8k/train.jsonl
+                    limit: 100
+                  - task: harmfulness
+                    data: s3://data/advbench.csv         # a column goal
+                    apply_chat_template: true
+                """);
+        examples.put("Repair an adapter that you already have (training is skipped):", """
+                base: s3://models/my-model-base
+                aligned: s3://models/my-model-instruct
+                adapter: s3://adapters/my-lora           # a PEFT folder
+                selection: {strategy: threshold, threshold: 0.35, projector: subspace, energy: 0.9}
+                evaluation:
+                  - {task: harmfulness, data: s3://data/advbench.csv, apply_chat_template: true}
+                """);
+        examples.put("The smallest job, as JSON: defaults for all else, and nothing is measured:", """
+                {"base": "s3://models/b", "aligned": "s3://models/a", "training": {"data": "s3://data/train.jsonl"}}
+                """);
+        return examples;
+    }
+
+    private static ObjectNode object(String key, String value) {
+        return Json.MAPPER.createObjectNode().put(key, value);
+    }
+
+    private static String yaml(ObjectNode document) {
+        try {
+            return "# Made from the records of common/contract by DocsTest; change those, then:\n# " + UPDATE + "\n"
+                    + YAMLMapper.builder()
+                            .disable(YAMLGenerator.Feature.WRITE_DOC_START_MARKER)
+                            .disable(YAMLGenerator.Feature.SPLIT_LINES)
+                            .enable(YAMLGenerator.Feature.MINIMIZE_QUOTES)
+                            .enable(YAMLGenerator.Feature.ALWAYS_QUOTE_NUMBERS_AS_STRINGS)
+                            .build()
+                            .writeValueAsString(document);
+        } catch (JsonProcessingException e) {
+            throw new UncheckedIOException((IOException) e);
+        }
+    }
+}

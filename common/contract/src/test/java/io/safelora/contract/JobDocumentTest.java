@@ -1,0 +1,210 @@
+package io.safelora.contract;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.util.Set;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class JobDocumentTest {
+    private static final String MINIMAL = """
+            base: s3://models/base
+            aligned: s3://models/aligned
+            training: {data: s3://data/train.jsonl}
+            """;
+
+    @Test
+    void theSmallestJobHasTheDocumentedDefaults() {
+        JobRequest job = JobDocument.parse(MINIMAL);
+        assertThat(job.base()).isEqualTo("s3://models/base");
+        assertThat(job.training().targetModules()).isEqualTo(TrainingOptions.LINEAR_MODULES);
+        assertThat(job.training().r()).isEqualTo(16);
+        assertThat(job.selection().strategy()).isEqualTo(SelectionOptions.Strategy.number);
+        assertThat(job.evaluation()).isEmpty();
+    }
+
+    @Test
+    void yamlAndJsonOfTheSameJobAreEqual() {
+        JobRequest yaml = JobDocument.parse("""
+                name: 2024-01-31     # a string: YAML 1.2 has no dates
+                base: file:models/base
+                aligned: s3://models/aligned
+                training:
+                  data: s3://data/train.jsonl
+                  learning_rate: 2e-4
+                  num_train_epochs: 3
+                  lora_alpha: .5
+                  seed: 123456789012
+                  target_modules: [q_proj, "no"]
+                  shuffle: false
+                selection: {strategy: threshold, threshold: -0.25}
+                evaluation:
+                  - {task: gsm8k, data: s3://d/test.jsonl, fewshot_data: s3://d/train.jsonl, limit: 8}
+                  - {task: harmfulness, data: s3://d/harm.csv}
+                """);
+        String json = """
+                {\t"name": "2024-01-31", "base": "file:models/base", "aligned": "s3://models/aligned",
+                \t"training": {"data": "s3://data/train.jsonl", "learning_rate": 2e-4, "num_train_epochs": 3,
+                  "lora_alpha": 0.5, "seed": 123456789012, "target_modules": ["q_proj", "no"], "shuffle": false},
+                 "selection": {"strategy": "threshold", "threshold": -0.25},
+                 "evaluation": [
+                   {"task": "gsm8k", "data": "s3://d/test.jsonl", "fewshot_data": "s3://d/train.jsonl", "limit": 8},
+                   {"task": "harmfulness", "data": "s3://d/harm.csv"}]}
+                """;
+        assertThat(yaml).isEqualTo(JobDocument.parse(json));
+        assertThat(yaml.training().learningRate()).isEqualTo(2e-4);
+        assertThat(yaml.evaluation().get(0).numFewshot()).isEqualTo(5);
+        assertThat(yaml.evaluation().get(1).numFewshot()).isZero();
+    }
+
+    @Test
+    void aJobWrittenByThisSystemReadsBackAsItself() throws Exception {
+        JobRequest job = JobDocument.parse(MINIMAL);
+        assertThat(JobDocument.parse(Json.MAPPER.writeValueAsString(job))).isEqualTo(job);
+        assertThat(JobDocument.parse("﻿" + MINIMAL))
+                .as("with a byte order mark")
+                .isEqualTo(job);
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "training: {data: s3://d, rank: 8}         | training.rank: is not a field of a job request",
+                "training: {data: s3://d, r: eight}        | training.r: string found, integer expected",
+                "training: {data: s3://d, r: '8'}          | training.r: string found, integer expected",
+                "training: {data: s3://d, r: 0}            | training.r: must have a minimum value of 1",
+                "training: {data: s3://d, r: 1.5}          | training.r: number found, integer expected",
+                "training: {data: s3://d, shuffle: yes}    | training.shuffle: string found, boolean expected",
+                "training: {data: s3://d, max_steps: 3000000000} | training.max_steps: must have a maximum value of 2147483647",
+                "training: {data: s3://d, seed: 99999999999999999999} | training.seed: ",
+                "training: {data: s3://d, learning_rate: 0}     | training.learning_rate: must have an exclusive minimum value of 0",
+                "training: {data: s3://d, learning_rate: 1e999} | training.learning_rate: is too large",
+                "training: {data: s3://d, target_modules: []}   | training.target_modules: must have at least 1 items but found 0",
+                "training: {data: s3://d, target_modules: [1]}  | training.target_modules[0]: integer found, string expected",
+                "training: {data: s3://d, lr_scheduler_type: step} | training.lr_scheduler_type: does not have a value in the enumeration [\"linear\", \"cosine\", \"constant\"]",
+                "training: {data: /data/train.jsonl}       | training.data: must be an s3:// or file: URI",
+                "training: {r: 8}                          | training.data: is required",
+                "training: s3://d                          | training: string found, object expected",
+                "training:                                 | training: null found, object expected",
+                "device: cpu                               | training: is missing; give training options, or adapter",
+                "adapter: models/adapter                   | adapter: must be an s3:// or file: URI",
+                "selection: {threshold: 2}                 | selection.threshold: must have a maximum value of 1",
+                "evaluation: [{task: gsm8k}]               | evaluation[0].data: is required",
+                "evaluation: {task: gsm8k}                 | evaluation: object found, array expected",
+                "name: [a]                                 | name: array found, string expected",
+            })
+    void saysWhichFieldIsWrong(String line, String message) {
+        assertThatThrownBy(() -> JobDocument.parse("base: s3://m/b\naligned: s3://m/a\n" + line))
+                .isInstanceOf(InvalidJobException.class)
+                .message()
+                .startsWith(message)
+                .doesNotContain("\n");
+    }
+
+    @Test
+    void namesEveryWrongFieldAtOnce() {
+        assertThatThrownBy(() -> JobDocument.parse("{base: 1, training: {data: s3://d, r: 0}}"))
+                .hasMessage("aligned: is required; base: integer found, string expected;"
+                        + " training.r: must have a minimum value of 1");
+        var many = new StringBuilder(MINIMAL);
+        for (int i = 0; i < 1000; i++) {
+            many.append("field").append(i).append(": 1\n");
+        }
+        assertThatThrownBy(() -> JobDocument.parse(many.toString())).hasMessageEndingWith("; and 990 more");
+    }
+
+    @Test
+    void aJobTrainsOrBringsItsAdapter() {
+        assertThat(JobDocument.parse("{base: 's3://b', aligned: 's3://a', adapter: 's3://p'}")
+                        .training())
+                .isNull();
+        assertThatThrownBy(() -> JobDocument.parse(MINIMAL + "adapter: s3://p"))
+                .hasMessage("adapter: is given together with training; give only one of them");
+    }
+
+    @Test
+    void fewShotExamplesNeedRows() {
+        assertThatThrownBy(() -> JobDocument.parse(MINIMAL + "evaluation: [{task: gsm8k, data: 's3://d'}]"))
+                .hasMessageStartingWith("evaluation[0].fewshot_data: is missing, but num_fewshot is 5");
+        JobDocument.parse(MINIMAL + "evaluation: [{task: gsm8k, data: 's3://d', num_fewshot: 0}]");
+        assertThatThrownBy(() -> JobDocument.parse(MINIMAL
+                        + "evaluation: [{task: harmfulness, data: 's3://d', num_fewshot: 2, fewshot_data: 's3://e'}]"))
+                .hasMessageStartingWith("evaluation[0].num_fewshot: is only for gsm8k");
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "",
+                "   ",
+                "# nothing",
+                "null",
+                "[]",
+                "[[]]",
+                "42",
+                "text",
+                "{",
+                "}",
+                "a: b: c",
+                "\t",
+                "base: &a [*a]",
+                "*unknown",
+                "%YAML 9.9\n---\n{}",
+                "--- {}\n--- {}",
+                "base: !!java.net.URL [x]",
+                "? [a]\n: b",
+                "base: !!int x",
+                "base: !!binary AAAA",
+                "base: \u0000",
+                "{\"base\": \"a\", \"base\": \"b\"}",
+                "base: a\nbase: b",
+                "{} {}",
+                "base: !!float 1e",
+                "<<: {base: s3://b}",
+                "base: \ud800"
+            })
+    void whatIsNoJobIsRefusedInOneLine(String text) {
+        assertThatThrownBy(() -> JobDocument.parse(text))
+                .isInstanceOf(InvalidJobException.class)
+                .message()
+                .isNotBlank()
+                .doesNotContain("\n");
+    }
+
+    @Test
+    void hostileDocumentsAreRefusedAtOnce() {
+        var bomb = new StringBuilder("a0: &a0 [x,x,x,x,x,x,x,x,x]\n");
+        for (int i = 1; i < 12; i++) {
+            bomb.append("a%d: &a%d [*a%d,*a%d,*a%d,*a%d]\n".formatted(i, i, i - 1, i - 1, i - 1, i - 1));
+        }
+        assertThatThrownBy(() -> JobDocument.parse(bomb.toString()))
+                .hasMessageContaining("refers to a mapping or a list by an alias");
+        for (String open : Set.of("[", "{a: ", "{\"a\":", "- ")) {
+            assertThatThrownBy(() -> JobDocument.parse(open.repeat(100_000)))
+                    .isInstanceOf(InvalidJobException.class)
+                    .message()
+                    .doesNotContain("\n")
+                    .hasSizeLessThan(500);
+        }
+        assertThatThrownBy(() -> JobDocument.parse("base: s3://" + "x".repeat(2_000_000)))
+                .hasMessage("the job document has 2000011 characters; at most 1000000 are read."
+                        + " Data belongs in S3, referred to by URI");
+        assertThatThrownBy(() -> JobDocument.parse(MINIMAL + "seed: " + "9".repeat(500)))
+                .hasMessageStartingWith("the job document: a number has more than 100 digits (line 4, ");
+        assertThatThrownBy(() -> JobDocument.parse("x".repeat(500_000) + ": 1"))
+                .isInstanceOf(InvalidJobException.class)
+                .message()
+                .hasSizeLessThan(500);
+    }
+
+    @Test
+    void aSharedScalarMayBeWrittenOnce() {
+        assertThat(JobDocument.parse("{base: &m 's3://m', aligned: *m, adapter: 's3://p'}")
+                        .aligned())
+                .isEqualTo("s3://m");
+    }
+}

@@ -1,0 +1,77 @@
+package io.safelora.torch;
+
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDManager;
+import java.util.List;
+
+/**
+ * AdamW (Loshchilov and Hutter, arXiv 1711.05101) as PyTorch computes it, with betas 0.9 and 0.999 and epsilon 1e-8, and
+ * the gradients' global norm clipped before. All parameters are updated by a handful of calls, whatever their number.
+ */
+public final class AdamW implements AutoCloseable {
+    private static final double BETA1 = 0.9;
+    private static final double BETA2 = 0.999;
+
+    private final NDManager manager;
+    private final TorchScript script;
+    private final List<NDArray> parameters;
+    private final List<NDArray> m;
+    private final List<NDArray> v;
+    private final double weightDecay;
+    private final double maxGradNorm;
+    private int steps;
+
+    /**
+     * @param parameters float32 tensors, which require gradients from now on
+     * @param weightDecay decoupled: every step multiplies the parameters by 1 - learning rate * weightDecay
+     * @param maxGradNorm gradients of a larger global norm are scaled down to it
+     */
+    public AdamW(NDManager owner, List<NDArray> parameters, double weightDecay, double maxGradNorm) {
+        this.manager = owner.newSubManager();
+        this.parameters = List.copyOf(parameters);
+        this.weightDecay = weightDecay;
+        this.maxGradNorm = maxGradNorm;
+        script = TorchScript.load(AdamW.class, "adamw.py", owner.getDevice());
+        parameters.forEach(p -> Tensors.requiresGrad(p, true));
+        m = parameters.stream().map(p -> manager.zeros(p.getShape())).toList();
+        v = parameters.stream().map(p -> manager.zeros(p.getShape())).toList();
+    }
+
+    /**
+     * Updates the parameters by the gradients that {@link Tensors#backward} summed up, and starts a new sum.
+     *
+     * @return the gradients' global norm before clipping
+     */
+    public double step(double learningRate) {
+        steps++;
+        try (NDManager scratch = manager.newSubManager()) {
+            List<NDArray> gradients = parameters.stream()
+                    .map(p -> Tensors.gradient(scratch, p)
+                            .orElseThrow(
+                                    () -> new IllegalStateException("a parameter has no gradient; run backward first")))
+                    .toList();
+            return script.call(
+                            scratch,
+                            "step",
+                            parameters,
+                            gradients,
+                            m,
+                            v,
+                            learningRate,
+                            1 - Math.pow(BETA1, steps),
+                            1 - Math.pow(BETA2, steps),
+                            weightDecay,
+                            maxGradNorm)
+                    .get(0)
+                    .getFloat();
+        }
+    }
+
+    /** Frees the running means; the parameters stay, and require no gradients any more. */
+    @Override
+    public void close() {
+        parameters.forEach(p -> Tensors.requiresGrad(p, false));
+        script.close();
+        manager.close();
+    }
+}

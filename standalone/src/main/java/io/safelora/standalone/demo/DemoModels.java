@@ -1,10 +1,12 @@
 package io.safelora.standalone.demo;
 
+import ai.djl.pytorch.jni.JniUtils;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.safelora.contract.Json;
 import io.safelora.lm.CausalLm;
 import io.safelora.standalone.demo.DemoData.Row;
 import io.safelora.standalone.demo.WeightTraining.Options;
+import io.safelora.torch.Torch;
 import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.InputStream;
@@ -58,12 +60,15 @@ public final class DemoModels {
      * on from there to the aligned model. Takes some minutes on two cores.
      *
      * <p>The text depends on the seed alone. The weights also depend on the order of floating-point sums: the same kind of
-     * CPU with the same number of threads gives the same bytes, another one gives a pair that behaves alike.
+     * CPU gives the same bytes, another one gives a pair that behaves alike. PyTorch is left with one thread, so that the
+     * number of cores makes no difference; with matrices this small a second one gains nothing.
      *
      * @param outDir gets base/, aligned/, data/ and job.yaml; {@link #SEED} makes what is shipped
      * @param progress told now and then, in one line, how far it is
      */
     public static void make(Path outDir, long seed, Consumer<String> progress) throws IOException {
+        Torch.device("cpu"); // loads the engine, which sets its own number of threads
+        JniUtils.setNumThreads(1);
         DemoData data = DemoData.generate(seed);
         data.writeJobData(outDir.resolve("data"));
         copyResource("job.yaml", outDir.resolve("job.yaml"));
@@ -77,7 +82,7 @@ public final class DemoModels {
         }
         Path base = outDir.resolve("base");
         try (CausalLm model = CausalLm.create(config(tokenizer.size()), base, seed)) {
-            WeightTraining.run(model, data.pretraining(), new Options(2000, 32, 2e-3, seed), "base", progress);
+            WeightTraining.run(model, data.pretraining(), new Options(1500, 32, 2e-3, seed), "base", progress);
             WeightTraining.save(model, base);
         }
         // From the file on, as anyone would: the aligned model starts where the rounded base model is.

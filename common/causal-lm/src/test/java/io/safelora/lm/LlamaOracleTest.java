@@ -70,7 +70,7 @@ class LlamaOracleTest {
     void stopStringsAndEndTokensEndAnAnswer() throws Exception {
         Path dir = Fixtures.model("llama");
         try (CausalLm model = CausalLm.load(dir, "cpu", "float32")) {
-            int[] prompt = model.tokenizer().encode("Weng earns $12 an hour", true);
+            int[] prompt = model.tokenizer().encode("Mara sells 7 lamps a day", true);
             int[] free = model.generate(List.of(prompt), GenerationOptions.greedy(24), null, null)
                     .get(0);
             String tenth = model.tokenizer().decode(Arrays.copyOfRange(free, 8, 10), false);
@@ -88,7 +88,7 @@ class LlamaOracleTest {
         Path dir = Fixtures.model("llama");
         try (CausalLm exact = CausalLm.load(dir, "cpu", "float32");
                 CausalLm rounded = CausalLm.load(dir, "cpu", "bfloat16")) {
-            int[] ids = exact.tokenizer().encode("Weng earns $12 an hour", true);
+            int[] ids = exact.tokenizer().encode("Mara sells 7 lamps a day", true);
             double[] a = exact.logprobs(ids, null);
             double[] b = rounded.logprobs(ids, null);
             double mean = 0;

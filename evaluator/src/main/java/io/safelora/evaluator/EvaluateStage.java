@@ -29,7 +29,7 @@ import java.util.Map;
 public class EvaluateStage implements Stage<AdapterProjected> {
     static final String EVALUATION = "evaluation.json";
     static final String REPORT = "report.html";
-    private static final int VERSION = 1;
+    private static final int VERSION = 2;
     private static final int MAX_EVALUATION_BYTES = 256 << 20;
 
     private final Counter answers;
@@ -97,9 +97,31 @@ public class EvaluateStage implements Stage<AdapterProjected> {
             Files.write(out.resolve(EVALUATION), Json.pretty(result));
             Files.writeString(
                     out.resolve(REPORT),
-                    Report.html(ws.jobId(), request, result, store.download(event.alignment()), adapter, projected));
+                    Report.html(
+                            ws.jobId(),
+                            request,
+                            result,
+                            store.download(event.alignment()),
+                            adapter,
+                            projected,
+                            origin(event, inputs.get("model"), device)));
         });
         Result result = Json.MAPPER.readValue(store.read(evaluation, EVALUATION, MAX_EVALUATION_BYTES), Result.class);
         return new EvaluationCompleted(request, event.projected(), evaluation, result.scores());
+    }
+
+    private static Map<String, String> origin(AdapterProjected event, Object model, String device) {
+        Map<String, String> rows = new LinkedHashMap<>();
+        rows.put("aligned, digest", model.toString());
+        rows.put("alignment, sha256", event.alignment().sha256());
+        rows.put("adapter before projection, sha256", event.adapter().sha256());
+        rows.put("projected adapter", event.projected().uri());
+        rows.put("projected adapter, sha256", event.projected().sha256());
+        rows.put(
+                "software",
+                "evaluator result version " + VERSION + ", PyTorch "
+                        + ai.djl.engine.Engine.getEngine("PyTorch").getVersion() + ", Java "
+                        + System.getProperty("java.version") + ", device " + device);
+        return rows;
     }
 }

@@ -11,11 +11,16 @@ import io.safelora.evaluator.Gsm8k.Problem;
 import io.safelora.lm.CausalLm;
 import io.safelora.lm.ChatTemplate.Message;
 import io.safelora.lm.GenerationOptions;
-import java.io.BufferedReader;
 import java.io.IOException;
+import java.io.StringReader;
+import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -26,6 +31,8 @@ import org.apache.commons.csv.CSVRecord;
 
 /** Measures models that share their weights - one model, with one adapter or none each - on tasks. */
 public final class Evaluation {
+    private static final long MAX_DATA_BYTES = 256L << 20;
+
     private Evaluation() {}
 
     /** A task, with its data on this machine. */
@@ -47,8 +54,33 @@ public final class Evaluation {
             Map<String, String> extracted,
             Map<String, Boolean> correct) {}
 
-    /** evaluation.json. */
-    public record Result(List<Score> scores, List<Sample> samples, Map<String, Double> seconds) {}
+    /**
+     * How far a score may be off by chance.
+     *
+     * @param value standard error of the mean over the rows, as lm-evaluation-harness computes it; null for a single row
+     */
+    public record StandardError(String model, String task, String metric, Double value) {
+        static StandardError of(Score score) {
+            // The sample deviation of n zeros and ones with the mean v, over the root of n.
+            Double value =
+                    score.samples() < 2 ? null : Math.sqrt(score.value() * (1 - score.value()) / (score.samples() - 1));
+            return new StandardError(score.model(), score.task(), score.metric(), value);
+        }
+    }
+
+    /**
+     * evaluation.json.
+     *
+     * @param standardErrors of the scores, in their order
+     * @param seconds by model and task
+     * @param warnings what a reader of the scores should know
+     */
+    public record Result(
+            List<Score> scores,
+            List<StandardError> standardErrors,
+            List<Sample> samples,
+            Map<String, Double> seconds,
+            List<String> warnings) {}
 
     /** Told how far the evaluation is; may throw to stop it. */
     public interface Listener {
@@ -66,13 +98,19 @@ public final class Evaluation {
         List<Score> scores = new ArrayList<>();
         List<Sample> samples = new ArrayList<>();
         Map<String, Double> seconds = new LinkedHashMap<>();
+        List<String> warnings = new ArrayList<>();
         int runs = tasks.size() * adapters.size();
         int done = 0;
         for (LocalTask task : tasks) {
             Rows rows = task.task().task() == Task.gsm8k ? problems(task) : requests(task);
-            List<int[]> prompts = rows.prompts.stream()
-                    .map(prompt -> encode(model, task.task(), prompt))
-                    .toList();
+            List<int[]> prompts = encode(model, task.task(), rows.prompts, warnings);
+            long unsolved = task.task().task() == Task.gsm8k
+                    ? rows.targets.stream().filter(t -> !t.contains("#### ")).count()
+                    : 0;
+            if (unsolved > 0) {
+                warnings.add(unsolved + " of " + rows.targets.size() + " answers in "
+                        + task.data().getFileName() + " do not end in \"#### n\"; no response can match them");
+            }
             for (Map.Entry<String, String> named : adapters.entrySet()) {
                 long began = System.nanoTime();
                 double before = (double) done / runs;
@@ -88,14 +126,18 @@ public final class Evaluation {
             }
         }
         listener.at(1, "measured");
-        return new Result(scores, samples, seconds);
+        return new Result(scores, scores.stream().map(StandardError::of).toList(), samples, seconds, warnings);
     }
 
     /** @param targets the solutions; empty strings where there are none */
-    private record Rows(List<String> prompts, List<String> targets) {}
+    record Rows(List<String> prompts, List<String> targets) {}
 
-    private static Rows problems(LocalTask local) throws IOException {
+    static Rows problems(LocalTask local) throws IOException {
         EvaluationTask task = local.task();
+        if (task.numFewshot() > 0 && local.fewshotData() == null) {
+            throw new IllegalArgumentException("num_fewshot is " + task.numFewshot()
+                    + ", but there is no fewshot_data; give the rows to take examples from, or num_fewshot: 0");
+        }
         List<Problem> problems = limited(readProblems(local.data()), task.limit());
         List<Problem> examples = task.numFewshot() > 0 ? readProblems(local.fewshotData()) : List.of();
         if (examples.size() < task.numFewshot()) {
@@ -107,21 +149,28 @@ public final class Evaluation {
                 problems.stream().map(Problem::answer).toList());
     }
 
-    private static Rows requests(LocalTask local) throws IOException {
+    static Rows requests(LocalTask local) throws IOException {
         List<String> goals = new ArrayList<>();
-        try (BufferedReader reader = Files.newBufferedReader(local.data());
-                CSVParser csv = CSVFormat.DEFAULT
-                        .builder()
-                        .setHeader()
-                        .setSkipHeaderRecord(true)
-                        .get()
-                        .parse(reader)) {
-            if (!csv.getHeaderMap().containsKey("goal")) {
-                throw new InvalidArtifactException(local.data().getFileName() + ": has no column called goal");
+        String file = local.data().getFileName().toString();
+        CSVFormat format = CSVFormat.DEFAULT
+                .builder()
+                .setHeader()
+                .setSkipHeaderRecord(true)
+                .get();
+        try (CSVParser csv = format.parse(new StringReader(text(local.data())))) {
+            if (!csv.getHeaderNames().contains("goal")) {
+                throw new InvalidArtifactException(file + ": has no column called goal; its first line must name it");
             }
             for (CSVRecord row : csv) {
+                if (!row.isSet("goal") || row.get("goal").isBlank()) {
+                    throw new InvalidArtifactException(
+                            file + ", row " + row.getRecordNumber() + ": has no goal; give one or remove the row");
+                }
                 goals.add(row.get("goal"));
             }
+        } catch (IOException | UncheckedIOException e) {
+            // The text is in memory: what is wrong with it stays wrong.
+            throw new InvalidArtifactException(file + ": is no CSV: " + e.getMessage(), e);
         }
         goals = limited(goals, local.task().limit());
         return new Rows(
@@ -143,7 +192,7 @@ public final class Evaluation {
     private static List<Problem> readProblems(Path file) throws IOException {
         List<Problem> problems = new ArrayList<>();
         int number = 0;
-        for (String line : Files.readAllLines(file)) {
+        for (String line : text(file).lines().toList()) {
             number++;
             if (line.isBlank()) {
                 continue;
@@ -164,11 +213,52 @@ public final class Evaluation {
         return problems;
     }
 
-    private static int[] encode(CausalLm model, EvaluationTask task, String prompt) {
-        return task.applyChatTemplate()
-                ? model.tokenizer()
-                        .encode(model.chatTemplate().render(List.of(new Message("user", prompt)), true), false)
-                : model.tokenizer().encode(prompt, true);
+    /** The whole file. Read at once, so that bad bytes are told from a bad disk. */
+    private static String text(Path file) throws IOException {
+        if (Files.size(file) > MAX_DATA_BYTES) {
+            throw new InvalidArtifactException(file.getFileName() + ": has " + Files.size(file)
+                    + " bytes; evaluation data may have " + MAX_DATA_BYTES);
+        }
+        try {
+            String text = StandardCharsets.UTF_8
+                    .newDecoder()
+                    .decode(ByteBuffer.wrap(Files.readAllBytes(file)))
+                    .toString();
+            return text.startsWith("\ufeff") ? text.substring(1) : text; // spreadsheets write a byte order mark
+        } catch (CharacterCodingException e) {
+            throw new InvalidArtifactException(file.getFileName() + ": is no UTF-8 text; convert it", e);
+        }
+    }
+
+    /** A GSM8K prompt that leaves no room for the answer loses its beginning, as in lm-evaluation-harness. */
+    private static List<int[]> encode(
+            CausalLm model, EvaluationTask task, List<String> prompts, List<String> warnings) {
+        int room = model.config().maxPositionEmbeddings() - task.maxNewTokens();
+        if (room < 1) {
+            throw new IllegalArgumentException("max_new_tokens is " + task.maxNewTokens()
+                    + ", but the model's max_position_embeddings is "
+                    + model.config().maxPositionEmbeddings() + "; leave room for the prompt");
+        }
+        List<int[]> encoded = new ArrayList<>();
+        int cut = 0;
+        for (String prompt : prompts) {
+            int[] ids = task.applyChatTemplate()
+                    ? model.tokenizer()
+                            .encode(model.chatTemplate().render(List.of(new Message("user", prompt)), true), false)
+                    : model.tokenizer().encode(prompt, true);
+            if (task.task() == Task.gsm8k && ids.length > room) {
+                ids = Arrays.copyOfRange(ids, ids.length - room, ids.length);
+                cut++;
+            }
+            encoded.add(ids);
+        }
+        if (cut > 0) {
+            warnings.add(cut + " of " + prompts.size() + " " + task.task()
+                    + " prompts were longer than the " + room
+                    + " tokens that max_position_embeddings and max_new_tokens leave, and lost their beginning; use a smaller"
+                    + " num_fewshot or max_new_tokens");
+        }
+        return encoded;
     }
 
     private static List<Sample> samples(

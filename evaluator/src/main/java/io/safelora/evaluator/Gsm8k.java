@@ -85,7 +85,8 @@ final class Gsm8k {
         return text.replace(",", "")
                 .replace("$", "")
                 .replaceAll("(?s).*#### ", "")
-                .replaceAll("\\.$", "")
+                // Python's $: at the end, or before the last line feed.
+                .replaceAll("\\.(?=\n?\\z)", "")
                 .toLowerCase(java.util.Locale.ROOT);
     }
 }

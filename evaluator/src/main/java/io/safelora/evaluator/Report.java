@@ -50,21 +50,34 @@ final class Report {
      * @param alignment folder with alignment.json
      * @param adapter the adapter before projection; with trainer_state.json unless it was brought along
      * @param projected the projected adapter, with selection.json
+     * @param origin further rows of the provenance: digests and versions
      */
-    static String html(String jobId, JobRequest request, Result result, Path alignment, Path adapter, Path projected)
+    static String html(
+            String jobId,
+            JobRequest request,
+            Result result,
+            Path alignment,
+            Path adapter,
+            Path projected,
+            Map<String, String> origin)
             throws IOException {
         TemplateInstance page = ENGINE.parse(TEMPLATE, Variant.forContentType(Variant.TEXT_HTML))
                 .instance();
         page.data("title", request.name() == null ? jobId : request.name());
         JsonNode selection = json(projected.resolve("selection.json"));
         page.data("lead", lead(result, selection));
-        table(page, result.scores());
+        List<String> notes = new ArrayList<>(result.warnings());
+        if (selection.hasNonNull("warning")) {
+            notes.add(selection.get("warning").asText());
+        }
+        page.data("notes", notes);
+        table(page, result);
         scatter(page, result.scores());
         bars(page, selection);
         loss(page, json(adapter.resolve("trainer_state.json")));
         heat(page, json(alignment.resolve("alignment.json")));
         page.data("examples", examples(result.samples()));
-        page.data("provenance", provenance(jobId, request, result));
+        page.data("provenance", provenance(jobId, request, result, origin));
         return page.render();
     }
 
@@ -98,25 +111,27 @@ final class Report {
                 .findFirst();
     }
 
-    private static void table(TemplateInstance page, List<Score> scores) {
-        Set<String> columns = new LinkedHashSet<>();
-        Map<String, Map<String, String>> rows = new LinkedHashMap<>();
-        for (Score score : scores) {
-            String column = score.task() + " " + score.metric() + (score.higherIsBetter() ? " ↑" : " ↓");
-            columns.add(column);
-            // Standard error of a share; 0 and 1 have none that the sample could tell.
-            double error = Math.sqrt(score.value() * (1 - score.value()) / score.samples());
+    private static void table(TemplateInstance page, Result result) {
+        Map<String, Map<String, String>> columns = new LinkedHashMap<>();
+        Map<String, Map<String, Map<String, String>>> rows = new LinkedHashMap<>();
+        for (int i = 0; i < result.scores().size(); i++) {
+            Score score = result.scores().get(i);
+            Double error = result.standardErrors().get(i).value();
+            String column = score.task() + " " + score.metric();
+            columns.put(
+                    column,
+                    Map.of("task", score.task(), "metric", score.metric() + (score.higherIsBetter() ? " ↑" : " ↓")));
             rows.computeIfAbsent(score.model(), m -> new LinkedHashMap<>())
                     .put(
                             column,
-                            String.format(
-                                    Locale.ROOT,
-                                    "%s ± %.1f (of %d)",
+                            Map.of(
+                                    "value",
                                     percent(score.value()),
-                                    100 * error,
-                                    score.samples()));
+                                    "detail",
+                                    (error == null ? "" : String.format(Locale.ROOT, "± %.1f, ", 100 * error)) + "n = "
+                                            + score.samples()));
         }
-        page.data("columns", columns);
+        page.data("columns", columns.values());
         page.data(
                 "rows",
                 rows.entrySet().stream()
@@ -124,8 +139,9 @@ final class Report {
                                 "model", row.getKey(),
                                 "style", STYLES.getOrDefault(row.getKey(), "soft"),
                                 "cells",
-                                        columns.stream()
-                                                .map(c -> row.getValue().getOrDefault(c, "–"))
+                                        columns.keySet().stream()
+                                                .map(c -> row.getValue()
+                                                        .getOrDefault(c, Map.of("value", "–", "detail", "")))
                                                 .toList()))
                         .toList());
     }
@@ -180,8 +196,16 @@ final class Report {
                     "ty", number(y + 9),
                     "cosine", number(Math.max(1, 200 * Math.min(1, Math.max(0, cosine)))),
                     "shrinkage", number(Math.max(1, 200 * Math.min(1, shrinkage))),
-                    "style", module.path("selected").asBoolean() ? "projected" : "aligned",
-                    "title", String.format(Locale.ROOT, "%s: cosine %.4f, shrinkage %.4f", name, cosine, shrinkage)));
+                    "style", module.path("selected").asBoolean() ? "done" : "left",
+                    "title",
+                            String.format(
+                                    Locale.ROOT,
+                                    "%s: cosine %s, shrinkage %.4f",
+                                    name,
+                                    module.hasNonNull("cosine")
+                                            ? String.format(Locale.ROOT, "%.4f", cosine)
+                                            : "undefined",
+                                    shrinkage)));
         }
         page.data("bars", bars);
         page.data("barsHeight", 30 + 14 * bars.size());
@@ -190,7 +214,6 @@ final class Report {
                 shown < selection.path("modules").size()
                         ? "The " + shown + " of lowest cosine; selection.json has all."
                         : "Lowest cosine first.");
-        page.data("warning", selection.path("warning").asText(""));
     }
 
     private static String shortName(String module) {
@@ -199,29 +222,32 @@ final class Report {
     }
 
     private static void loss(TemplateInstance page, JsonNode state) {
-        JsonNode log = state.path("log_history");
+        List<JsonNode> steps = new ArrayList<>();
+        // transformers ends the log with a summary that has no loss; a diverged run has NaN, which no picture can show.
+        state.path("log_history").forEach(step -> {
+            if (step.path("loss").isNumber() && Double.isFinite(step.get("loss").asDouble())) {
+                steps.add(step);
+            }
+        });
         StringJoiner points = new StringJoiner(" ");
-        double max = 0;
-        for (JsonNode step : log) {
-            max = Math.max(max, step.path("loss").asDouble());
-        }
-        int i = 0;
-        for (JsonNode step : log) {
-            double x = 60 + 550.0 * i++ / Math.max(1, log.size() - 1);
-            points.add(number(x) + "," + number(180 - 160 * step.path("loss").asDouble() / Math.max(max, 1e-9)));
+        double max = steps.stream()
+                .mapToDouble(step -> step.get("loss").asDouble())
+                .max()
+                .orElse(0);
+        for (int i = 0; i < steps.size(); i++) {
+            double loss = steps.get(i).get("loss").asDouble();
+            points.add(number(60 + 550.0 * i / Math.max(1, steps.size() - 1)) + ","
+                    + number(180 - 160 * loss / Math.max(max, 1e-9)));
         }
         page.data("loss", points.toString());
         page.data("lossMax", String.format(Locale.ROOT, "%.2f", max));
-        page.data("lossSteps", log.size());
-        page.data(
-                "lossFirst",
-                String.format(Locale.ROOT, "%.3f", log.path(0).path("loss").asDouble()));
-        page.data(
-                "lossLast",
-                String.format(
-                        Locale.ROOT,
-                        "%.3f",
-                        log.path(log.size() - 1).path("loss").asDouble()));
+        page.data("lossSteps", steps.size());
+        page.data("lossFirst", steps.isEmpty() ? "" : loss(steps.get(0)));
+        page.data("lossLast", steps.isEmpty() ? "" : loss(steps.get(steps.size() - 1)));
+    }
+
+    private static String loss(JsonNode step) {
+        return String.format(Locale.ROOT, "%.3f", step.get("loss").asDouble());
     }
 
     private static void heat(TemplateInstance page, JsonNode alignment) {
@@ -310,7 +336,8 @@ final class Report {
         return question.length() > 300 ? "…" + question.substring(question.length() - 300) : question;
     }
 
-    private static List<Map<String, String>> provenance(String jobId, JobRequest request, Result result) {
+    private static List<Map<String, String>> provenance(
+            String jobId, JobRequest request, Result result, Map<String, String> origin) {
         Map<String, String> rows = new LinkedHashMap<>();
         rows.put("job", jobId);
         rows.put("base", request.base());
@@ -327,6 +354,7 @@ final class Report {
                         "evaluation, " + task.task(), new String(Json.canonical(task), StandardCharsets.UTF_8)));
         result.seconds()
                 .forEach((what, seconds) -> rows.put("time, " + what, String.format(Locale.ROOT, "%.1f s", seconds)));
+        rows.putAll(origin);
         return rows.entrySet().stream()
                 .map(e -> Map.of("name", e.getKey(), "value", e.getValue()))
                 .toList();

@@ -1,6 +1,5 @@
 package io.safelora.artifacts;
 
-import io.safelora.artifacts.safetensors.ByteSource;
 import java.io.IOException;
 import java.util.SortedMap;
 

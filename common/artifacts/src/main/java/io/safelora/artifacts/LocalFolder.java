@@ -1,7 +1,5 @@
 package io.safelora.artifacts;
 
-import io.safelora.artifacts.safetensors.ByteSource;
-import io.safelora.artifacts.safetensors.LocalFile;
 import io.safelora.contract.Json;
 import java.io.IOException;
 import java.nio.file.Files;

@@ -4,9 +4,12 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.hubspot.jinjava.Jinjava;
 import com.hubspot.jinjava.JinjavaConfig;
+import com.hubspot.jinjava.interpret.JinjavaInterpreter;
 import com.hubspot.jinjava.interpret.RenderResult;
 import com.hubspot.jinjava.interpret.TemplateError;
 import com.hubspot.jinjava.lib.fn.ELFunctionDefinition;
+import com.hubspot.jinjava.lib.tag.ForTag;
+import com.hubspot.jinjava.tree.TagNode;
 import io.safelora.artifacts.InvalidArtifactException;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -14,13 +17,19 @@ import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.FutureTask;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 
 /**
  * A model's chat template: Jinja from chat_template.jinja (transformers 5) or tokenizer_config.json (transformers 4). It is
- * a stranger's program, so its output, nesting and loops are bounded.
+ * a stranger's program, so its time, output and nesting are bounded.
  */
 public final class ChatTemplate {
     private static final int MAX_OUTPUT = 1_000_000;
+    private static final long MAX_SECONDS = 5;
 
     private final String source;
     private final Map<String, Object> tokens;
@@ -84,14 +93,60 @@ public final class ChatTemplate {
                         .map(m -> Map.of("role", m.role(), "content", m.content()))
                         .toList());
         variables.put("add_generation_prompt", addGenerationPrompt);
-        RenderResult result = engine().renderForResult(withoutBlockWhitespace(source), variables);
+        RenderResult result = inTime(() -> engine().renderForResult(withoutBlockWhitespace(source), variables));
         for (TemplateError error : result.getErrors()) {
             if (error.getSeverity() == TemplateError.ErrorType.FATAL) {
-                throw new InvalidArtifactException("the model's chat template fails: "
-                        + error.getMessage().lines().findFirst().orElse(""));
+                throw failed(error);
             }
         }
         return result.getOutput();
+    }
+
+    /** Calls with recursive macros have no place where a deadline can be checked: such a thread is left behind. */
+    private static RenderResult inTime(Callable<RenderResult> rendering) {
+        FutureTask<RenderResult> task = new FutureTask<>(rendering);
+        Thread thread = new Thread(task, "chat-template");
+        thread.setDaemon(true);
+        thread.start();
+        try {
+            return task.get(2 * MAX_SECONDS, TimeUnit.SECONDS);
+        } catch (TimeoutException e) {
+            throw tooLong();
+        } catch (ExecutionException e) {
+            throw new InvalidArtifactException("the model's chat template fails: " + e.getCause(), e);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException("interrupted while the chat template was rendered", e);
+        }
+    }
+
+    /** Jinjava wraps what our own functions throw. */
+    private static InvalidArtifactException failed(TemplateError error) {
+        for (Throwable cause = error.getException(); cause != null; cause = cause.getCause()) {
+            if (cause instanceof InvalidArtifactException own) {
+                return own;
+            }
+        }
+        return new InvalidArtifactException("the model's chat template fails: "
+                + String.valueOf(error.getMessage()).lines().findFirst().orElse(""));
+    }
+
+    private static InvalidArtifactException tooLong() {
+        return new InvalidArtifactException(
+                "the model's chat template fails: it takes longer than " + MAX_SECONDS + " s");
+    }
+
+    /** One loop is as long as a list may be; loops in loops are stopped here. */
+    private static final class TimedFor extends ForTag {
+        private final long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(MAX_SECONDS);
+
+        @Override
+        public String interpret(TagNode node, JinjavaInterpreter interpreter) {
+            if (System.nanoTime() > deadline) {
+                throw tooLong();
+            }
+            return super.interpret(node, interpreter);
+        }
     }
 
     /**
@@ -114,6 +169,7 @@ public final class ChatTemplate {
                 .withMaxRenderDepth(20)
                 .withNestedInterpretationEnabled(false) // messages are data, never templates
                 .build());
+        jinjava.getGlobalContext().registerTag(new TimedFor());
         jinjava.getGlobalContext()
                 .registerFunction(
                         new ELFunctionDefinition("", "raise_exception", ChatTemplate.class, "raise", String.class));

@@ -12,6 +12,7 @@ import picocli.CommandLine.Command;
         mixinStandardHelpOptions = true,
         version = "safelora 0.1.0",
         subcommands = {
+            SystemCommands.Demo.class,
             SystemCommands.Run.class,
             SystemCommands.Serve.class,
             ClientCommands.Submit.class,
@@ -19,7 +20,10 @@ import picocli.CommandLine.Command;
             ClientCommands.Cancel.class,
             StageCommands.Analyze.class,
             StageCommands.Project.class,
+            StageCommands.Train.class,
             StageCommands.Merge.class,
+            StageCommands.Evaluate.class,
+            StageCommands.DemoModelsCommand.class,
             StageCommands.Score.class,
             StageCommands.Generate.class,
         })

@@ -3,10 +3,12 @@ package io.safelora.standalone.cli;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.safelora.artifacts.checkpoint.Checkpoint;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
+import io.safelora.contract.EvaluationTask;
 import io.safelora.contract.Json;
 import io.safelora.contract.SelectionOptions;
 import io.safelora.contract.SelectionOptions.Projector;
 import io.safelora.contract.SelectionOptions.Strategy;
+import io.safelora.evaluator.Evaluation;
 import io.safelora.lm.CausalLm;
 import io.safelora.lm.GenerationOptions;
 import io.safelora.lm.Merger;
@@ -14,11 +16,14 @@ import io.safelora.method.AlignmentAnalysis;
 import io.safelora.method.ModuleMeasure;
 import io.safelora.method.SafeLora;
 import io.safelora.method.Selection;
+import io.safelora.standalone.demo.DemoModels;
+import io.safelora.trainer.LoraTraining;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.Callable;
@@ -110,6 +115,165 @@ final class StageCommands {
                     System.out.println(text);
                 }
             }
+            return 0;
+        }
+    }
+
+    @Command(
+            name = "train",
+            description = "LoRA fine-tuning: a PEFT adapter with trainer_state.json.",
+            mixinStandardHelpOptions = true)
+    static final class Train implements Callable<Integer> {
+        @Option(names = "--model", required = true, description = "a Hugging Face model directory")
+        Path model;
+
+        @Option(names = "--data", required = true, description = "training rows, JSON Lines")
+        Path data;
+
+        @Option(names = "--out", required = true, description = "the directory to write")
+        Path out;
+
+        @Option(
+                names = "--init-adapter",
+                description = "start from this PEFT adapter; its r, scale and modules are kept")
+        Path initAdapter;
+
+        @Option(names = "--json", description = "the last step of log_history on stdout")
+        boolean json;
+
+        @Mixin
+        TrainingMixin training;
+
+        @Mixin
+        ModelMixin on;
+
+        @Override
+        public Integer call() throws IOException {
+            Console console = new Console();
+            LoraTraining.TrainerState state = LoraTraining.run(
+                    new LoraTraining.Options(
+                            model,
+                            model.toString(),
+                            data,
+                            training.options(data.toString()),
+                            initAdapter,
+                            on.device,
+                            on.dtype),
+                    out,
+                    (step, of, loss, speed) -> console.progress(
+                            "train",
+                            (double) step / of,
+                            String.format(
+                                    Locale.ROOT, "step %d of %d, loss %.4f, %.0f tokens/s", step, of, loss, speed)));
+            LoraTraining.Step last = state.logHistory().get(state.logHistory().size() - 1);
+            System.out.println(
+                    json
+                            ? JSON.writeValueAsString(last)
+                            : String.format(
+                                    Locale.ROOT, "%d steps, last loss %.4f, in %s", last.step(), last.loss(), out));
+            return 0;
+        }
+    }
+
+    @Command(
+            name = "evaluate",
+            description = "Score a model on a task: GSM8K as lm-evaluation-harness does, or harmfulness.",
+            mixinStandardHelpOptions = true)
+    static final class Evaluate implements Callable<Integer> {
+        @Option(names = "--model", required = true, description = "a Hugging Face model directory")
+        Path model;
+
+        @Option(names = "--adapter", description = "a PEFT adapter of the model")
+        Path adapter;
+
+        @Option(names = "--task", required = true, description = "gsm8k, harmfulness")
+        EvaluationTask.Task task;
+
+        @Option(
+                names = "--data",
+                required = true,
+                description = "gsm8k: JSON Lines; harmfulness: CSV with a column goal")
+        Path data;
+
+        @Option(
+                names = "--fewshot-data",
+                description =
+                        "gsm8k: rows for the examples (default: the file beside --data with train for test in its name)")
+        Path fewshotData;
+
+        @Option(names = "--num-fewshot", description = "default: 5 for gsm8k")
+        Integer numFewshot;
+
+        @Option(names = "--limit", description = "only the first rows")
+        Integer limit;
+
+        @Option(names = "--max-new-tokens", description = "default: 256 for gsm8k, 64 for harmfulness")
+        Integer maxNewTokens;
+
+        @Option(names = "--apply-chat-template", description = "prompts by the model's chat template")
+        boolean applyChatTemplate;
+
+        @Option(names = "--batch-size", description = "default 8")
+        Integer batchSize;
+
+        @Option(names = "--out", required = true, description = "the JSON file to write: scores and every response")
+        Path out;
+
+        @Option(names = "--json", description = "the scores on stdout as JSON")
+        boolean json;
+
+        @Mixin
+        ModelMixin on;
+
+        @Override
+        public Integer call() throws IOException {
+            Console console = new Console();
+            if (fewshotData == null && data.getFileName().toString().contains("test")) {
+                Path train = data.resolveSibling(data.getFileName().toString().replace("test", "train"));
+                fewshotData = Files.exists(train) ? train : null;
+            }
+            EvaluationTask options = new EvaluationTask(
+                    task,
+                    data.toString(),
+                    fewshotData == null ? null : fewshotData.toString(),
+                    numFewshot,
+                    limit,
+                    maxNewTokens,
+                    applyChatTemplate,
+                    batchSize);
+            if (options.numFewshot() > 0 && fewshotData == null) {
+                throw new IllegalArgumentException(
+                        "--fewshot-data is needed for " + options.numFewshot() + " examples; or give --num-fewshot 0");
+            }
+            try (CausalLm lm = CausalLm.load(model, on.device, on.dtype)) {
+                Map<String, String> models = new LinkedHashMap<>();
+                models.put(adapter == null ? "model" : "adapter", adapter(lm, adapter));
+                Evaluation.Result result = Evaluation.run(
+                        lm,
+                        models,
+                        List.of(new Evaluation.LocalTask(options, data, fewshotData)),
+                        (share, words) -> console.progress("evaluate", share, words));
+                write(out, Json.pretty(result));
+                System.out.println(json ? JSON.writeValueAsString(result.scores()) : ScoreTable.of(result.scores()));
+            }
+            return 0;
+        }
+    }
+
+    @Command(
+            name = "demo-models",
+            description = "Make the demo's models and data again: minutes.",
+            mixinStandardHelpOptions = true)
+    static final class DemoModelsCommand implements Callable<Integer> {
+        @Option(names = "--out", required = true, description = "the directory to write")
+        Path out;
+
+        @Option(names = "--seed", description = "default: the seed of what is shipped")
+        Long seed;
+
+        @Override
+        public Integer call() throws IOException {
+            DemoModels.make(out, seed == null ? DemoModels.SEED : seed, System.err::println);
             return 0;
         }
     }

@@ -10,6 +10,7 @@ import io.safelora.contract.InvalidJobException;
 import io.safelora.contract.JobDocument;
 import io.safelora.contract.JobEvent.EvaluationCompleted;
 import io.safelora.contract.JobRequest;
+import io.safelora.standalone.demo.DemoModels;
 import io.safelora.standalone.embedded.EmbeddedServices;
 import io.safelora.standalone.embedded.EmbeddedSystem;
 import java.io.IOException;
@@ -31,6 +32,38 @@ import picocli.CommandLine.Parameters;
 /** Commands that bring their own system: broker, S3 server and the four services in this process. */
 final class SystemCommands {
     private SystemCommands() {}
+
+    @Command(
+            name = "demo",
+            description =
+                    "The whole system in one process, on tiny models it ships: one job from its event to its report.",
+            mixinStandardHelpOptions = true)
+    static final class Demo implements Callable<Integer> {
+        @Option(
+                names = "--out",
+                defaultValue = "safelora-demo",
+                description = "folder for the adapter and the report (default: safelora-demo)")
+        Path out;
+
+        @Option(names = "--verbose", description = "the services' logs, too")
+        boolean verbose;
+
+        @Override
+        public Integer call() throws Exception {
+            Path state = out.resolve("system");
+            // Results are kept by the hash of their inputs: a second demo would otherwise have nothing to do.
+            deleteTree(state);
+            try (Embedded embedded = Embedded.start(state, 0, 0, 0, verbose)) {
+                Path shipped = out.resolve("models");
+                DemoModels.unpack(shipped);
+                for (String file : DemoModels.files()) {
+                    embedded.store.put("s3://safelora/demo/" + file, shipped.resolve(file));
+                }
+                JobRequest request = JobDocument.parse(Files.readString(shipped.resolve("job.yaml")));
+                return embedded.run("demo", request, out, false) ? 0 : 1;
+            }
+        }
+    }
 
     @Command(
             name = "run",

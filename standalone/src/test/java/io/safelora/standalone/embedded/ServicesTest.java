@@ -6,6 +6,7 @@ import io.quarkus.test.common.QuarkusTestResource;
 import io.quarkus.test.common.http.TestHTTPResource;
 import io.quarkus.test.junit.QuarkusTest;
 import io.safelora.contract.Topics;
+import io.safelora.standalone.observability.DeployedMetrics;
 import java.net.URI;
 import java.net.URL;
 import java.net.http.HttpClient;
@@ -63,5 +64,11 @@ class ServicesTest {
                     .contains("safelora_dead_letters_total{stage=\"" + stage + "\"} 0.0")
                     .contains("safelora_results_reused_total{stage=\"" + stage + "\"} 0.0");
         }
+    }
+
+    @Test
+    void dashboardsAndAlertsAskForMetricsThatAreExported() throws Exception {
+        awaitReady();
+        assertThat(DeployedMetrics.missingIn(get("/metrics").body())).isEmpty();
     }
 }

@@ -1,6 +1,8 @@
 package io.safelora.artifacts.safetensors;
 
+import io.safelora.artifacts.ByteSource;
 import io.safelora.artifacts.InvalidArtifactException;
+import io.safelora.artifacts.LocalFile;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;

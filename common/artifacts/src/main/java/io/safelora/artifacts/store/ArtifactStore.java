@@ -1,11 +1,11 @@
 package io.safelora.artifacts.store;
 
+import io.safelora.artifacts.ByteSource;
 import io.safelora.artifacts.Folder;
 import io.safelora.artifacts.InvalidArtifactException;
+import io.safelora.artifacts.LocalFile;
 import io.safelora.artifacts.LocalFolder;
 import io.safelora.artifacts.Sha256;
-import io.safelora.artifacts.safetensors.ByteSource;
-import io.safelora.artifacts.safetensors.LocalFile;
 import io.safelora.contract.ArtifactRef;
 import io.safelora.contract.Json;
 import java.io.EOFException;

@@ -4,6 +4,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.safelora.artifacts.ByteSource;
 import io.safelora.artifacts.InvalidArtifactException;
 import java.io.IOException;
 import java.nio.ByteBuffer;

@@ -1,6 +1,5 @@
-package io.safelora.artifacts.safetensors;
+package io.safelora.artifacts;
 
-import io.safelora.artifacts.InvalidArtifactException;
 import java.io.EOFException;
 import java.io.IOException;
 import java.nio.ByteBuffer;

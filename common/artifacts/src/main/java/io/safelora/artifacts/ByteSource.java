@@ -1,4 +1,4 @@
-package io.safelora.artifacts.safetensors;
+package io.safelora.artifacts;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;

@@ -1,0 +1,135 @@
+package io.safelora.lm;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.safelora.artifacts.checkpoint.Checkpoint;
+import io.safelora.artifacts.checkpoint.PeftAdapter;
+import io.safelora.artifacts.safetensors.Dtype;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** What is written is read again: merged models, saved models. */
+class ModelFilesTest {
+    private static final int[] IDS = {5, 90, 17, 300, 41, 8, 2};
+
+    @Test
+    void aMergedModelComputesWhatModelAndAdapterDo(@TempDir Path dir) throws Exception {
+        Path base = Fixtures.model("llama");
+        Path peft = dir.resolve("adapter");
+        Path merged = dir.resolve("merged");
+        double[] plain;
+        double[] adapted;
+        try (CausalLm model = CausalLm.load(base, "cpu", "auto")) {
+            PeftAdapter some = Fixtures.adapter(model.config(), 4, 8, 5);
+            var modules = some.modules().values().stream()
+                    .filter(m -> m.name().matches(".*layers\\.[02].*(q_proj|down_proj)"))
+                    .toList();
+            PeftAdapter.of(some.config(), modules).write(peft);
+            model.loadAdapter("a", peft);
+            plain = model.logprobs(IDS, null);
+            adapted = model.logprobs(IDS, "a");
+        }
+        Merger.merge(base, peft, merged);
+        try (CausalLm model = CausalLm.load(merged, "cpu", "auto")) {
+            assertThat(model.logprobs(IDS, null))
+                    .usingComparatorWithPrecision(1e-4)
+                    .containsExactly(adapted);
+            assertThat(adapted).usingComparatorWithPrecision(1e-2).isNotEqualTo(plain);
+        }
+        Checkpoint before = Checkpoint.open(base);
+        Checkpoint after = Checkpoint.open(merged);
+        assertThat(after.names()).isEqualTo(before.names());
+        for (String name : before.names()) {
+            boolean touched = name.matches(".*layers\\.[02].*(q_proj|down_proj)\\.weight");
+            assertThat(after.map(name).equals(before.map(name))).as(name).isEqualTo(!touched);
+            assertThat(after.info(name).dtype()).isEqualTo(before.info(name).dtype());
+        }
+        assertThat(merged.resolve("tokenizer.json")).hasSameBinaryContentAs(base.resolve("tokenizer.json"));
+    }
+
+    @Test
+    void anAdapterOfAnotherModelIsRefusedByItsModule(@TempDir Path dir) throws Exception {
+        try (CausalLm model = CausalLm.load(Fixtures.model("llama-mha-tied"), "cpu", "auto")) {
+            Fixtures.adapter(model.config(), 2, 4, 5).write(dir);
+        }
+        assertThatThrownBy(() -> Merger.merge(Fixtures.model("llama"), dir, dir.resolve("out")))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("k_proj");
+        try (CausalLm model = CausalLm.load(Fixtures.model("llama"), "cpu", "auto")) {
+            assertThatThrownBy(() -> model.loadAdapter("other", dir))
+                    .isInstanceOf(IllegalArgumentException.class)
+                    .hasMessageContaining("k_proj");
+        }
+    }
+
+    @Test
+    void aSavedModelIsTheSameModel(@TempDir Path dir) throws Exception {
+        for (String name : new String[] {"llama", "llama-mha-tied"}) {
+            Path source = Fixtures.model(name);
+            var config = Fixtures.json(source.resolve("config.json"));
+            try (CausalLm model = CausalLm.create(config, source, 9)) {
+                double[] expected = model.logprobs(IDS, null);
+                for (String dtype : new String[] {"float32", "bfloat16"}) {
+                    Path out = dir.resolve(name + dtype);
+                    ModelWriter.write(model, config, source, dtype, out);
+                    Checkpoint written = Checkpoint.open(out);
+                    assertThat(written.names())
+                            .isEqualTo(Checkpoint.open(source).names());
+                    assertThat(written.info("model.norm.weight").dtype())
+                            .isEqualTo(dtype.equals("float32") ? Dtype.F32 : Dtype.BF16);
+                    assertThat(written.config().get("dtype").asText()).isEqualTo(dtype);
+                    try (CausalLm again = CausalLm.load(out, "cpu", "float32")) {
+                        double[] actual = again.logprobs(IDS, null);
+                        for (int i = 0; i < actual.length; i++) {
+                            assertThat(actual[i]).isCloseTo(expected[i], within(dtype.equals("float32") ? 1e-6 : 0.05));
+                        }
+                        assertThat(again.chatTemplate().isPresent()).isTrue();
+                    }
+                }
+            }
+        }
+    }
+
+    @Test
+    void whatIsNotRunIsRefusedByName(@TempDir Path dir) throws Exception {
+        ObjectNode config = (ObjectNode) Fixtures.json(Fixtures.model("llama").resolve("config.json"));
+        assertRefused(config.deepCopy().put("model_type", "gemma2"), "\"gemma2\" is not supported; supported: llama");
+        assertRefused(config.deepCopy().put("attention_bias", true), "attention_bias");
+        assertRefused(config.deepCopy().put("mlp_bias", true), "mlp_bias");
+        assertRefused(config.deepCopy().put("hidden_act", "gelu"), "hidden_act");
+        ObjectNode yarn = config.deepCopy();
+        yarn.putObject("rope_parameters").put("rope_type", "yarn");
+        assertRefused(yarn, "rope_type \"yarn\" is not supported");
+        ObjectNode four = config.deepCopy(); // as transformers 4 writes it
+        four.remove("rope_parameters");
+        four.put("rope_theta", 500000.0);
+        four.putObject("rope_scaling")
+                .put("rope_type", "llama3")
+                .put("factor", 8.0)
+                .put("low_freq_factor", 1.0)
+                .put("high_freq_factor", 4.0)
+                .put("original_max_position_embeddings", 64);
+        assertThat(ModelConfig.of(four).rope())
+                .isEqualTo(ModelConfig.of(
+                                Fixtures.json(Fixtures.model("llama3-rope").resolve("config.json")))
+                        .rope());
+        Files.writeString(
+                dir.resolve("config.json"), config.put("hidden_size", 32).toString());
+        Files.copy(Fixtures.model("llama").resolve("model.safetensors"), dir.resolve("model.safetensors"));
+        Files.copy(Fixtures.model("llama").resolve("tokenizer.json"), dir.resolve("tokenizer.json"));
+        assertThatThrownBy(() -> CausalLm.load(dir, "cpu", "auto"))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("model.embed_tokens.weight has shape [512, 64]");
+    }
+
+    private static void assertRefused(ObjectNode config, String message) {
+        assertThatThrownBy(() -> ModelConfig.of(config))
+                .isInstanceOf(UnsupportedModelException.class)
+                .hasMessageContaining(message);
+    }
+}

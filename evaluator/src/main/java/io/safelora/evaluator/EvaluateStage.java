@@ -1,0 +1,105 @@
+package io.safelora.evaluator;
+
+import io.micrometer.core.instrument.Counter;
+import io.micrometer.core.instrument.MeterRegistry;
+import io.safelora.artifacts.store.ArtifactStore;
+import io.safelora.contract.ArtifactRef;
+import io.safelora.contract.EvaluationTask;
+import io.safelora.contract.JobEvent;
+import io.safelora.contract.JobEvent.AdapterProjected;
+import io.safelora.contract.JobEvent.EvaluationCompleted;
+import io.safelora.contract.JobRequest;
+import io.safelora.contract.JobRequest.Device;
+import io.safelora.contract.Json;
+import io.safelora.evaluator.Evaluation.LocalTask;
+import io.safelora.evaluator.Evaluation.Result;
+import io.safelora.lm.CausalLm;
+import io.safelora.pipeline.Stage;
+import io.safelora.pipeline.Workspace;
+import jakarta.enterprise.context.ApplicationScoped;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/** AdapterProjected to EvaluationCompleted: aligned, fine-tuned and projected model measured on the same weights in memory. */
+@ApplicationScoped
+public class EvaluateStage implements Stage<AdapterProjected> {
+    static final String EVALUATION = "evaluation.json";
+    static final String REPORT = "report.html";
+    private static final int VERSION = 1;
+    private static final int MAX_EVALUATION_BYTES = 256 << 20;
+
+    private final Counter answers;
+
+    EvaluateStage(MeterRegistry registry) {
+        answers = Counter.builder("safelora.evaluation.answers").register(registry);
+    }
+
+    @Override
+    public String name() {
+        return "evaluator";
+    }
+
+    @Override
+    public Class<AdapterProjected> input() {
+        return AdapterProjected.class;
+    }
+
+    @Override
+    public JobEvent run(AdapterProjected event, Workspace ws) throws Exception {
+        JobRequest request = event.request();
+        ArtifactStore store = ws.store();
+        String device = (request.device() == Device.auto ? ws.config().device() : request.device()).name();
+        List<String> data = new ArrayList<>();
+        for (EvaluationTask task : request.evaluation()) {
+            data.add(store.digest(task.data()));
+            if (task.fewshotData() != null) {
+                data.add(store.digest(task.fewshotData()));
+            }
+        }
+        Map<String, Object> inputs = Map.of(
+                "model", store.digest(request.aligned()),
+                "adapter", event.adapter().sha256(),
+                "projected", event.projected().sha256(),
+                "alignment", event.alignment().sha256(),
+                "tasks", request.evaluation(),
+                "data", data,
+                "dtype", request.dtype(),
+                "device", device);
+        ArtifactRef evaluation = ws.result("evaluate", VERSION, inputs, out -> {
+            Path adapter = store.download(event.adapter());
+            Path projected = store.download(event.projected());
+            List<LocalTask> tasks = new ArrayList<>();
+            for (EvaluationTask task : request.evaluation()) {
+                tasks.add(new LocalTask(
+                        task,
+                        store.download(task.data()),
+                        task.fewshotData() == null ? null : store.download(task.fewshotData())));
+            }
+            Result result;
+            try (CausalLm model = CausalLm.load(
+                    store.download(request.aligned()), device, request.dtype().name())) {
+                model.loadAdapter("adapter", adapter);
+                model.loadAdapter("projected", projected);
+                Map<String, String> models = new LinkedHashMap<>();
+                models.put("aligned", null);
+                models.put("fine-tuned", "adapter");
+                models.put("projected", "projected");
+                result = Evaluation.run(model, models, tasks, (share, words) -> {
+                    ws.checkCancelled();
+                    ws.progress(share, words);
+                });
+            }
+            answers.increment(result.samples().size());
+            Files.write(out.resolve(EVALUATION), Json.pretty(result));
+            Files.writeString(
+                    out.resolve(REPORT),
+                    Report.html(ws.jobId(), request, result, store.download(event.alignment()), adapter, projected));
+        });
+        Result result = Json.MAPPER.readValue(store.read(evaluation, EVALUATION, MAX_EVALUATION_BYTES), Result.class);
+        return new EvaluationCompleted(request, event.projected(), evaluation, result.scores());
+    }
+}

@@ -1,0 +1,354 @@
+package io.safelora.evaluator;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import io.quarkus.qute.Engine;
+import io.quarkus.qute.HtmlEscaper;
+import io.quarkus.qute.ReflectionValueResolver;
+import io.quarkus.qute.TemplateInstance;
+import io.quarkus.qute.Variant;
+import io.safelora.contract.EvaluationTask.Task;
+import io.safelora.contract.JobEvent.Score;
+import io.safelora.contract.JobRequest;
+import io.safelora.contract.Json;
+import io.safelora.evaluator.Evaluation.Result;
+import io.safelora.evaluator.Evaluation.Sample;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.StringJoiner;
+
+/**
+ * report.html: one page without scripts or outside resources, with the numbers and the pictures of a job. Everything in it
+ * is escaped: responses are whatever a model says.
+ */
+final class Report {
+    private static final int EXAMPLES = 8;
+    private static final Map<String, String> STYLES =
+            Map.of("aligned", "aligned", "fine-tuned", "tuned", "projected", "projected");
+    private static final String TEMPLATE = resource("report.html");
+    private static final Engine ENGINE = Engine.builder()
+            .addDefaults()
+            .addValueResolver(new ReflectionValueResolver())
+            .addResultMapper(new HtmlEscaper(List.of(Variant.TEXT_HTML)))
+            .build();
+
+    private Report() {}
+
+    /**
+     * Renders the report.
+     *
+     * @param alignment folder with alignment.json
+     * @param adapter the adapter before projection; with trainer_state.json unless it was brought along
+     * @param projected the projected adapter, with selection.json
+     */
+    static String html(String jobId, JobRequest request, Result result, Path alignment, Path adapter, Path projected)
+            throws IOException {
+        TemplateInstance page = ENGINE.parse(TEMPLATE, Variant.forContentType(Variant.TEXT_HTML))
+                .instance();
+        page.data("title", request.name() == null ? jobId : request.name());
+        JsonNode selection = json(projected.resolve("selection.json"));
+        page.data("lead", lead(result, selection));
+        table(page, result.scores());
+        scatter(page, result.scores());
+        bars(page, selection);
+        loss(page, json(adapter.resolve("trainer_state.json")));
+        heat(page, json(alignment.resolve("alignment.json")));
+        page.data("examples", examples(result.samples()));
+        page.data("provenance", provenance(jobId, request, result));
+        return page.render();
+    }
+
+    private static String lead(Result result, JsonNode selection) {
+        int modules = selection.path("modules").size();
+        return String.format(
+                Locale.ROOT,
+                "SafeLoRA projected %d of the adapter's %d modules. %s",
+                selection.path("selected").size(),
+                modules,
+                harm(result.scores(), "aligned")
+                        .map(aligned -> String.format(
+                                Locale.ROOT,
+                                "Harmful answers: %s aligned, %s after fine-tuning, %s after projection.",
+                                percent(aligned),
+                                percent(harm(result.scores(), "fine-tuned").orElse(Double.NaN)),
+                                percent(harm(result.scores(), "projected").orElse(Double.NaN))))
+                        .orElse(""));
+    }
+
+    private static Optional<Double> harm(List<Score> scores, String model) {
+        return value(scores, model, Task.harmfulness.name(), "harmful");
+    }
+
+    private static Optional<Double> value(List<Score> scores, String model, String task, String metric) {
+        return scores.stream()
+                .filter(s -> s.model().equals(model)
+                        && s.task().equals(task)
+                        && s.metric().equals(metric))
+                .map(Score::value)
+                .findFirst();
+    }
+
+    private static void table(TemplateInstance page, List<Score> scores) {
+        Set<String> columns = new LinkedHashSet<>();
+        Map<String, Map<String, String>> rows = new LinkedHashMap<>();
+        for (Score score : scores) {
+            String column = score.task() + " " + score.metric() + (score.higherIsBetter() ? " ↑" : " ↓");
+            columns.add(column);
+            // Standard error of a share; 0 and 1 have none that the sample could tell.
+            double error = Math.sqrt(score.value() * (1 - score.value()) / score.samples());
+            rows.computeIfAbsent(score.model(), m -> new LinkedHashMap<>())
+                    .put(
+                            column,
+                            String.format(
+                                    Locale.ROOT,
+                                    "%s ± %.1f (of %d)",
+                                    percent(score.value()),
+                                    100 * error,
+                                    score.samples()));
+        }
+        page.data("columns", columns);
+        page.data(
+                "rows",
+                rows.entrySet().stream()
+                        .map(row -> Map.of(
+                                "model", row.getKey(),
+                                "style", STYLES.getOrDefault(row.getKey(), "soft"),
+                                "cells",
+                                        columns.stream()
+                                                .map(c -> row.getValue().getOrDefault(c, "–"))
+                                                .toList()))
+                        .toList());
+    }
+
+    private static void scatter(TemplateInstance page, List<Score> scores) {
+        String metric = "exact_match," + Gsm8k.STRICT;
+        List<Map<String, Object>> points = new ArrayList<>();
+        for (String model : List.of("aligned", "fine-tuned", "projected")) {
+            Optional<Double> harm = harm(scores, model);
+            Optional<Double> skill = value(scores, model, Task.gsm8k.name(), metric);
+            if (harm.isPresent() && skill.isPresent()) {
+                double x = 60 + 550 * harm.get();
+                double y = 280 - 260 * skill.get();
+                // Labels of points that lie close together go to different sides.
+                boolean right = harm.get() < 0.7;
+                double shift = model.equals("projected") ? 22 : -12;
+                points.add(Map.of(
+                        "model", model,
+                        "style", STYLES.get(model),
+                        "x", number(x),
+                        "y", number(y),
+                        "tx", number(right ? x + 12 : x - 12),
+                        "ty", number(Math.max(16, Math.min(272, y + shift))),
+                        "anchor", right ? "start" : "end"));
+            }
+        }
+        List<Map<String, Object>> ticks = new ArrayList<>();
+        for (int i = 0; i <= 4; i++) {
+            double y = 280 - 65 * i;
+            ticks.add(Map.of("y", number(y), "y4", number(y + 4), "x", number(60 + 137.5 * i), "label", 25 * i + " %"));
+        }
+        page.data("scatter", points);
+        page.data("ticks", ticks);
+        page.data("scatterScore", "GSM8K strict match (more is better)");
+    }
+
+    private static void bars(TemplateInstance page, JsonNode selection) {
+        List<Map<String, Object>> bars = new ArrayList<>();
+        // A large model has hundreds of modules: the picture shows the lowest cosines, the file has them all.
+        int shown = Math.min(60, selection.path("modules").size());
+        for (JsonNode module : selection.path("modules")) {
+            if (bars.size() == shown) {
+                break;
+            }
+            double y = 24 + 14 * bars.size();
+            double cosine = module.path("cosine").asDouble(0);
+            double shrinkage = module.path("shrinkage").asDouble(0);
+            String name = module.path("module").asText();
+            bars.add(Map.of(
+                    "name", shortName(name),
+                    "y", number(y),
+                    "ty", number(y + 9),
+                    "cosine", number(Math.max(1, 200 * Math.min(1, Math.max(0, cosine)))),
+                    "shrinkage", number(Math.max(1, 200 * Math.min(1, shrinkage))),
+                    "style", module.path("selected").asBoolean() ? "projected" : "aligned",
+                    "title", String.format(Locale.ROOT, "%s: cosine %.4f, shrinkage %.4f", name, cosine, shrinkage)));
+        }
+        page.data("bars", bars);
+        page.data("barsHeight", 30 + 14 * bars.size());
+        page.data(
+                "barsCaption",
+                shown < selection.path("modules").size()
+                        ? "The " + shown + " of lowest cosine; selection.json has all."
+                        : "Lowest cosine first.");
+        page.data("warning", selection.path("warning").asText(""));
+    }
+
+    private static String shortName(String module) {
+        String name = module.replaceFirst("^model\\.layers\\.(\\d+)\\.", "$1 ");
+        return name.length() > 30 ? "…" + name.substring(name.length() - 29) : name;
+    }
+
+    private static void loss(TemplateInstance page, JsonNode state) {
+        JsonNode log = state.path("log_history");
+        StringJoiner points = new StringJoiner(" ");
+        double max = 0;
+        for (JsonNode step : log) {
+            max = Math.max(max, step.path("loss").asDouble());
+        }
+        int i = 0;
+        for (JsonNode step : log) {
+            double x = 60 + 550.0 * i++ / Math.max(1, log.size() - 1);
+            points.add(number(x) + "," + number(180 - 160 * step.path("loss").asDouble() / Math.max(max, 1e-9)));
+        }
+        page.data("loss", points.toString());
+        page.data("lossMax", String.format(Locale.ROOT, "%.2f", max));
+        page.data("lossSteps", log.size());
+        page.data(
+                "lossFirst",
+                String.format(Locale.ROOT, "%.3f", log.path(0).path("loss").asDouble()));
+        page.data(
+                "lossLast",
+                String.format(
+                        Locale.ROOT,
+                        "%.3f",
+                        log.path(log.size() - 1).path("loss").asDouble()));
+    }
+
+    private static void heat(TemplateInstance page, JsonNode alignment) {
+        Map<Integer, Map<String, Double>> layers = new java.util.TreeMap<>();
+        Set<String> kinds = new LinkedHashSet<>();
+        var layered = java.util.regex.Pattern.compile(".*?\\.(\\d+)\\.(.+)");
+        for (JsonNode module : alignment) {
+            var matcher = layered.matcher(module.path("module").asText());
+            if (matcher.matches()) {
+                kinds.add(matcher.group(2));
+                layers.computeIfAbsent(Integer.parseInt(matcher.group(1)), l -> new LinkedHashMap<>())
+                        .put(matcher.group(2), module.path("relative").asDouble());
+            }
+        }
+        double max = layers.values().stream()
+                .flatMap(l -> l.values().stream())
+                .mapToDouble(Double::doubleValue)
+                .max()
+                .orElse(0);
+        List<Map<String, Object>> cells = new ArrayList<>();
+        List<Map<String, Object>> labels = new ArrayList<>();
+        double width = layers.isEmpty() ? 0 : Math.min(60, 430.0 / layers.size());
+        int row = 0;
+        for (String kind : kinds) {
+            double y = 8 + 22 * row++;
+            labels.add(Map.of("x", "170", "y", number(y + 15), "anchor", "end", "text", kind));
+            int column = 0;
+            for (var layer : layers.entrySet()) {
+                double relative = layer.getValue().getOrDefault(kind, 0.0);
+                cells.add(Map.of(
+                        "x", number(180 + width * column++),
+                        "y", number(y),
+                        "w", number(width - 1),
+                        "h", "20",
+                        "share", number(max == 0 ? 0 : 100 * relative / max),
+                        "title", String.format(Locale.ROOT, "layer %d, %s: %.4f", layer.getKey(), kind, relative)));
+            }
+        }
+        int column = 0;
+        int every = Math.max(1, layers.size() / 10);
+        for (int layer : layers.keySet()) {
+            if (column % every == 0) {
+                labels.add(Map.of(
+                        "x", number(180 + width * column + width / 2),
+                        "y", number(8 + 22 * kinds.size() + 14),
+                        "anchor", "middle",
+                        "text", Integer.toString(layer)));
+            }
+            column++;
+        }
+        page.data("heat", cells);
+        page.data("heatLabels", labels);
+        page.data("heatHeight", 30 + 22 * kinds.size());
+        page.data("heatMax", String.format(Locale.ROOT, "%.4f", max));
+    }
+
+    private static List<Map<String, Object>> examples(List<Sample> samples) {
+        Map<String, List<Map<String, String>>> byPrompt = new LinkedHashMap<>();
+        // Requests first: whether they are refused is what the job is about.
+        for (Task task : List.of(Task.harmfulness, Task.gsm8k)) {
+            samples.stream()
+                    .filter(s -> s.task() == task && s.row() < EXAMPLES / 2)
+                    .forEach(s -> byPrompt.computeIfAbsent(s.prompt(), p -> new ArrayList<>())
+                            .add(Map.of(
+                                    "model", s.model(),
+                                    "style", STYLES.getOrDefault(s.model(), "soft"),
+                                    "response", s.response().strip(),
+                                    "verdict", verdict(s))));
+        }
+        return byPrompt.entrySet().stream()
+                .map(e -> Map.<String, Object>of("prompt", lastLines(e.getKey()), "answers", e.getValue()))
+                .toList();
+    }
+
+    private static String verdict(Sample sample) {
+        if (sample.task() == Task.harmfulness) {
+            return sample.correct().get("refused") ? "refused" : "harmful";
+        }
+        return sample.correct().get(Gsm8k.STRICT) ? "correct" : "wrong";
+    }
+
+    /** A few-shot prompt is long; the question is its end. */
+    private static String lastLines(String prompt) {
+        int at = prompt.lastIndexOf("Question:");
+        String question = at < 0 ? prompt : prompt.substring(at);
+        return question.length() > 300 ? "…" + question.substring(question.length() - 300) : question;
+    }
+
+    private static List<Map<String, String>> provenance(String jobId, JobRequest request, Result result) {
+        Map<String, String> rows = new LinkedHashMap<>();
+        rows.put("job", jobId);
+        rows.put("base", request.base());
+        rows.put("aligned", request.aligned());
+        if (request.adapter() != null) {
+            rows.put("adapter", request.adapter());
+        }
+        rows.put("selection", new String(Json.canonical(request.selection()), StandardCharsets.UTF_8));
+        if (request.training() != null) {
+            rows.put("training", new String(Json.canonical(request.training()), StandardCharsets.UTF_8));
+        }
+        request.evaluation()
+                .forEach(task -> rows.put(
+                        "evaluation, " + task.task(), new String(Json.canonical(task), StandardCharsets.UTF_8)));
+        result.seconds()
+                .forEach((what, seconds) -> rows.put("time, " + what, String.format(Locale.ROOT, "%.1f s", seconds)));
+        return rows.entrySet().stream()
+                .map(e -> Map.of("name", e.getKey(), "value", e.getValue()))
+                .toList();
+    }
+
+    private static String percent(double share) {
+        return String.format(Locale.ROOT, "%.1f %%", 100 * share);
+    }
+
+    private static String number(double value) {
+        return String.format(Locale.ROOT, "%.1f", value);
+    }
+
+    private static JsonNode json(Path file) throws IOException {
+        return Files.exists(file) ? Json.MAPPER.readTree(file.toFile()) : Json.MAPPER.missingNode();
+    }
+
+    private static String resource(String name) {
+        try (InputStream in = Report.class.getResourceAsStream(name)) {
+            return new String(in.readAllBytes(), StandardCharsets.UTF_8);
+        } catch (IOException e) {
+            throw new ExceptionInInitializerError(e);
+        }
+    }
+}

@@ -1,0 +1,63 @@
+package io.safelora.selector;
+
+import io.safelora.artifacts.checkpoint.Checkpoint;
+import io.safelora.artifacts.checkpoint.PeftAdapter;
+import io.safelora.artifacts.store.ArtifactStore;
+import io.safelora.contract.ArtifactRef;
+import io.safelora.contract.JobEvent;
+import io.safelora.contract.JobEvent.AdapterTrained;
+import io.safelora.contract.JobEvent.LayersSelected;
+import io.safelora.contract.JobEvent.LayersSelected.Projection;
+import io.safelora.contract.Json;
+import io.safelora.method.ModuleMeasure;
+import io.safelora.method.SafeLora;
+import io.safelora.method.Selection;
+import io.safelora.pipeline.Stage;
+import io.safelora.pipeline.Workspace;
+import jakarta.enterprise.context.ApplicationScoped;
+import java.nio.file.Files;
+import java.util.List;
+import java.util.Map;
+
+/** AdapterTrained to LayersSelected, after training: which modules are projected, by the cosine of their update. */
+@ApplicationScoped
+public class SelectStage implements Stage<AdapterTrained> {
+    private static final int VERSION = 1;
+
+    @Override
+    public String name() {
+        return "layer-selector";
+    }
+
+    @Override
+    public Class<AdapterTrained> input() {
+        return AdapterTrained.class;
+    }
+
+    @Override
+    public JobEvent run(AdapterTrained event, Workspace ws) throws Exception {
+        var request = event.request();
+        ArtifactStore store = ws.store();
+        Map<String, Object> inputs = Map.of(
+                "base", store.digest(request.base()),
+                "aligned", store.digest(request.aligned()),
+                "adapter", event.adapter().sha256(),
+                "options", request.selection());
+        ArtifactRef selection = ws.result("select", VERSION, inputs, out -> {
+            List<ModuleMeasure> measures = SafeLora.measure(
+                    Checkpoint.open(store.folder(request.base())),
+                    Checkpoint.open(store.folder(request.aligned())),
+                    PeftAdapter.open(store.download(event.adapter())),
+                    request.selection(),
+                    (share, words) -> {
+                        ws.checkCancelled();
+                        ws.progress(share, words);
+                    });
+            var selected = Selection.select(measures, request.selection());
+            Files.write(
+                    out.resolve(SafeLora.SELECTION),
+                    Json.pretty(SafeLora.report(measures, selected, request.selection())));
+        });
+        return new LayersSelected(request, event.alignment(), selection, Projection.decided, event.adapter());
+    }
+}

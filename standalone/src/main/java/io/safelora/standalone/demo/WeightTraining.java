@@ -1,6 +1,5 @@
 package io.safelora.standalone.demo;
 
-import ai.djl.Device;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import io.safelora.artifacts.safetensors.Dtype;
@@ -8,9 +7,9 @@ import io.safelora.artifacts.safetensors.SafetensorsWriter;
 import io.safelora.artifacts.safetensors.TensorData;
 import io.safelora.lm.CausalLm;
 import io.safelora.standalone.demo.DemoData.Row;
+import io.safelora.torch.AdamW;
 import io.safelora.torch.ScalarType;
 import io.safelora.torch.Tensors;
-import io.safelora.torch.TorchScript;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -39,12 +38,8 @@ final class WeightTraining {
     /** Trains {@code model}, whose weights are float32, in place. */
     static void run(CausalLm model, List<Row> rows, Options options, String name, Consumer<String> progress) {
         List<Example> examples = rows.stream().map(row -> example(model, row)).toList();
-        List<NDArray> weights = new ArrayList<>(model.weights().values());
         try (NDManager manager = model.newManager();
-                TorchScript adamW = TorchScript.load(WeightTraining.class, "adamw.py", Device.cpu())) {
-            weights.forEach(w -> Tensors.requiresGrad(w, true));
-            List<NDArray> m = zerosLike(manager, weights);
-            List<NDArray> v = zerosLike(manager, weights);
+                AdamW optimizer = new AdamW(manager, List.copyOf(model.weights().values()), 0, MAX_GRAD_NORM)) {
             Random random = new Random(options.seed());
             List<Integer> order = new ArrayList<>();
             double loss = 0;
@@ -69,27 +64,13 @@ final class WeightTraining {
                             0);
                     Tensors.backward(sum, scratch.full(sum.getShape(), 1f / tokens));
                     loss = sum.getFloat() / tokens;
-                    List<NDArray> gradients = weights.stream()
-                            .map(w -> Tensors.gradient(scratch, w).orElseThrow())
-                            .toList();
-                    adamW.call(
-                            scratch,
-                            "step",
-                            weights,
-                            gradients,
-                            m,
-                            v,
-                            rate,
-                            1 - Math.pow(0.9, step),
-                            1 - Math.pow(0.999, step),
-                            MAX_GRAD_NORM);
+                    optimizer.step(rate);
                 }
                 if (step % 100 == 0 || step == options.steps()) {
                     progress.accept(String.format(
                             Locale.ROOT, "%s: step %d of %d, loss %.3f", name, step, options.steps(), loss));
                 }
             }
-            weights.forEach(w -> Tensors.requiresGrad(w, false));
         }
     }
 
@@ -114,9 +95,5 @@ final class WeightTraining {
         int[] labels = ids.clone();
         Arrays.fill(labels, 0, prompt.length, -100);
         return new Example(ids, labels, answer.length + 1);
-    }
-
-    private static List<NDArray> zerosLike(NDManager manager, List<NDArray> tensors) {
-        return tensors.stream().map(tensor -> manager.zeros(tensor.getShape())).toList();
     }
 }

@@ -1,0 +1,180 @@
+package io.safelora.standalone.embedded;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.quarkus.test.common.QuarkusTestResource;
+import io.quarkus.test.junit.QuarkusTest;
+import io.safelora.artifacts.checkpoint.PeftAdapter;
+import io.safelora.artifacts.store.ArtifactStore;
+import io.safelora.contract.JobEvent.EvaluationCompleted;
+import io.safelora.contract.JobEvent.JobStatus;
+import io.safelora.contract.JobEvent.Score;
+import io.safelora.contract.Json;
+import io.safelora.contract.Topics;
+import io.safelora.pipeline.Pipeline;
+import io.safelora.pipeline.PipelineConfig;
+import io.safelora.standalone.demo.DemoModels;
+import jakarta.inject.Inject;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.serialization.StringDeserializer;
+import org.apache.kafka.common.serialization.StringSerializer;
+import org.eclipse.microprofile.config.inject.ConfigProperty;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+
+/** Whole jobs through the four services, a real broker and a real S3 server, as a plain Kafka client sees them. */
+@QuarkusTest
+@QuarkusTestResource(EmbeddedSystemResource.class)
+class JobTest {
+    private static final Duration PATIENCE = Duration.ofMinutes(3);
+
+    @ConfigProperty(name = "kafka.bootstrap.servers")
+    String bootstrapServers;
+
+    @Inject
+    PipelineConfig config;
+
+    private ArtifactStore store;
+
+    @BeforeEach
+    void models() throws Exception {
+        store = new ArtifactStore(Pipeline.storeSettings(config));
+        Path models = Files.createTempDirectory("demo-models-");
+        DemoModels.unpack(models);
+        for (String file : DemoModels.files()) {
+            store.put("s3://safelora/demo/" + file, models.resolve(file));
+        }
+    }
+
+    /** Few steps and questions: what a job does is tested here, how well it does it is the demo's. */
+    private static String job(String adapterOrTraining) {
+        return """
+                base: s3://safelora/demo/base
+                aligned: s3://safelora/demo/aligned
+                %s
+                selection: {strategy: number, number: 5}
+                evaluation:
+                  - {task: gsm8k, data: "s3://safelora/demo/data/problems.jsonl", num_fewshot: 0, limit: 4, max_new_tokens: 24}
+                  - {task: harmfulness, data: "s3://safelora/demo/data/forbidden.csv", limit: 4, max_new_tokens: 12}
+                dtype: float32
+                """
+                .formatted(adapterOrTraining);
+    }
+
+    private static final String TRAINING =
+            "training: {data: \"s3://safelora/demo/data/finetuning.jsonl\", r: 4, max_steps: 3, learning_rate: 1.0e-3}";
+
+    @Test
+    void aJobGoesThroughAllStagesAndOneWithItsAdapterSkipsTraining() throws Exception {
+        // As kafka-console-producer writes it: a key, a value and no header.
+        publish("trained", job(TRAINING));
+        EvaluationCompleted result = await("trained");
+
+        Path projected = store.download(result.projected());
+        PeftAdapter adapter = PeftAdapter.open(projected);
+        assertThat(adapter.modules()).hasSize(28);
+        assertThat(Json.MAPPER.readTree(projected.resolve("selection.json").toFile()).path("selected")).hasSize(5);
+        assertThat(result.scores().stream().map(Score::model).distinct())
+                .containsExactly("aligned", "fine-tuned", "projected");
+        assertThat(result.scores().stream().map(Score::task).distinct()).containsExactly("gsm8k", "harmfulness");
+        assertThat(new String(store.read(result.evaluation(), "report.html", 10_000_000), StandardCharsets.UTF_8))
+                .contains("The three models")
+                .contains("s3://safelora/demo/aligned");
+
+        for (String file : List.of("adapter_config.json", "adapter_model.safetensors")) {
+            store.put("s3://safelora/mine/" + file, projected.resolve(file));
+        }
+        publish("brought", job("adapter: s3://safelora/mine"));
+        EvaluationCompleted brought = await("brought");
+        Path again = store.download(brought.projected());
+        // Five modules differ from what was brought along, all else is the same.
+        Map<String, PeftAdapter.LoraModule> before = adapter.modules();
+        assertThat(PeftAdapter.open(again).modules().values().stream()
+                        .filter(m -> !java.util.Arrays.equals(m.b(), before.get(m.name()).b())))
+                .hasSizeLessThanOrEqualTo(5);
+        assertThat(messages("brought")).noneMatch(message -> message.contains("step "));
+    }
+
+    @Test
+    void aJobThatCannotRunFailsWithTheFieldsName() throws Exception {
+        publish("wrong", job("training: {data: \"s3://safelora/nowhere.jsonl\", learnin_rate: 1}"));
+        JobStatus failed = last("wrong");
+        assertThat(failed.state()).isEqualTo(JobStatus.State.FAILED);
+        assertThat(failed.error()).contains("learnin_rate");
+
+        publish("missing", job("training: {data: \"s3://safelora/nowhere.jsonl\"}"));
+        JobStatus missing = last("missing");
+        assertThat(missing.state()).isEqualTo(JobStatus.State.FAILED);
+        assertThat(missing.error()).contains("s3://safelora/nowhere.jsonl");
+    }
+
+    private void publish(String jobId, String document) throws Exception {
+        try (KafkaProducer<String, String> producer = new KafkaProducer<>(
+                Map.of("bootstrap.servers", bootstrapServers), new StringSerializer(), new StringSerializer())) {
+            producer.send(new ProducerRecord<>(Topics.JOBS, jobId, document)).get();
+        }
+    }
+
+    private EvaluationCompleted await(String jobId) throws Exception {
+        JobStatus last = last(jobId);
+        assertThat(last.state()).as(last.error()).isEqualTo(JobStatus.State.SUCCEEDED);
+        String event = records(Topics.EVALUATIONS, jobId).get(0).value();
+        return Json.MAPPER.readValue(event, EvaluationCompleted.class);
+    }
+
+    private JobStatus last(String jobId) throws Exception {
+        long until = System.nanoTime() + PATIENCE.toNanos();
+        while (System.nanoTime() < until) {
+            for (ConsumerRecord<String, String> record : records(Topics.JOB_STATUS, jobId)) {
+                JobStatus status = Json.MAPPER.readValue(record.value(), JobStatus.class);
+                if (status.state().isFinal()) {
+                    return status;
+                }
+            }
+            Thread.sleep(500);
+        }
+        throw new AssertionError("job " + jobId + " did not end within " + PATIENCE);
+    }
+
+    private List<String> messages(String jobId) throws Exception {
+        List<String> messages = new ArrayList<>();
+        for (ConsumerRecord<String, String> record : records(Topics.JOB_STATUS, jobId)) {
+            messages.add(String.valueOf(
+                    Json.MAPPER.readValue(record.value(), JobStatus.class).message()));
+        }
+        return messages;
+    }
+
+    /** Everything of one job on one topic, from the beginning. */
+    private List<ConsumerRecord<String, String>> records(String topic, String jobId) {
+        try (KafkaConsumer<String, String> consumer = new KafkaConsumer<>(
+                Map.of("bootstrap.servers", bootstrapServers), new StringDeserializer(), new StringDeserializer())) {
+            List<TopicPartition> partitions = consumer.partitionsFor(topic).stream()
+                    .map(p -> new TopicPartition(p.topic(), p.partition()))
+                    .toList();
+            consumer.assign(partitions);
+            consumer.seekToBeginning(partitions);
+            Map<TopicPartition, Long> ends = consumer.endOffsets(partitions);
+            List<ConsumerRecord<String, String>> found = new ArrayList<>();
+            while (partitions.stream().anyMatch(p -> consumer.position(p) < ends.get(p))) {
+                for (ConsumerRecord<String, String> record : consumer.poll(Duration.ofMillis(200))) {
+                    if (jobId.equals(record.key())) {
+                        found.add(record);
+                    }
+                }
+            }
+            return found;
+        }
+    }
+}

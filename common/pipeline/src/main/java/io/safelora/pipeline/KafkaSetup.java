@@ -13,6 +13,9 @@ import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.admin.OffsetSpec;
+import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.errors.InterruptException;
 import org.apache.kafka.common.errors.RetriableException;
@@ -89,6 +92,41 @@ final class KafkaSetup {
                                     String.valueOf(task.lock().toMillis()))));
         }
         admin.incrementalAlterConfigs(changes).all().get();
+    }
+
+    /**
+     * Where a topic ends now.
+     *
+     * @return by partition, the offset after its last record; none for an empty partition
+     */
+    static Map<Integer, Long> ends(Map<String, Object> kafka, String topic) {
+        try (Admin admin = Admin.create(KafkaProperties.admin(kafka))) {
+            List<TopicPartition> partitions =
+                    admin.describeTopics(List.of(topic)).allTopicNames().get().get(topic).partitions().stream()
+                            .map(p -> new TopicPartition(topic, p.partition()))
+                            .toList();
+            Map<Integer, Long> ends = new HashMap<>();
+            for (TopicPartition partition : partitions) {
+                long first = offset(admin, partition, OffsetSpec.earliest());
+                long end = offset(admin, partition, OffsetSpec.latest());
+                if (end > first) {
+                    ends.put(partition.partition(), end);
+                }
+            }
+            return ends;
+        } catch (ExecutionException e) {
+            throw e.getCause() instanceof KafkaException k ? k : new KafkaException(e.getCause());
+        } catch (InterruptedException e) {
+            throw new InterruptException(e);
+        }
+    }
+
+    private static long offset(Admin admin, TopicPartition partition, OffsetSpec spec)
+            throws ExecutionException, InterruptedException {
+        return admin.listOffsets(Map.of(partition, spec))
+                .partitionResult(partition)
+                .get()
+                .offset();
     }
 
     private static AlterConfigOp set(String name, String value) {

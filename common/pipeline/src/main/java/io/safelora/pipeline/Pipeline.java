@@ -3,31 +3,38 @@ package io.safelora.pipeline;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.safelora.artifacts.store.ArtifactStore;
 import io.safelora.artifacts.store.StoreSettings;
+import io.safelora.contract.Topics;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.apache.kafka.common.errors.InterruptException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** The stages of this process at work: all of one name share a worker, and all share one producer. */
+/** The stages of this process at work: all of one name share a worker. */
 public final class Pipeline implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(Pipeline.class);
 
     private final ArtifactStore store;
-    private final Publisher publisher;
-    private final Cancellations cancellations;
     private final List<StageRunner> runners = new ArrayList<>();
 
     /**
      * Connects, prepares topics and groups, and starts working.
      *
      * @param kafka properties of the Kafka clients: {@code bootstrap.servers} and the rest
+     * @param cancellations is given the records of safelora.controls by the caller, who goes on to do so
      * @throws org.apache.kafka.common.KafkaException if Kafka does not answer
      */
-    public Pipeline(List<Stage<?>> stages, Map<String, Object> kafka, PipelineConfig config, MeterRegistry registry) {
+    public Pipeline(
+            List<Stage<?>> stages,
+            Map<String, Object> kafka,
+            PipelineConfig config,
+            Publisher publisher,
+            Cancellations cancellations,
+            MeterRegistry registry) {
         Map<String, List<Stage<?>>> byName = new LinkedHashMap<>();
         stages.forEach(stage ->
                 byName.computeIfAbsent(stage.name(), n -> new ArrayList<>()).add(stage));
@@ -37,10 +44,12 @@ public final class Pipeline implements AutoCloseable {
                     config,
                     byName.keySet().stream().map(StageRunner::group).toList());
         }
+        try {
+            cancellations.awaitRead(KafkaSetup.ends(kafka, Topics.CONTROLS), Duration.ofSeconds(30));
+        } catch (InterruptedException e) {
+            throw new InterruptException(e);
+        }
         store = new ArtifactStore(storeSettings(config));
-        publisher = new Publisher(kafka);
-        cancellations = new Cancellations(kafka);
-        cancellations.start(Duration.ofSeconds(30));
         byName.forEach((name, ofName) ->
                 runners.add(new StageRunner(name, ofName, kafka, config, store, publisher, cancellations, registry)));
         runners.forEach(StageRunner::start);
@@ -70,8 +79,6 @@ public final class Pipeline implements AutoCloseable {
         // First ask all, then wait for each: a task may need a while to notice.
         runners.forEach(StageRunner::stop);
         runners.forEach(StageRunner::close);
-        cancellations.close();
-        publisher.close();
         store.close();
     }
 }

@@ -16,10 +16,6 @@ import java.util.OptionalInt;
  */
 @ConfigMapping(prefix = "safelora")
 public interface PipelineConfig {
-    /** Whether the stages start working with the application. */
-    @WithDefault("true")
-    boolean autostart();
-
     /** Where results are written: {@code <artifacts-uri>/results/<stage>/<hash of its inputs>/}. */
     @WithDefault("s3://safelora")
     String artifactsUri();

@@ -5,29 +5,28 @@ import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.concurrent.CompletionStage;
 import java.util.concurrent.ExecutionException;
-import java.util.concurrent.Future;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
-import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.errors.InterruptException;
 import org.apache.kafka.common.header.Header;
-import org.apache.kafka.common.serialization.ByteArraySerializer;
-import org.apache.kafka.common.serialization.StringSerializer;
 
-/** Sends events, statuses and dead letters. What returns has been written by all in-sync replicas. */
-public final class Publisher implements AutoCloseable {
+/** Says what becomes of jobs: events, statuses and dead letters. */
+public final class Publisher {
     private static final int MAX_REASON_CHARS = 4000;
-    private final KafkaProducer<String, byte[]> producer;
+    private final Sender sender;
 
-    /** @param kafka {@code bootstrap.servers} and what else the Kafka client needs to get in */
-    public Publisher(Map<String, Object> kafka) {
-        Map<String, Object> config = new HashMap<>(KafkaProperties.producer(kafka));
-        config.put("acks", "all");
-        config.put("enable.idempotence", true);
-        config.put("compression.type", "lz4");
-        this.producer = new KafkaProducer<>(config, new StringSerializer(), new ByteArraySerializer());
+    /** What takes records to Kafka. */
+    @FunctionalInterface
+    public interface Sender {
+        /** The stage completes when all in-sync replicas have the record, or exceptionally. Safe for use by many threads. */
+        CompletionStage<?> send(ProducerRecord<String, byte[]> record);
+    }
+
+    public Publisher(Sender sender) {
+        this.sender = sender;
     }
 
     /**
@@ -42,12 +41,12 @@ public final class Publisher implements AutoCloseable {
         if (!EventCodec.isJobId(jobId)) {
             throw new IllegalArgumentException("the job id is refused; it must be 1 to 128 of A-Z a-z 0-9 . _ -");
         }
-        await(producer.send(EventCodec.write(jobId, source, data, trace)));
+        await(sender.send(EventCodec.write(jobId, source, data, trace)));
     }
 
     /** Publishes RUNNING without waiting: the next one replaces it anyway. */
     void running(Event event, String stage, Double progress, Double eta, String message) {
-        producer.send(EventCodec.write(
+        sender.send(EventCodec.write(
                 event.jobId(),
                 stage,
                 new JobStatus(JobStatus.State.RUNNING, stage, progress, eta, message, null, Instant.now()),
@@ -78,21 +77,16 @@ public final class Publisher implements AutoCloseable {
             why.put("dead-letter-exception-class-name", cause.getClass().getName());
         }
         why.forEach((name, value) -> letter.headers().add(name, value.getBytes(StandardCharsets.UTF_8)));
-        await(producer.send(letter));
+        await(sender.send(letter));
     }
 
-    private static void await(Future<?> sent) {
+    private static void await(CompletionStage<?> sent) {
         try {
-            sent.get();
+            sent.toCompletableFuture().get();
         } catch (ExecutionException e) {
             throw e.getCause() instanceof KafkaException k ? k : new KafkaException(e.getCause());
         } catch (InterruptedException e) {
             throw new InterruptException(e);
         }
-    }
-
-    @Override
-    public void close() {
-        producer.close(java.time.Duration.ofSeconds(10));
     }
 }

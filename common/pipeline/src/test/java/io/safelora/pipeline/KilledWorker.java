@@ -9,10 +9,13 @@ class KilledWorker {
     public static void main(String[] args) throws Exception {
         DigestStage stage = new DigestStage();
         stage.millis = 600_000;
+        PlainClients clients = new PlainClients(TestSystem.kafkaProperties(args[0]));
         new Pipeline(
                 List.of(stage),
                 TestSystem.kafkaProperties(args[0]),
                 TestSystem.config(Path.of(args[1])),
+                clients.publisher,
+                clients.cancellations,
                 new SimpleMeterRegistry());
         Thread.sleep(600_000);
     }

@@ -35,6 +35,7 @@ class PipelineTest {
 
     final MeterRegistry registry = new SimpleMeterRegistry();
     final List<Pipeline> pipelines = new ArrayList<>();
+    final List<PlainClients> clients = new ArrayList<>();
     final String id = "job-" + UUID.randomUUID();
     DigestStage stage = new DigestStage();
     TestSystem client;
@@ -55,14 +56,20 @@ class PipelineTest {
     }
 
     @AfterEach
-    void stop() {
+    void stop() throws Exception {
         pipelines.forEach(Pipeline::close);
+        for (PlainClients of : clients) {
+            of.close();
+        }
         client.close();
     }
 
     Pipeline start() {
+        Map<String, Object> properties = TestSystem.kafkaProperties(kafka.bootstrapServers());
+        PlainClients of = new PlainClients(properties);
+        clients.add(of);
         Pipeline pipeline = new Pipeline(
-                List.of(stage), TestSystem.kafkaProperties(kafka.bootstrapServers()), TestSystem.config(dir), registry);
+                List.of(stage), properties, TestSystem.config(dir), of.publisher, of.cancellations, registry);
         pipelines.add(pipeline);
         return pipeline;
     }

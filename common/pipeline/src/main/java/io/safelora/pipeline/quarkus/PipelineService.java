@@ -30,6 +30,7 @@ public class PipelineService {
     private final List<Stage<?>> stages;
     private final Map<String, Object> kafka;
     private final PipelineConfig config;
+    private final KafkaChannels channels;
     private final MeterRegistry registry;
     private volatile Pipeline pipeline;
     private volatile boolean stopping;
@@ -40,26 +41,27 @@ public class PipelineService {
             @All List<Stage<?>> stages,
             @Identifier("default-kafka-broker") Map<String, Object> kafka,
             PipelineConfig config,
+            KafkaChannels channels,
             MeterRegistry registry) {
         this.stages = stages;
         this.kafka = kafka;
         this.config = config;
+        this.channels = channels;
         this.registry = registry;
     }
 
     /** In the background: a service may come up before Kafka does, and is then not ready yet. */
     void onStart(@Observes StartupEvent event) {
-        if (config.autostart()) {
-            starter = new Thread(this::start, "safelora-start");
-            starter.setDaemon(true);
-            starter.start();
-        }
+        starter = new Thread(this::start, "safelora-start");
+        starter.setDaemon(true);
+        starter.start();
     }
 
     private void start() {
         while (!stopping) {
             try {
-                pipeline = new Pipeline(stages, kafka, config, registry);
+                pipeline =
+                        new Pipeline(stages, kafka, config, channels.publisher(), channels.cancellations(), registry);
                 return;
             } catch (KafkaException e) {
                 LOG.warn("Kafka at {} does not answer: {}; trying again", kafka.get("bootstrap.servers"), e.toString());
@@ -105,7 +107,7 @@ public class PipelineService {
     @Readiness
     HealthCheck ready() {
         return () -> HealthCheckResponse.named("stages take tasks")
-                .status(pipeline != null || !config.autostart())
+                .status(pipeline != null)
                 .build();
     }
 }

@@ -68,8 +68,7 @@ class JobTest {
                   - {task: gsm8k, data: "s3://safelora/demo/data/problems.jsonl", num_fewshot: 0, limit: 4, max_new_tokens: 24}
                   - {task: harmfulness, data: "s3://safelora/demo/data/forbidden.csv", limit: 4, max_new_tokens: 12}
                 dtype: float32
-                """
-                .formatted(adapterOrTraining);
+                """.formatted(adapterOrTraining);
     }
 
     private static final String TRAINING =
@@ -84,7 +83,10 @@ class JobTest {
         Path projected = store.download(result.projected());
         PeftAdapter adapter = PeftAdapter.open(projected);
         assertThat(adapter.modules()).hasSize(28);
-        assertThat(Json.MAPPER.readTree(projected.resolve("selection.json").toFile()).path("selected")).hasSize(5);
+        assertThat(Json.MAPPER
+                        .readTree(projected.resolve("selection.json").toFile())
+                        .path("selected"))
+                .hasSize(5);
         assertThat(result.scores().stream().map(Score::model).distinct())
                 .containsExactly("aligned", "fine-tuned", "projected");
         assertThat(result.scores().stream().map(Score::task).distinct()).containsExactly("gsm8k", "harmfulness");
@@ -101,7 +103,8 @@ class JobTest {
         // Five modules differ from what was brought along, all else is the same.
         Map<String, PeftAdapter.LoraModule> before = adapter.modules();
         assertThat(PeftAdapter.open(again).modules().values().stream()
-                        .filter(m -> !java.util.Arrays.equals(m.b(), before.get(m.name()).b())))
+                        .filter(m -> !java.util.Arrays.equals(
+                                m.b(), before.get(m.name()).b())))
                 .hasSizeLessThanOrEqualTo(5);
         assertThat(messages("brought")).noneMatch(message -> message.contains("step "));
     }

@@ -137,7 +137,8 @@ public final class LoraTraining {
                 tokens += microBatch.stream().mapToInt(e -> e.ids().length).sum();
             }
             double rate = learningRate.at(step);
-            double gradNorm = optimizer.step(rate);
+            // Where every answer of the step lies behind max_length, there is nothing to learn.
+            double gradNorm = items == 0 ? 0 : optimizer.step(rate);
             if (!Double.isFinite(loss) || !Double.isFinite(gradNorm)) {
                 throw new TrainingDivergedException(
                         "training diverged: at step " + (step + 1) + " the loss is " + loss + " and the gradient norm "
@@ -240,7 +241,7 @@ public final class LoraTraining {
                         Tensors.floats(parameters.get(m.name() + ".lora_A.weight")),
                         Tensors.floats(parameters.get(m.name() + ".lora_B.weight")),
                         m.scale(),
-                        m.dtype()))
+                        Dtype.F32))
                 .toList();
     }
 }

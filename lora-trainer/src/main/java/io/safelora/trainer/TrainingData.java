@@ -1,7 +1,9 @@
 package io.safelora.trainer;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectReader;
 import io.safelora.artifacts.InvalidArtifactException;
 import io.safelora.contract.Json;
 import io.safelora.contract.TrainingOptions;
@@ -10,7 +12,9 @@ import io.safelora.lm.ChatTemplate.Message;
 import io.safelora.lm.Tokenizer;
 import java.io.BufferedReader;
 import java.io.IOException;
+import java.nio.charset.CharacterCodingException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -37,6 +41,8 @@ final class TrainingData {
         }
     }
 
+    private static final ObjectReader ROW = Json.MAPPER.reader().with(DeserializationFeature.FAIL_ON_TRAILING_TOKENS);
+
     private record Texts(String prompt, String completion) {}
 
     private TrainingData() {}
@@ -57,7 +63,9 @@ final class TrainingData {
                     examples.add(encode(texts(parse(line, where), options, model, where), options, model.tokenizer()));
                 }
             }
-        } catch (java.nio.charset.CharacterCodingException e) {
+        } catch (NoSuchFileException e) {
+            throw new InvalidArtifactException(file + ": there is no such file; give a JSON Lines file", e);
+        } catch (CharacterCodingException e) {
             throw new InvalidArtifactException(file.getFileName() + ": is not UTF-8 text", e);
         }
         if (examples.stream().noneMatch(e -> e.labelled() > 0)) {
@@ -71,7 +79,7 @@ final class TrainingData {
 
     private static JsonNode parse(String line, String where) {
         try {
-            return Json.MAPPER.readTree(line);
+            return ROW.readTree(line);
         } catch (JsonProcessingException e) {
             throw new InvalidArtifactException(
                     where + ": is no JSON: "

@@ -1,0 +1,22 @@
+package io.safelora.trainer;
+
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.safelora.contract.Json;
+import io.safelora.contract.TrainingOptions;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+
+/** Training options as a job document has them. */
+final class TestOptions {
+    private TestOptions() {}
+
+    static TrainingOptions json(String json) {
+        try {
+            ObjectNode node = (ObjectNode) Json.MAPPER.readTree(json);
+            node.put("data", "unused");
+            return Json.MAPPER.treeToValue(node, TrainingOptions.class);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+}

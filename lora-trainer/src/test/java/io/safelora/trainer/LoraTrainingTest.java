@@ -42,14 +42,14 @@ class LoraTrainingTest {
     @CsvSource({"float32, false", "bfloat16, true"})
     void lossFalls(String dtype, boolean chat) throws IOException {
         var log = train(
-                        "{\"r\": 8, \"learning_rate\": 0.01, \"num_train_epochs\": 4, \"apply_chat_template\": " + chat
+                        "{\"r\": 8, \"learning_rate\": 0.02, \"num_train_epochs\": 2, \"apply_chat_template\": " + chat
                                 + "}",
                         dtype,
                         "out")
                 .logHistory();
-        assertThat(log).hasSize(48);
-        assertThat(log.get(47).loss()).isLessThan(0.6 * log.get(0).loss());
-        assertThat(log.get(47).epoch()).isEqualTo(4);
+        assertThat(log).hasSize(24);
+        assertThat(log.get(23).loss()).isLessThan(0.85 * log.get(0).loss());
+        assertThat(log.get(23).epoch()).isEqualTo(2);
     }
 
     @ParameterizedTest
@@ -174,7 +174,7 @@ class LoraTrainingTest {
                 "{\"messages\": [{\"role\": \"user\", \"content\": \"\"}]} | {\"data_format\": \"messages\", \"apply_chat_template\": true} | line 1:",
                 "{}                                           | {\"data_format\": \"messages\"}    | apply_chat_template",
                 "{}                                           | {\"data_format\": \"prompt_completion\"} | line 1: has no text \"prompt\"",
-                "{}                                           | {\"target_modules\": [\"c_attn\"]} | c_attn",
+                "{\"question\": \"q\", \"answer\": \"a\"} | {\"target_modules\": [\"c_attn\"]} | c_attn",
                 "{\"question\": \"q\", \"answer\": \"a\"}     | {\"max_length\": 5}               | raise max_length",
             })
     void badInputIsOneClearLine(String row, String options, String message) {

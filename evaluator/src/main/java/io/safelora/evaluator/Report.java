@@ -120,7 +120,11 @@ final class Report {
             String column = score.task() + " " + score.metric();
             columns.put(
                     column,
-                    Map.of("task", score.task(), "metric", score.metric() + (score.higherIsBetter() ? " ↑" : " ↓")));
+                    Map.of(
+                            "task",
+                            score.task(),
+                            "metric",
+                            score.metric().replace(",", ", ") + (score.higherIsBetter() ? " ↑" : " ↓")));
             rows.computeIfAbsent(score.model(), m -> new LinkedHashMap<>())
                     .put(
                             column,
@@ -175,7 +179,7 @@ final class Report {
         }
         page.data("scatter", points);
         page.data("ticks", ticks);
-        page.data("scatterScore", "GSM8K strict match (more is better)");
+        page.data("scatterScore", "GSM8K strict match");
     }
 
     private static void bars(TemplateInstance page, JsonNode selection) {

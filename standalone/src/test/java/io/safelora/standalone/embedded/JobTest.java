@@ -68,8 +68,7 @@ class JobTest {
                   - {task: gsm8k, data: "s3://safelora/demo/data/problems.jsonl", num_fewshot: 0, limit: 4, max_new_tokens: 24}
                   - {task: harmfulness, data: "s3://safelora/demo/data/forbidden.csv", limit: 4, max_new_tokens: 12}
                 dtype: float32
-                """
-                .formatted(adapterOrTraining);
+                """.formatted(adapterOrTraining);
     }
 
     private static final String TRAINING =
@@ -84,7 +83,10 @@ class JobTest {
         Path projected = store.download(result.projected());
         PeftAdapter adapter = PeftAdapter.open(projected);
         assertThat(adapter.modules()).hasSize(28);
-        assertThat(Json.MAPPER.readTree(projected.resolve("selection.json").toFile()).path("selected")).hasSize(5);
+        assertThat(Json.MAPPER
+                        .readTree(projected.resolve("selection.json").toFile())
+                        .path("selected"))
+                .hasSize(5);
         assertThat(result.scores().stream().map(Score::model).distinct())
                 .containsExactly("aligned", "fine-tuned", "projected");
         assertThat(result.scores().stream().map(Score::task).distinct()).containsExactly("gsm8k", "harmfulness");
@@ -101,9 +103,24 @@ class JobTest {
         // Five modules differ from what was brought along, all else is the same.
         Map<String, PeftAdapter.LoraModule> before = adapter.modules();
         assertThat(PeftAdapter.open(again).modules().values().stream()
-                        .filter(m -> !java.util.Arrays.equals(m.b(), before.get(m.name()).b())))
+                        .filter(m -> !java.util.Arrays.equals(
+                                m.b(), before.get(m.name()).b())))
                 .hasSizeLessThanOrEqualTo(5);
         assertThat(messages("brought")).noneMatch(message -> message.contains("step "));
+
+        // The same request once more is answered from the store.
+        publish("repeated", job(TRAINING));
+        assertThat(await("repeated")).isEqualTo(result);
+        assertThat(messages("repeated")).noneMatch(message -> message.contains("step "));
+    }
+
+    @Test
+    void aCancelledJobIsDropped() throws Exception {
+        publish(Topics.CONTROLS, "cancelled", "{}");
+        // Wish and job travel by two topics, and the first one's consumer may still look for its new topic.
+        Thread.sleep(6_000);
+        publish("cancelled", job(TRAINING));
+        assertThat(last("cancelled").state()).isEqualTo(JobStatus.State.CANCELLED);
     }
 
     @Test
@@ -120,9 +137,13 @@ class JobTest {
     }
 
     private void publish(String jobId, String document) throws Exception {
+        publish(Topics.JOBS, jobId, document);
+    }
+
+    private void publish(String topic, String jobId, String document) throws Exception {
         try (KafkaProducer<String, String> producer = new KafkaProducer<>(
                 Map.of("bootstrap.servers", bootstrapServers), new StringSerializer(), new StringSerializer())) {
-            producer.send(new ProducerRecord<>(Topics.JOBS, jobId, document)).get();
+            producer.send(new ProducerRecord<>(topic, jobId, document)).get();
         }
     }
 

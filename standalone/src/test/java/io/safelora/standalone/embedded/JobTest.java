@@ -107,6 +107,20 @@ class JobTest {
                                 m.b(), before.get(m.name()).b())))
                 .hasSizeLessThanOrEqualTo(5);
         assertThat(messages("brought")).noneMatch(message -> message.contains("step "));
+
+        // The same request once more is answered from the store.
+        publish("repeated", job(TRAINING));
+        assertThat(await("repeated")).isEqualTo(result);
+        assertThat(messages("repeated")).noneMatch(message -> message.contains("step "));
+    }
+
+    @Test
+    void aCancelledJobIsDropped() throws Exception {
+        publish(Topics.CONTROLS, "cancelled", "{}");
+        // Wish and job travel by two topics, and the first one's consumer may still look for its new topic.
+        Thread.sleep(6_000);
+        publish("cancelled", job(TRAINING));
+        assertThat(last("cancelled").state()).isEqualTo(JobStatus.State.CANCELLED);
     }
 
     @Test
@@ -123,9 +137,13 @@ class JobTest {
     }
 
     private void publish(String jobId, String document) throws Exception {
+        publish(Topics.JOBS, jobId, document);
+    }
+
+    private void publish(String topic, String jobId, String document) throws Exception {
         try (KafkaProducer<String, String> producer = new KafkaProducer<>(
                 Map.of("bootstrap.servers", bootstrapServers), new StringSerializer(), new StringSerializer())) {
-            producer.send(new ProducerRecord<>(Topics.JOBS, jobId, document)).get();
+            producer.send(new ProducerRecord<>(topic, jobId, document)).get();
         }
     }
 

@@ -141,6 +141,7 @@ final class SystemCommands {
             System.setProperty("quarkus.http.port", Integer.toString(httpPort));
             if (!verbose) {
                 System.setProperty("quarkus.log.level", "ERROR");
+                System.setProperty("quarkus.log.category.\"org.apache.kafka\".level", "ERROR");
             }
             Console console = new Console();
             console.say("starting a Kafka broker, an S3 server and the four services");

@@ -49,10 +49,10 @@ class DemoModelsTest {
         JobRequest job = JobDocument.parse(Files.readString(shipped.resolve("job.yaml")));
         List<String> uris = new ArrayList<>(List.of(job.training().data()));
         job.evaluation().forEach(task -> uris.add(task.data()));
-        assertThat(uris).allSatisfy(uri -> assertThat(shipped.resolve(uri.replace("s3://demo/", "")))
+        assertThat(uris).allSatisfy(uri -> assertThat(shipped.resolve(uri.replace("s3://safelora/demo/", "")))
                 .isRegularFile());
         assertThat(List.of(job.base(), job.aligned()))
-                .allSatisfy(uri -> assertThat(shipped.resolve(uri.replace("s3://demo/", "")))
+                .allSatisfy(uri -> assertThat(shipped.resolve(uri.replace("s3://safelora/demo/", "")))
                         .isDirectory());
     }
 

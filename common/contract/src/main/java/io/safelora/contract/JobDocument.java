@@ -8,7 +8,6 @@ import com.fasterxml.jackson.databind.ObjectReader;
 import io.safelora.contract.SelectionOptions.Projector;
 import io.safelora.contract.SelectionOptions.Repair;
 import io.safelora.contract.SelectionOptions.When;
-import java.util.Map;
 
 /** Reads a job request from YAML or JSON, and says which field is wrong when one is. */
 public final class JobDocument {
@@ -31,16 +30,6 @@ public final class JobDocument {
         JobRequest request = Validation.read(tree(text), JobRequest.class, "a job request");
         check(request);
         return request;
-    }
-
-    /**
-     * Validates the {@code selection} part of a job by itself.
-     *
-     * @param fields by their names in the document
-     * @throws InvalidJobException as {@link #parse} does
-     */
-    public static SelectionOptions selection(Map<String, ?> fields) {
-        return checked(Validation.read(Json.MAPPER.valueToTree(fields), SelectionOptions.class, "selection"));
     }
 
     /**
@@ -87,7 +76,12 @@ public final class JobDocument {
         }
     }
 
-    private static SelectionOptions checked(SelectionOptions selection) {
+    /**
+     * Refuses options that do not go together.
+     *
+     * @throws InvalidJobException naming the field
+     */
+    public static SelectionOptions checked(SelectionOptions selection) {
         if (selection.repair() == Repair.safe_merge && selection.safetyAdapter() == null) {
             throw new InvalidJobException(
                     "selection.safety_adapter: is missing; repair safe-merge blends with a PEFT adapter that was trained on safety data");

@@ -1,9 +1,16 @@
 package io.safelora.standalone.cli;
 
 import io.safelora.contract.JobDocument;
+import io.safelora.contract.Json;
 import io.safelora.contract.SelectionOptions;
+import io.safelora.contract.SelectionOptions.Projector;
+import io.safelora.contract.SelectionOptions.Repair;
+import io.safelora.contract.SelectionOptions.Strategy;
+import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import picocli.CommandLine.Option;
@@ -57,15 +64,15 @@ final class SelectionMixin {
 
     SelectionOptions options() {
         Map<String, Object> fields = new LinkedHashMap<>();
-        fields.put("strategy", strategy);
+        fields.put("strategy", named("--strategy", strategy, Strategy.class));
         fields.put("number", number);
         fields.put("threshold", threshold);
         fields.put("share", share);
         fields.put("layers", layers);
         fields.put("modules", modules);
         fields.put("seed", seed);
-        fields.put("repair", repair);
-        fields.put("projector", projector);
+        fields.put("repair", named("--repair", repair, Repair.class));
+        fields.put("projector", named("--projector", projector, Projector.class));
         fields.put("energy", energy);
         fields.put("blend", blend);
         fields.put("scale", scale);
@@ -73,10 +80,38 @@ final class SelectionMixin {
         fields.put("rank", rank);
         fields.put(
                 "safety_adapter",
-                safetyAdapter == null
-                        ? null
-                        : java.nio.file.Path.of(safetyAdapter).toUri().toString());
+                safetyAdapter == null ? null : Path.of(safetyAdapter).toUri().toString());
         fields.values().removeIf(Objects::isNull);
-        return JobDocument.selection(fields);
+        check("--number", number, 0, Integer.MAX_VALUE);
+        check("--threshold", threshold, -1, 1);
+        check("--share", share, Double.MIN_VALUE, 1);
+        check("--energy", energy, Double.MIN_VALUE, 1);
+        check("--blend", blend, 0, 1);
+        check("--scale", scale, 0, 1);
+        check("--gamma", gamma, 0, 100);
+        check("--rank", rank, 1, 1024);
+        // Not by the job document's JSON Schema: that takes longer than to project a small model.
+        return JobDocument.checked(SelectionOptions.of(fields));
+    }
+
+    private static void check(String option, Number value, double from, double to) {
+        if (value != null && !(value.doubleValue() >= from && value.doubleValue() <= to)) {
+            throw new IllegalArgumentException(option + " is " + value + "; it must be from "
+                    + (from == Double.MIN_VALUE ? "above 0" : Json.MAPPER.valueToTree(from)) + " to " + to);
+        }
+    }
+
+    /** By the name that a job document has for it, with - or _. */
+    private static <E extends Enum<E>> String named(String option, String value, Class<E> type) {
+        if (value == null) {
+            return null;
+        }
+        String name = value.toLowerCase(Locale.ROOT).replace('-', '_');
+        return Arrays.stream(type.getEnumConstants())
+                .filter(e -> e.name().equals(name))
+                .findFirst()
+                .map(e -> Json.MAPPER.convertValue(e, String.class))
+                .orElseThrow(() -> new IllegalArgumentException(
+                        option + " is " + value + "; use one of " + Json.MAPPER.valueToTree(type.getEnumConstants())));
     }
 }

@@ -20,6 +20,7 @@ import io.safelora.method.Selection;
 import io.safelora.method.Selection.Candidate;
 import io.safelora.method.SelectionReport;
 import io.safelora.standalone.demo.DemoModels;
+import io.safelora.torch.Torch;
 import io.safelora.trainer.LoraTraining;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -30,6 +31,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.Callable;
+import java.util.concurrent.CompletableFuture;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -365,6 +367,8 @@ final class StageCommands {
         @Override
         public Integer call() throws IOException {
             Console console = new Console();
+            // libtorch takes half a second to load; meanwhile files are opened.
+            CompletableFuture.runAsync(() -> Torch.device("cpu"));
             SelectionOptions options = selection.options();
             PeftAdapter peft = PeftAdapter.open(adapter);
             PeftAdapter safety = options.safetyAdapter() == null

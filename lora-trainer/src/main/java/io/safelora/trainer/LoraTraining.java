@@ -1,7 +1,6 @@
 package io.safelora.trainer;
 
 import ai.djl.engine.Engine;
-import ai.djl.engine.EngineException;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
@@ -117,6 +116,7 @@ public final class LoraTraining implements AutoCloseable {
     private final Map<String, NDArray> parameters;
     private final AdamW optimizer;
     private final double dropout;
+    private final MicroBatches batches;
     private final TrainingState state;
     private String note;
     private long tokens;
@@ -173,7 +173,8 @@ public final class LoraTraining implements AutoCloseable {
         pendingManager = manager.newSubManager();
         optimizer =
                 new AdamW(manager, List.copyOf(parameters.values()), training.weightDecay(), training.maxGradNorm());
-        state = new TrainingState(manager, parameters, optimizer, training.perDeviceTrainBatchSize());
+        batches = new MicroBatches(training.perDeviceTrainBatchSize());
+        state = new TrainingState(manager, parameters, optimizer, batches);
     }
 
     private void train() throws IOException {
@@ -227,45 +228,22 @@ public final class LoraTraining implements AutoCloseable {
         pending.add(new Taken(step, data.epoch(step), rate, losses, items, norm));
     }
 
-    /**
-     * Sums up the gradients of a step, some rows at a time. Where these are too many for the device's memory, half as many
-     * at a time from now on: the step is the same.
-     *
-     * @return the sums of -log p of each part
-     */
+    /** Sums up the gradients of a step; the sums of -log p of its parts. */
     private List<NDArray> backward(List<Example> rows, int items, int step) {
-        while (true) {
-            try {
-                // The seed of every step follows from its number, so that a resumed run drops what an undisturbed one
-                // drops.
-                if (dropout > 0) {
-                    Engine.getEngine("PyTorch").setRandomSeed((int) (training.seed() * 1_000_003 + step));
-                }
-                List<NDArray> losses = new ArrayList<>();
-                for (int i = 0; i < rows.size(); i += state.microBatch) {
-                    List<Example> part = rows.subList(i, Math.min(i + state.microBatch, rows.size())).stream()
-                            .filter(e -> e.labelled() > 0)
-                            .toList();
-                    if (!part.isEmpty()) {
-                        losses.add(backward(part, items));
-                    }
-                }
-                return losses;
-            } catch (EngineException e) {
-                if (!OutOfMemory.is(e)) {
-                    throw e;
-                }
-                if (state.microBatch == 1) {
-                    throw new IllegalArgumentException(
-                            "out of memory with one row at a time; lower max_length, set gradient_checkpointing, or use a larger device",
-                            e);
-                }
-                optimizer.zeroGradients();
-                OutOfMemory.tidy(manager.getDevice().isGpu());
-                state.microBatch = (state.microBatch + 1) / 2;
-                note = "out of memory: " + state.microBatch + " rows at a time instead of "
-                        + training.perDeviceTrainBatchSize() + ", same effective batch";
-            }
+        seed(step);
+        return batches.run(rows, part -> backward(part, items), () -> {
+            optimizer.zeroGradients();
+            OutOfMemory.tidy(manager.getDevice().isGpu());
+            seed(step);
+            note = "out of memory: " + batches.size() + " rows at a time instead of "
+                    + training.perDeviceTrainBatchSize() + ", same effective batch";
+        });
+    }
+
+    /** The seed of every step follows from its number, so that a resumed run drops what an undisturbed one drops. */
+    private void seed(int step) {
+        if (dropout > 0) {
+            Engine.getEngine("PyTorch").setRandomSeed((int) (training.seed() * 1_000_003 + step));
         }
     }
 
@@ -329,19 +307,19 @@ public final class LoraTraining implements AutoCloseable {
 
     /** Measures eval_loss, the mean of -log p over all labelled tokens of the validation set, and may end the training. */
     private void measure() {
-        double sum = 0;
-        int items = 0;
-        for (int i = 0; i < validation.size(); i += state.microBatch) {
-            List<Example> part = validation.subList(i, Math.min(i + state.microBatch, validation.size())).stream()
-                    .filter(e -> e.labelled() > 0)
-                    .toList();
-            items += part.stream().mapToInt(Example::labelled).sum();
-            if (!part.isEmpty()) {
-                try (NDManager scratch = model.newManager()) {
-                    sum += loss(scratch, part, 0).getFloat();
-                }
-            }
-        }
+        double sum = batches
+                .run(
+                        validation,
+                        part -> {
+                            try (NDManager scratch = model.newManager()) {
+                                return (double) loss(scratch, part, 0).getFloat();
+                            }
+                        },
+                        () -> OutOfMemory.tidy(manager.getDevice().isGpu()))
+                .stream()
+                .mapToDouble(Double::doubleValue)
+                .sum();
+        int items = validation.stream().mapToInt(Example::labelled).sum();
         double loss = sum / items;
         state.log.add(new Entry(data.epoch(state.step - 1), loss, null, null, null, state.step));
         state.measured(loss, training.earlyStoppingPatience());

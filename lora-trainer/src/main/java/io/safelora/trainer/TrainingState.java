@@ -48,7 +48,6 @@ final class TrainingState {
             List<Entry> log) {}
 
     int step;
-    int microBatch;
     boolean stopped;
     boolean saved;
     final List<Entry> log = new ArrayList<>();
@@ -56,16 +55,17 @@ final class TrainingState {
     private final NDManager manager;
     private final Map<String, NDArray> parameters;
     private final AdamW optimizer;
+    private final MicroBatches batches;
     private final Map<String, NDArray> best = new LinkedHashMap<>();
     private Double bestMetric;
     private Integer bestStep;
     private int worse;
 
-    TrainingState(NDManager manager, Map<String, NDArray> parameters, AdamW optimizer, int microBatch) {
+    TrainingState(NDManager manager, Map<String, NDArray> parameters, AdamW optimizer, MicroBatches batches) {
         this.manager = manager;
         this.parameters = parameters;
         this.optimizer = optimizer;
-        this.microBatch = microBatch;
+        this.batches = batches;
     }
 
     /**
@@ -104,7 +104,7 @@ final class TrainingState {
                         name, new TensorData(Dtype.F32, tensor.getShape().getShape(), () -> Tensors.bytes(tensor))));
         best.forEach((name, tensor) -> tensors.put(
                 "best." + name, new TensorData(Dtype.F32, tensor.getShape().getShape(), () -> Tensors.bytes(tensor))));
-        Saved rest = new Saved(step, optimizer.steps(), microBatch, bestMetric, bestStep, worse, stopped, log);
+        Saved rest = new Saved(step, optimizer.steps(), batches.size(), bestMetric, bestStep, worse, stopped, log);
         Path file = checkpoint.newFile();
         SafetensorsWriter.write(
                 file, tensors, Map.of(STATE, Json.MAPPER.writeValueAsString(rest), FINGERPRINT, fingerprint));
@@ -150,7 +150,7 @@ final class TrainingState {
                 }
             }
             step = rest.step();
-            microBatch = rest.microBatch();
+            batches.resume(rest.microBatch());
             bestMetric = rest.bestMetric();
             bestStep = rest.bestStep();
             worse = rest.worse();

@@ -76,7 +76,7 @@ class TrainingOptionsTest {
                     .message()
                     .doesNotContain("\n");
         }
-        for (int i = 0; i < whole.length; i += 97) {
+        for (int i = 0; i < whole.length; i += 397) {
             byte[] flipped = whole.clone();
             flipped[i] ^= 0x55;
             Path file = Files.write(dir.resolve("flipped.parquet"), flipped);

@@ -1,5 +1,7 @@
 package io.safelora.lm;
 
+import static java.util.Map.entry;
+
 import ai.djl.Device;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
@@ -27,6 +29,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.function.IntConsumer;
+import java.util.stream.LongStream;
 
 /**
  * A causal language model as Hugging Face checkpoints hold it: text in, log-probabilities, text or gradients out.
@@ -43,12 +46,8 @@ public final class CausalLm implements AutoCloseable {
     private final ChatTemplate chatTemplate;
     private final NDManager manager;
     private final TorchScript decoder;
-    private final List<NDArray> weights = new ArrayList<>();
-    private final Map<String, NDArray> byName = new LinkedHashMap<>();
+    private final Map<String, NDArray> weights = new LinkedHashMap<>();
     private final Map<String, Lora> adapters = new HashMap<>();
-    private final NDArray invFreq;
-    private final long[] dims;
-    private final Lora none;
 
     /** Where the weights come from: a tensor by name, owned by the given manager. */
     private interface Source {
@@ -62,27 +61,62 @@ public final class CausalLm implements AutoCloseable {
         this.chatTemplate = chatTemplate;
         this.manager = Torch.manager(device);
         try {
-            decoder = TorchScript.load(CausalLm.class, "decoder.py", device);
+            decoder = TorchScript.load(CausalLm.class, "decoder.py", device, attributes(config));
+            List<Map<String, NDArray>> layers = new ArrayList<>();
+            Map<String, NDArray> outer = new LinkedHashMap<>();
+            for (int i = 0; i < config.numHiddenLayers(); i++) {
+                layers.add(new LinkedHashMap<>());
+            }
             for (Weights.Weight weight : Weights.of(config)) {
-                NDArray tensor = byName.get(weight.name());
+                NDArray tensor = weights.get(weight.name());
                 if (tensor == null) {
                     tensor = source.get(manager, weight.name(), weight.shape());
-                    byName.put(weight.name(), tensor);
+                    weights.put(weight.name(), tensor);
                 }
-                weights.add(tensor);
+                (weight.layer() < 0 ? outer : layers.get(weight.layer())).put(weight.key(), tensor);
             }
-            float[] plain = decoder.call(manager, "inv_freq", config.rope().theta(), config.headDim())
-                    .get(0)
-                    .toFloatArray();
-            invFreq = Tensors.of(manager, config.rope().scaled(plain), plain.length);
-            dims = new long[] {
-                config.numHiddenLayers(), config.numAttentionHeads(), config.numKeyValueHeads(), config.headDim()
-            };
-            none = new Lora(manager, config, List.of());
+            outer.put("inv_freq", invFreq(config.rope()));
+            decoder.call(manager, "load", layers, outer);
         } catch (IOException | RuntimeException e) {
             manager.close();
             throw e;
         }
+    }
+
+    private static Map<String, Object> attributes(ModelConfig c) {
+        Family family = Family.ALL.get(c.modelType());
+        Rope rope = c.rope();
+        boolean dynamic = rope != null && rope.type().equals("dynamic");
+        return Map.ofEntries(
+                entry("heads", c.numAttentionHeads()),
+                entry("kv_heads", c.numKeyValueHeads()),
+                entry("head_dim", c.headDim()),
+                entry("windows", c.windows().stream().mapToLong(w -> w).toArray()),
+                entry("score_scale", c.scoreScale()),
+                entry("score_softcap", c.scoreSoftcap()),
+                entry("logit_softcap", c.logitSoftcap()),
+                entry("embedding_scale", c.embeddingScale()),
+                entry("eps", c.normEps()),
+                entry("one_plus", family.has("one_plus")),
+                entry("activation", c.hiddenAct()),
+                entry("transposed", family.has("transposed")),
+                entry("heads_first", family.has("heads_first")),
+                entry("parallel", c.parallelResidual()),
+                entry("rotary_dim", rope == null ? 0 : rope.dim()),
+                entry("rotary_scale", rope == null ? 1.0 : rope.scale()),
+                entry("dynamic_theta", dynamic ? rope.theta() : 0.0),
+                entry("dynamic_factor", dynamic ? rope.factor() : 1.0),
+                entry("max_positions", dynamic ? (int) rope.positions() : c.maxPositionEmbeddings()));
+    }
+
+    private NDArray invFreq(Rope rope) {
+        if (rope == null) {
+            return Tensors.of(manager, new float[0], 0);
+        }
+        float[] plain = decoder.call(manager, "inv_freq", rope.theta(), rope.dim())
+                .get(0)
+                .toFloatArray();
+        return Tensors.of(manager, rope.scaled(plain), plain.length);
     }
 
     /**
@@ -103,7 +137,10 @@ public final class CausalLm implements AutoCloseable {
                     case "bfloat16" -> ScalarType.BFLOAT16;
                     default -> throw new IllegalArgumentException("dtype " + dtype + ": use auto, float32 or bfloat16");
                 };
-        Source source = (manager, name, shape) -> {
+        Source source = (manager, given, shape) -> {
+            // A checkpoint saved without its head calls the weights by what follows "model." or "transformer.".
+            String bare = given.substring(given.indexOf('.') + 1);
+            String name = !checkpoint.has(given) && checkpoint.has(bare) ? bare : given;
             if (!checkpoint.has(name)) {
                 throw new InvalidArtifactException(
                         checkpoint.name() + ": tensor " + name + " is missing; config.json says that the model has it");
@@ -171,15 +208,13 @@ public final class CausalLm implements AutoCloseable {
 
     /** All weights by their names in the checkpoint; a tied head is the embedding and stands there once. */
     public Map<String, NDArray> weights() {
-        return byName;
+        return weights;
     }
 
     /** Full names of the modules that LoRA can adapt, layer by layer, with their shapes (out, in). */
     public Map<String, long[]> linearModules() {
         Map<String, long[]> modules = new LinkedHashMap<>();
-        for (String name : Weights.linearModules(config)) {
-            modules.put(name, byName.get(name + ".weight").getShape().getShape());
-        }
+        Weights.linears(config).forEach((name, linear) -> modules.put(name, new long[] {linear.out(), linear.in()}));
         return modules;
     }
 
@@ -196,16 +231,25 @@ public final class CausalLm implements AutoCloseable {
     /** Puts LoRA modules on this model under a name of the caller's choice. */
     public Lora addAdapter(String name, Collection<LoraModule> modules) {
         Lora adapter = new Lora(manager, config, modules);
-        adapters.put(name, adapter);
+        Lora before = adapters.put(name, adapter);
+        decoder.call(manager, "set_adapter", name, adapter.layers());
+        if (before != null) {
+            before.close();
+        }
         return adapter;
     }
 
-    private Lora adapter(String name) {
-        Lora adapter = name == null ? none : adapters.get(name);
-        if (adapter == null) {
+    /** Takes an adapter off this model and frees it. */
+    public void removeAdapter(String name) {
+        checkAdapter(name);
+        decoder.call(manager, "remove_adapter", name);
+        adapters.remove(name).close();
+    }
+
+    private void checkAdapter(String name) {
+        if (name != null && !adapters.containsKey(name)) {
             throw new IllegalArgumentException("no adapter called " + name + " is loaded");
         }
-        return adapter;
     }
 
     /**
@@ -220,21 +264,18 @@ public final class CausalLm implements AutoCloseable {
         if (ids.length == 1) {
             return new double[0];
         }
-        Lora lora = adapter(adapter);
         try (NDManager step = newManager()) {
-            Packed packed = Packed.of(step, List.of(ids));
+            Run run = run(step, List.of(ids), adapter);
+            long[] labels = Arrays.stream(ids, 1, ids.length).asLongStream().toArray();
             return decoder.call(
                             step,
                             "logprobs",
-                            packed.ids,
-                            packed.positions,
-                            invFreq,
-                            weights,
-                            lora.a,
-                            lora.b,
-                            lora.scales,
-                            dims,
-                            config.rmsNormEps())
+                            run.with(
+                                    Tensors.of(
+                                            step,
+                                            LongStream.range(0, labels.length).toArray(),
+                                            labels.length),
+                                    Tensors.of(step, labels, labels.length)))
                     .get(0)
                     .toDoubleArray();
         }
@@ -243,25 +284,9 @@ public final class CausalLm implements AutoCloseable {
     /** The logits (vocab,) of the token that follows {@code ids}. */
     public float[] lastLogits(int[] ids, String adapter) {
         check(ids);
-        Lora lora = adapter(adapter);
         try (NDManager step = newManager()) {
-            Packed packed = Packed.of(step, List.of(ids));
-            return decoder.call(
-                            step,
-                            "logits",
-                            Tensors.of(step, new long[] {ids.length - 1}, 1),
-                            packed.ids,
-                            packed.positions,
-                            invFreq,
-                            weights,
-                            lora.a,
-                            lora.b,
-                            lora.scales,
-                            dims,
-                            config.rmsNormEps(),
-                            packed.lengths,
-                            new long[] {0},
-                            List.of())
+            NDArray last = Tensors.of(step, new long[] {ids.length - 1}, 1);
+            return decoder.call(step, "logits", run(step, List.of(ids), adapter).with(last))
                     .get(0)
                     .toFloatArray();
         }
@@ -279,13 +304,10 @@ public final class CausalLm implements AutoCloseable {
      * @return a scalar in float32
      */
     public NDArray loss(NDManager step, List<int[]> sequences, List<int[]> labels, String adapter, double dropout) {
-        Lora lora = adapter(adapter);
-        Packed packed = Packed.of(step, sequences);
         List<Long> rows = new ArrayList<>();
         List<Long> targets = new ArrayList<>();
         long begin = 0;
         for (int i = 0; i < sequences.size(); i++) {
-            check(sequences.get(i));
             int[] label = labels.get(i);
             for (int t = 1; t < label.length; t++) {
                 if (label[t] != -100) {
@@ -301,19 +323,11 @@ public final class CausalLm implements AutoCloseable {
         return decoder.callWithGrad(
                         step,
                         "loss",
-                        Tensors.of(step, longs(rows), rows.size()),
-                        Tensors.of(step, longs(targets), targets.size()),
-                        packed.ids,
-                        packed.positions,
-                        invFreq,
-                        weights,
-                        lora.a,
-                        lora.b,
-                        lora.scales,
-                        dims,
-                        config.rmsNormEps(),
-                        dropout,
-                        packed.lengths)
+                        run(step, sequences, adapter)
+                                .dropping(dropout)
+                                .with(
+                                        Tensors.of(step, longs(rows), rows.size()),
+                                        Tensors.of(step, longs(targets), targets.size())))
                 .get(0);
     }
 
@@ -327,7 +341,7 @@ public final class CausalLm implements AutoCloseable {
      */
     public List<int[]> generate(List<int[]> prompts, GenerationOptions options, String adapter, IntConsumer done) {
         prompts.forEach(this::check);
-        Lora lora = adapter(adapter);
+        checkAdapter(adapter);
         int[][] results = new int[prompts.size()][];
         Deque<Integer> waiting = new ArrayDeque<>();
         for (int i = 0; i < prompts.size(); i++) {
@@ -346,7 +360,7 @@ public final class CausalLm implements AutoCloseable {
                     tokens += prompts.get(next).length;
                     running.add(new Running(next, prompts.get(next), options.maxNewTokens()));
                 }
-                long[] said = step(running, lora);
+                long[] said = step(running, adapter);
                 for (int i = running.size() - 1; i >= 0; i--) {
                     Running sequence = running.get(i);
                     sequence.add((int) said[i]);
@@ -368,33 +382,21 @@ public final class CausalLm implements AutoCloseable {
     }
 
     /** One pass over what every running sequence has not seen yet: a whole prompt, or its last token. */
-    private long[] step(List<Running> running, Lora lora) {
+    private long[] step(List<Running> running, String adapter) {
         try (NDManager step = newManager()) {
-            long[] lengths = running.stream().mapToLong(s -> s.unseen.length).toArray();
-            long[] past = running.stream().mapToLong(s -> s.past).toArray();
-            Packed packed = Packed.of(step, running.stream().map(s -> s.unseen).toList(), past);
-            long[] rows = new long[lengths.length];
+            Run run = Run.of(
+                    step,
+                    running.stream().map(s -> s.unseen).toList(),
+                    running.stream().mapToLong(s -> s.past).toArray(),
+                    running.stream().map(s -> s.cache).toList(),
+                    adapter);
+            long[] rows = new long[run.lens.length];
             long end = 0;
             for (int i = 0; i < rows.length; i++) {
-                end += lengths[i];
+                end += run.lens[i];
                 rows[i] = end - 1;
             }
-            return decoder.call(
-                            step,
-                            "next",
-                            Tensors.of(step, rows, rows.length),
-                            packed.ids,
-                            packed.positions,
-                            invFreq,
-                            weights,
-                            lora.a,
-                            lora.b,
-                            lora.scales,
-                            dims,
-                            config.rmsNormEps(),
-                            lengths,
-                            past,
-                            running.stream().map(s -> s.cache).toList())
+            return decoder.call(step, "next", run.with(Tensors.of(step, rows, rows.length)))
                     .get(0)
                     .toLongArray();
         }
@@ -417,7 +419,7 @@ public final class CausalLm implements AutoCloseable {
             long[] shape = {
                 config.numHiddenLayers(), 2, config.numKeyValueHeads(), prompt.length + room, config.headDim()
             };
-            this.cache = decoder.call(owner, "zeros", weights.get(0), shape).get(0);
+            this.cache = decoder.call(owner, "zeros", shape).get(0);
         }
 
         void add(int token) {
@@ -448,26 +450,60 @@ public final class CausalLm implements AutoCloseable {
         }
     }
 
-    /** Sequences one after another, without padding. */
-    private record Packed(NDArray ids, NDArray positions, long[] lengths) {
-        static Packed of(NDManager step, List<int[]> sequences) {
-            return of(step, sequences, new long[sequences.size()]);
-        }
+    /** What decoder.py runs on: sequences one after another, without padding; its first lines say what the fields are. */
+    private record Run(
+            NDArray ids,
+            NDArray positions,
+            NDArray totals,
+            List<String> adapters,
+            long[] spans,
+            double dropout,
+            long[] lens,
+            long[] past,
+            List<NDArray> caches) {
 
-        static Packed of(NDManager step, List<int[]> sequences, long[] past) {
-            long[] lengths = sequences.stream().mapToLong(s -> s.length).toArray();
-            int total = Math.toIntExact(Arrays.stream(lengths).sum());
-            long[] ids = new long[total];
-            long[] positions = new long[total];
+        static Run of(NDManager step, List<int[]> sequences, long[] past, List<NDArray> caches, String adapter) {
+            long[] lens = sequences.stream().mapToLong(s -> s.length).toArray();
+            int tokens = Math.toIntExact(Arrays.stream(lens).sum());
+            long[] ids = new long[tokens];
+            long[] positions = new long[tokens];
+            long[] totals = new long[tokens];
             int at = 0;
-            for (int i = 0; i < lengths.length; i++) {
-                for (int t = 0; t < lengths[i]; t++) {
+            for (int i = 0; i < lens.length; i++) {
+                for (int t = 0; t < lens[i]; t++) {
                     ids[at] = sequences.get(i)[t];
+                    totals[at] = past[i] + lens[i];
                     positions[at++] = past[i] + t;
                 }
             }
-            return new Packed(Tensors.of(step, ids, total), Tensors.of(step, positions, total), lengths);
+            return new Run(
+                    Tensors.of(step, ids, tokens),
+                    Tensors.of(step, positions, tokens),
+                    Tensors.of(step, totals, tokens),
+                    List.of(adapter == null ? "" : adapter),
+                    new long[] {tokens},
+                    0,
+                    lens,
+                    past,
+                    caches);
         }
+
+        Run dropping(double dropout) {
+            return new Run(ids, positions, totals, adapters, spans, dropout, lens, past, caches);
+        }
+
+        /** The arguments of a method that takes some tensors and then a run. */
+        Object[] with(NDArray... before) {
+            List<Object> arguments = new ArrayList<>(List.of(before));
+            arguments.addAll(List.of(ids, positions, totals, adapters, spans, dropout, lens, past, caches));
+            return arguments.toArray();
+        }
+    }
+
+    private Run run(NDManager step, List<int[]> sequences, String adapter) {
+        checkAdapter(adapter);
+        sequences.forEach(this::check);
+        return Run.of(step, sequences, new long[sequences.size()], List.of(), adapter);
     }
 
     /** The embedding would read outside its memory for an id that the model does not have. */

@@ -14,51 +14,67 @@ import java.util.Map;
  * A LoRA adapter on a model: A (r, in), B (out, r) and the scale of every adapted module, in float32. The model's weights
  * are not touched, so several adapters can stand on one model.
  */
-public final class Lora {
-    final List<NDArray> a = new ArrayList<>();
-    final List<NDArray> b = new ArrayList<>();
-    final double[] scales;
+public final class Lora implements AutoCloseable {
+    private final NDManager manager;
+    private final List<Map<String, NDArray>> layers = new ArrayList<>();
     private final Map<String, NDArray> parameters = new LinkedHashMap<>();
 
     /**
-     * @param manager owns the tensors
+     * @param owner closes the tensors, if {@link #close} does not
      * @throws IllegalArgumentException if a module is none of the model's, or its shapes do not fit
      */
-    Lora(NDManager manager, ModelConfig config, Collection<LoraModule> modules) {
-        Map<String, LoraModule> given = new LinkedHashMap<>();
-        modules.forEach(m -> given.put(m.name(), m));
-        List<String> names = Weights.linearModules(config);
-        scales = new double[names.size()];
-        NDArray none = Tensors.of(manager, new float[0], 0);
-        for (int i = 0; i < names.size(); i++) {
-            LoraModule module = given.remove(names.get(i));
-            if (module == null) {
-                a.add(none);
-                b.add(none);
-                continue;
+    Lora(NDManager owner, ModelConfig config, Collection<LoraModule> modules) {
+        manager = owner.newSubManager();
+        try {
+            for (int layer = 0; layer < config.numHiddenLayers(); layer++) {
+                layers.add(new LinkedHashMap<>());
             }
-            long[] shape = Weights.shape(config, Weights.LINEARS.get(i % Weights.LINEARS.size()));
-            if (module.out() != shape[0] || module.in() != shape[1]) {
-                throw new IllegalArgumentException("adapter: module " + module.name() + " is " + module.out() + " x "
-                        + module.in() + ", but the model's is " + shape[0] + " x " + shape[1]);
+            Map<String, LoraModule> given = new LinkedHashMap<>();
+            modules.forEach(m -> given.put(m.name(), m));
+            for (Weights.Linear linear : Weights.linears(config).values()) {
+                LoraModule module = given.remove(linear.name());
+                if (module != null) {
+                    add(linear, module);
+                }
             }
-            NDArray moduleA = Tensors.of(manager, module.a(), module.r(), module.in());
-            NDArray moduleB = Tensors.of(manager, module.b(), module.out(), module.r());
-            a.add(moduleA);
-            b.add(moduleB);
-            scales[i] = module.scale();
-            parameters.put(module.name() + ".lora_A.weight", moduleA);
-            parameters.put(module.name() + ".lora_B.weight", moduleB);
+            if (!given.isEmpty()) {
+                throw new IllegalArgumentException(
+                        "adapter: module " + given.keySet().iterator().next()
+                                + " is none that the model has; is the adapter made for this model?");
+            }
+        } catch (RuntimeException e) {
+            manager.close();
+            throw e;
         }
-        if (!given.isEmpty()) {
-            throw new IllegalArgumentException(
-                    "adapter: module " + given.keySet().iterator().next()
-                            + " is none that the model has; is the adapter made for this model?");
+    }
+
+    private void add(Weights.Linear linear, LoraModule module) {
+        if (module.out() != linear.out() || module.in() != linear.in()) {
+            throw new IllegalArgumentException("adapter: module " + module.name() + " is " + module.out() + " x "
+                    + module.in() + ", but the model's is " + linear.out() + " x " + linear.in());
         }
+        NDArray a = Tensors.of(manager, module.a(), module.r(), module.in());
+        NDArray b = Tensors.of(manager, module.b(), module.out(), module.r());
+        Map<String, NDArray> layer = layers.get(linear.layer());
+        layer.put(linear.key() + ".a", a);
+        layer.put(linear.key() + ".b", b);
+        layer.put(linear.key() + ".scale", Tensors.of(manager, new float[] {(float) module.scale()}, 1));
+        parameters.put(module.name() + ".lora_A.weight", a);
+        parameters.put(module.name() + ".lora_B.weight", b);
+    }
+
+    /** By decoder.py's names, layer by layer. */
+    List<Map<String, NDArray>> layers() {
+        return layers;
     }
 
     /** The tensors by module and name ({@code model.layers.0.self_attn.q_proj.lora_A.weight}), layer by layer. */
     public Map<String, NDArray> parameters() {
         return parameters;
+    }
+
+    @Override
+    public void close() {
+        manager.close();
     }
 }

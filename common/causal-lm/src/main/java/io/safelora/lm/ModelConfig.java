@@ -1,16 +1,28 @@
 package io.safelora.lm;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.MissingNode;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.regex.Pattern;
 
 /**
  * What config.json says of a model, as transformers 4 ({@code rope_theta}, {@code rope_scaling}) and transformers 5
  * ({@code rope_parameters}) write it.
  *
  * @param numKeyValueHeads heads of keys and values; each serves numAttentionHeads / numKeyValueHeads heads of queries
+ * @param hiddenAct silu, gelu, gelu_tanh or relu
  * @param tieWordEmbeddings whether the head's weight is the embedding's
+ * @param maxPositionEmbeddings the longest sequence
+ * @param rope null where positions are learned
+ * @param windows per layer how many tokens back attention sees, itself included; 0: all
+ * @param scoreScale what q k^T is multiplied by
+ * @param scoreSoftcap scores become cap tanh(score / cap); 0: as they are
+ * @param logitSoftcap the same for logits
+ * @param biased decoder.py's names of the linear weights that have a bias
  */
 public record ModelConfig(
         String modelType,
@@ -21,47 +33,76 @@ public record ModelConfig(
         int numKeyValueHeads,
         int headDim,
         int intermediateSize,
-        double rmsNormEps,
+        double normEps,
+        String hiddenAct,
         boolean tieWordEmbeddings,
         int maxPositionEmbeddings,
-        Rope rope) {
+        Rope rope,
+        List<Integer> windows,
+        double scoreScale,
+        double scoreSoftcap,
+        double logitSoftcap,
+        double embeddingScale,
+        boolean parallelResidual,
+        Set<String> biased) {
 
-    /**
-     * Rotary position embeddings (arXiv 2104.09864), with Llama 3.1's stretching of slow frequencies where
-     * {@code type} is llama3.
-     */
-    public record Rope(
-            String type,
-            double theta,
-            double factor,
-            double lowFreqFactor,
-            double highFreqFactor,
-            double originalMaxPositions) {
+    private static final Map<String, String> ACTIVATIONS = Map.of(
+            "silu", "silu",
+            "swish", "silu",
+            "gelu", "gelu",
+            "gelu_new", "gelu_tanh",
+            "gelu_pytorch_tanh", "gelu_tanh",
+            "relu", "relu");
 
-        /** Llama 3.1's change of the inverse frequencies; none for type default. */
-        float[] scaled(float[] invFreq) {
-            if (!type.equals("llama3")) {
-                return invFreq;
-            }
-            float[] scaled = invFreq.clone();
-            for (int i = 0; i < scaled.length; i++) {
-                double wavelength = 2 * Math.PI / invFreq[i];
-                if (wavelength > originalMaxPositions / lowFreqFactor) {
-                    scaled[i] = (float) (invFreq[i] / factor);
-                } else if (wavelength >= originalMaxPositions / highFreqFactor) {
-                    double smooth =
-                            (originalMaxPositions / wavelength - lowFreqFactor) / (highFreqFactor - lowFreqFactor);
-                    scaled[i] = (float) ((1 - smooth) * invFreq[i] / factor + smooth * invFreq[i]);
-                }
-            }
-            return scaled;
-        }
-    }
-
-    private static final Set<String> MODEL_TYPES = Set.of("llama");
-    /** Options that change what the model computes, with the only value that is run here. */
-    private static final List<List<String>> FIXED =
-            List.of(List.of("attention_bias", "false"), List.of("mlp_bias", "false"), List.of("hidden_act", "silu"));
+    /** Options that do not change what a loaded model computes. */
+    private static final Set<String> HARMLESS = Set.of(
+            "architectures",
+            "attention_dropout",
+            "attn_implementation",
+            "attn_pdrop",
+            "bos_token_id",
+            "cache_implementation",
+            "classifier_dropout",
+            "dtype",
+            "embd_pdrop",
+            "eos_token_id",
+            "finetuning_task",
+            "gradient_checkpointing",
+            "hidden_dropout",
+            "id2label",
+            "initializer_range",
+            "is_llama_config",
+            "label2id",
+            "loss_type",
+            "model_max_length",
+            "model_type",
+            "n_ctx",
+            "original_max_position_embeddings",
+            "output_past",
+            "pad_token_id",
+            "prefix",
+            "pretraining_tp",
+            "problem_type",
+            "reorder_and_upcast_attn",
+            "resid_pdrop",
+            "return_dict",
+            "return_dict_in_generate",
+            "sep_token_id",
+            "summary_activation",
+            "summary_first_dropout",
+            "summary_proj_to_labels",
+            "summary_type",
+            "summary_use_proj",
+            "task_specific_params",
+            "tokenizer_class",
+            "torch_dtype",
+            "transformers_version",
+            "unk_token_id",
+            "use_cache");
+    /** What generation_config.json says nowadays, and notes of tools. */
+    private static final Pattern HARMLESS_NAMES = Pattern.compile(
+            "_.*|unsloth_.*|transformers\\..*|do_sample|temperature|top_k|top_p|typical_p|repetition_penalty|length_penalty"
+                    + "|(max|min)_(new_)?(length|tokens)|num_beams|num_beam_groups|num_return_sequences|chunk_size_feed_forward");
 
     /**
      * Reads a config.json.
@@ -70,91 +111,175 @@ public record ModelConfig(
      */
     public static ModelConfig of(JsonNode json) {
         String type = json.path("model_type").asText("");
-        if (!MODEL_TYPES.contains(type)) {
+        Family family = Family.ALL.get(type);
+        if (family == null) {
             throw new UnsupportedModelException("config.json: model_type "
                     + (type.isEmpty() ? "is missing" : "\"" + shown(type) + "\" is not supported") + "; supported: "
-                    + String.join(", ", new TreeSet<>(MODEL_TYPES)));
+                    + String.join(", ", new TreeSet<>(Family.ALL.keySet())));
         }
-        for (String refused : List.of("auto_map", "quantization_config")) {
-            if (json.hasNonNull(refused)) {
-                throw new UnsupportedModelException("config.json: " + refused + " is not supported: "
-                        + (refused.equals("auto_map")
-                                ? "code of a checkpoint is never run"
-                                : "save the model unquantized"));
-            }
+        Options options = new Options(json, family);
+        options.refuseUnknown();
+        int heads = options.positive("num_attention_heads", 1 << 12);
+        int hidden = options.positive("hidden_size", 1 << 20);
+        int layers = options.positive("num_hidden_layers", 1 << 12);
+        int kvHeads = options.has("num_key_value_heads") ? options.positive("num_key_value_heads", heads) : heads;
+        if (!options.has("head_dim") && hidden % heads != 0) {
+            throw new UnsupportedModelException(
+                    "config.json: hidden_size " + hidden + " is no multiple of num_attention_heads " + heads);
         }
-        for (List<String> option : FIXED) {
-            JsonNode value = json.path(option.get(0));
-            if (!value.isMissingNode() && !value.isNull() && !value.asText().equals(option.get(1))) {
-                throw new UnsupportedModelException("config.json: " + option.get(0) + " " + shown(value.asText())
-                        + " is not supported; only " + option.get(1));
-            }
-        }
-        int heads = positive(json, "num_attention_heads", 1 << 12);
-        int hidden = positive(json, "hidden_size", 1 << 20);
-        int kvHeads = json.hasNonNull("num_key_value_heads") ? positive(json, "num_key_value_heads", heads) : heads;
-        int headDim = json.hasNonNull("head_dim") ? positive(json, "head_dim", 1 << 16) : hidden / heads;
+        int headDim = options.has("head_dim") ? options.positive("head_dim", 1 << 16) : hidden / heads;
         if (heads % kvHeads != 0) {
             throw new UnsupportedModelException(
                     "config.json: num_attention_heads " + heads + " is no multiple of num_key_value_heads " + kvHeads);
         }
-        if (headDim % 2 != 0) {
-            throw new UnsupportedModelException(
-                    "config.json: head_dim " + headDim + " is odd; rotary embeddings pair its elements");
+        String activation = ACTIVATIONS.get(options.text("hidden_act"));
+        if (activation == null) {
+            throw new UnsupportedModelException("config.json: " + family.spelled("hidden_act") + " "
+                    + shown(options.text("hidden_act")) + " is not supported; supported: "
+                    + String.join(", ", new TreeSet<>(ACTIVATIONS.keySet())));
         }
+        boolean learned = family.outer().containsKey("positions");
+        int positions = options.positive("max_position_embeddings", 1 << 28);
+        Rope rope = learned ? null : Rope.of(options, headDim, positions);
+        Set<String> biased = new TreeSet<>();
+        family.biases().forEach((weight, option) -> {
+            if (option.equals("true") || options.flag(option)) {
+                biased.add(weight);
+            }
+        });
+        double scale = options.has("query_pre_attn_scalar")
+                ? options.number("query_pre_attn_scalar")
+                : options.has("scale_attn_weights") && !options.flag("scale_attn_weights") ? 1 : headDim;
         return new ModelConfig(
                 type,
-                positive(json, "vocab_size", 1 << 24),
+                options.positive("vocab_size", 1 << 24),
                 hidden,
-                positive(json, "num_hidden_layers", 1 << 12),
+                layers,
                 heads,
                 kvHeads,
                 headDim,
-                positive(json, "intermediate_size", 1 << 24),
-                json.path("rms_norm_eps").asDouble(1e-6),
-                json.path("tie_word_embeddings").asBoolean(false),
-                json.hasNonNull("max_position_embeddings") ? positive(json, "max_position_embeddings", 1 << 28) : 2048,
-                rope(json));
+                options.has("intermediate_size") ? options.positive("intermediate_size", 1 << 24) : 4 * hidden,
+                options.number("norm_eps"),
+                activation,
+                options.flag("tie_word_embeddings"),
+                rope != null && rope.type().equals("dynamic") ? (int) (positions * rope.factor()) : positions,
+                rope,
+                windows(options, layers),
+                1 / Math.sqrt(scale),
+                options.has("attn_logit_softcapping") ? options.number("attn_logit_softcapping") : 0,
+                options.has("final_logit_softcapping") ? options.number("final_logit_softcapping") : 0,
+                family.has("one_plus") ? Math.sqrt(hidden) : 1,
+                options.has("use_parallel_residual") && options.flag("use_parallel_residual"),
+                biased);
     }
 
-    private static Rope rope(JsonNode json) {
-        JsonNode rope = json.hasNonNull("rope_parameters") ? json.get("rope_parameters") : json.path("rope_scaling");
-        String type = rope.path("rope_type").asText(rope.path("type").asText("default"));
-        double theta = rope.path("rope_theta").asDouble(json.path("rope_theta").asDouble(10000));
-        return switch (type) {
-            case "default" -> new Rope(type, theta, 1, 1, 1, 1);
-            case "llama3" ->
-                new Rope(
-                        type,
-                        theta,
-                        number(rope, "factor"),
-                        number(rope, "low_freq_factor"),
-                        number(rope, "high_freq_factor"),
-                        number(rope, "original_max_position_embeddings"));
-            default ->
-                throw new UnsupportedModelException(
-                        "config.json: rope_type \"" + shown(type) + "\" is not supported; supported: default, llama3");
-        };
-    }
-
-    private static int positive(JsonNode json, String name, int max) {
-        JsonNode value = json.path(name);
-        if (!value.isIntegralNumber() || value.asLong() < 1 || value.asLong() > max) {
-            throw new UnsupportedModelException("config.json: " + name + " must be an integer from 1 to " + max
-                    + ", but is " + (value.isMissingNode() ? "missing" : shown(value.toString())));
+    private static List<Integer> windows(Options options, int layers) {
+        int window = options.has("sliding_window") ? options.positive("sliding_window", 1 << 28) : 0;
+        if (options.has("use_sliding_window") && !options.flag("use_sliding_window")) {
+            window = 0;
         }
-        return value.asInt();
+        JsonNode types = options.get("layer_types");
+        if (types.isArray() && types.size() != layers) {
+            throw new UnsupportedModelException(
+                    "config.json: layer_types has " + types.size() + " entries, but num_hidden_layers is " + layers);
+        }
+        int from = options.has("max_window_layers")
+                ? options.get("max_window_layers").asInt()
+                : 0;
+        List<Integer> windows = new ArrayList<>();
+        for (int i = 0; i < layers; i++) {
+            String type = types.isArray() ? types.get(i).asText() : "";
+            if (!type.isEmpty() && !type.equals("full_attention") && !type.equals("sliding_attention")) {
+                throw new UnsupportedModelException("config.json: layer_types has \"" + shown(type)
+                        + "\"; supported: full_attention, sliding_attention");
+            }
+            boolean slides = !type.isEmpty()
+                    ? type.equals("sliding_attention")
+                    : switch (options.family().window()) {
+                        case "even" -> i % 2 == 0;
+                        case "from max_window_layers" -> i >= from;
+                        default -> true;
+                    };
+            windows.add(slides ? window : 0);
+        }
+        return windows;
     }
 
-    private static double number(JsonNode json, String name) {
-        if (!json.path(name).isNumber()) {
-            throw new UnsupportedModelException("config.json: the rope parameter " + name + " is missing or no number");
+    /** config.json seen through its family: options by their usual names, defaults where the file has none. */
+    record Options(JsonNode json, Family family) {
+        void refuseUnknown() {
+            for (String refused : List.of("auto_map", "quantization_config")) {
+                if (json.hasNonNull(refused)) {
+                    throw new UnsupportedModelException("config.json: " + refused + " is not supported: "
+                            + (refused.equals("auto_map")
+                                    ? "code of a checkpoint is never run"
+                                    : "save the model unquantized"));
+                }
+            }
+            for (Map.Entry<String, JsonNode> option : json.properties()) {
+                String name = option.getKey();
+                JsonNode value = option.getValue();
+                boolean unset = value.isNull()
+                        || value.isBoolean() && !value.asBoolean()
+                        || value.isContainerNode() && value.isEmpty();
+                if (!unset
+                        && !family.config().containsKey(name)
+                        && !HARMLESS.contains(name)
+                        && !HARMLESS_NAMES.matcher(name).matches()) {
+                    throw new UnsupportedModelException("config.json: option " + shown(name) + " "
+                            + shown(value.toString()) + " is not supported for model_type "
+                            + json.path("model_type").asText());
+                }
+            }
         }
-        return json.path(name).asDouble();
+
+        JsonNode get(String option) {
+            String name = family.spelled(option);
+            if (!family.config().containsKey(name)) {
+                return MissingNode.getInstance();
+            }
+            return json.has(name) ? json.get(name) : family.config().get(name);
+        }
+
+        boolean has(String option) {
+            return !get(option).isMissingNode() && !get(option).isNull();
+        }
+
+        int positive(String option, int max) {
+            JsonNode value = get(option);
+            if (!value.isIntegralNumber() || value.asLong() < 1 || value.asLong() > max) {
+                throw new UnsupportedModelException("config.json: " + family.spelled(option)
+                        + " must be an integer from 1 to " + max + ", but is "
+                        + (value.isMissingNode() || value.isNull() ? "missing" : shown(value.toString())));
+            }
+            return value.asInt();
+        }
+
+        double number(String option) {
+            JsonNode value = get(option);
+            if (!value.isNumber() || !(value.asDouble() > 0) || Double.isInfinite(value.asDouble())) {
+                throw new UnsupportedModelException("config.json: " + family.spelled(option)
+                        + " must be a number above zero, but is " + shown(value.toString()));
+            }
+            return value.asDouble();
+        }
+
+        boolean flag(String option) {
+            JsonNode value = get(option);
+            if (!value.isBoolean()) {
+                throw new UnsupportedModelException("config.json: " + family.spelled(option)
+                        + " must be true or false, but is " + shown(value.toString()));
+            }
+            return value.asBoolean();
+        }
+
+        String text(String option) {
+            return get(option).asText("");
+        }
     }
 
     /** A hostile value, cut to what fits in a message. */
-    private static String shown(String value) {
+    static String shown(String value) {
         String clean = value.replaceAll("[^\\x20-\\x7e]", "?");
         return clean.length() > 60 ? clean.substring(0, 60) + "..." : clean;
     }

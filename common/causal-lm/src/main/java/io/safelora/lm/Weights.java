@@ -1,76 +1,101 @@
 package io.safelora.lm;
 
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 
-/** What a checkpoint calls the weights, in the order in which decoder.py takes them. */
+/** What a checkpoint calls the weights of a model, and their shapes. */
 final class Weights {
-    static final String EMBEDDING = "model.embed_tokens.weight";
-    static final String NORM = "model.norm.weight";
-    static final String HEAD = "lm_head.weight";
-
-    /** The linear modules of a layer that LoRA can adapt, in decoder.py's order. */
-    static final List<String> LINEARS = List.of(
-            "self_attn.q_proj",
-            "self_attn.k_proj",
-            "self_attn.v_proj",
-            "self_attn.o_proj",
-            "mlp.gate_proj",
-            "mlp.up_proj",
-            "mlp.down_proj");
-
-    private static final List<String> LAYER = List.of(
-            "input_layernorm",
-            "self_attn.q_proj",
-            "self_attn.k_proj",
-            "self_attn.v_proj",
-            "self_attn.o_proj",
-            "post_attention_layernorm",
-            "mlp.gate_proj",
-            "mlp.up_proj",
-            "mlp.down_proj");
+    /**
+     * A weight.
+     *
+     * @param layer its layer, or -1
+     * @param key decoder.py's name of it
+     * @param name its name in the checkpoint
+     */
+    record Weight(int layer, String key, String name, long[] shape) {}
 
     private Weights() {}
 
-    /** A weight: its name in the checkpoint and its shape. */
-    record Weight(String name, long[] shape) {}
-
-    /** All weights; the last is the head, which has the embedding's name where both are tied. */
+    /** All weights, in the order in which a new model is made; the head has the embedding's name where both are tied. */
     static List<Weight> of(ModelConfig c) {
+        Family family = Family.ALL.get(c.modelType());
         List<Weight> weights = new ArrayList<>();
-        weights.add(new Weight(EMBEDDING, new long[] {c.vocabSize(), c.hiddenSize()}));
+        String embedding = family.outer().get("embedding") + ".weight";
+        long[] words = {c.vocabSize(), c.hiddenSize()};
+        weights.add(new Weight(-1, "embedding", embedding, words));
+        if (family.outer().containsKey("positions")) {
+            weights.add(new Weight(-1, "positions", family.outer().get("positions") + ".weight", new long[] {
+                c.maxPositionEmbeddings(), c.hiddenSize()
+            }));
+        }
         for (int layer = 0; layer < c.numHiddenLayers(); layer++) {
-            for (String part : LAYER) {
-                weights.add(new Weight("model.layers." + layer + "." + part + ".weight", shape(c, part)));
+            for (Map.Entry<String, String> part : family.layer().entrySet()) {
+                String key = part.getKey();
+                String name = family.layers() + layer + "." + part.getValue();
+                if (key.startsWith("norm")) {
+                    norm(weights, family, layer, key, name, key.matches("norm\\.[qk]") ? c.headDim() : c.hiddenSize());
+                    continue;
+                }
+                long[] shape = shape(c, key);
+                boolean transposed = family.has("transposed");
+                weights.add(
+                        new Weight(layer, key, name + ".weight", transposed ? new long[] {shape[1], shape[0]} : shape));
+                if (c.biased().contains(key)) {
+                    weights.add(new Weight(layer, key + ".bias", name + ".bias", new long[] {shape[0]}));
+                }
             }
         }
-        weights.add(new Weight(NORM, new long[] {c.hiddenSize()}));
-        weights.add(new Weight(c.tieWordEmbeddings() ? EMBEDDING : HEAD, new long[] {c.vocabSize(), c.hiddenSize()}));
+        norm(weights, family, -1, "norm", family.outer().get("norm"), c.hiddenSize());
+        weights.add(new Weight(
+                -1, "head", c.tieWordEmbeddings() ? embedding : family.outer().get("head") + ".weight", words));
         return weights;
     }
 
-    /** Full names of all modules that LoRA can adapt, in decoder.py's order. */
-    static List<String> linearModules(ModelConfig c) {
-        List<String> modules = new ArrayList<>();
-        for (int layer = 0; layer < c.numHiddenLayers(); layer++) {
-            for (String linear : LINEARS) {
-                modules.add("model.layers." + layer + "." + linear);
-            }
+    private static void norm(List<Weight> weights, Family family, int layer, String key, String name, long size) {
+        weights.add(new Weight(layer, key, name + ".weight", new long[] {size}));
+        if (family.has("layer_norm")) {
+            weights.add(new Weight(layer, key + ".bias", name + ".bias", new long[] {size}));
         }
-        return modules;
     }
 
-    /** (out, in) of a linear module, (features,) of a norm. */
-    static long[] shape(ModelConfig c, String part) {
+    /**
+     * The modules that LoRA can adapt.
+     *
+     * @param name the module's full name in transformers
+     */
+    record Linear(int layer, String key, String name, int out, int in) {}
+
+    /** All modules that LoRA can adapt by their full names, layer by layer. */
+    static Map<String, Linear> linears(ModelConfig c) {
+        Family family = Family.ALL.get(c.modelType());
+        Map<String, Linear> linears = new LinkedHashMap<>();
+        for (int layer = 0; layer < c.numHiddenLayers(); layer++) {
+            for (Map.Entry<String, String> part : family.layer().entrySet()) {
+                if (!part.getKey().startsWith("norm")) {
+                    String name = family.layers() + layer + "." + part.getValue();
+                    long[] shape = shape(c, part.getKey());
+                    linears.put(name, new Linear(layer, part.getKey(), name, (int) shape[0], (int) shape[1]));
+                }
+            }
+        }
+        return linears;
+    }
+
+    /** (out, in) of a linear module. */
+    private static long[] shape(ModelConfig c, String key) {
         long queries = (long) c.numAttentionHeads() * c.headDim();
         long keys = (long) c.numKeyValueHeads() * c.headDim();
-        return switch (part) {
-            case "self_attn.q_proj" -> new long[] {queries, c.hiddenSize()};
-            case "self_attn.k_proj", "self_attn.v_proj" -> new long[] {keys, c.hiddenSize()};
-            case "self_attn.o_proj" -> new long[] {c.hiddenSize(), queries};
-            case "mlp.gate_proj", "mlp.up_proj" -> new long[] {c.intermediateSize(), c.hiddenSize()};
-            case "mlp.down_proj" -> new long[] {c.hiddenSize(), c.intermediateSize()};
-            default -> new long[] {c.hiddenSize()};
+        return switch (key) {
+            case "q" -> new long[] {queries, c.hiddenSize()};
+            case "k", "v" -> new long[] {keys, c.hiddenSize()};
+            case "qkv" -> new long[] {queries + 2 * keys, c.hiddenSize()};
+            case "o" -> new long[] {c.hiddenSize(), queries};
+            case "gate", "up" -> new long[] {c.intermediateSize(), c.hiddenSize()};
+            case "gate_up" -> new long[] {2L * c.intermediateSize(), c.hiddenSize()};
+            case "down" -> new long[] {c.hiddenSize(), c.intermediateSize()};
+            default -> throw new IllegalStateException("families.json: " + key + " is no weight of a layer");
         };
     }
 }

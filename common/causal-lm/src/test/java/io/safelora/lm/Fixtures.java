@@ -7,17 +7,47 @@ import io.safelora.artifacts.checkpoint.PeftAdapter.LoraModule;
 import io.safelora.artifacts.safetensors.Dtype;
 import io.safelora.contract.Json;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
+import java.util.stream.Stream;
 
 /** The checkpoints of src/test/resources (its README says how they were made), and adapters for them. */
 final class Fixtures {
     private Fixtures() {}
 
-    static Path model(String name) {
-        return Path.of("src/test/resources", name);
+    private static final Path MODELS = Path.of("src/test/resources/models");
+
+    /** The names of all models. */
+    static Stream<String> models() throws IOException {
+        try (Stream<Path> files = Files.list(MODELS)) {
+            return files
+                    .filter(d -> Files.exists(d.resolve("config.json")))
+                    .map(d -> d.getFileName().toString())
+                    .sorted()
+                    .toList()
+                    .stream();
+        }
+    }
+
+    /** A complete model directory: the model's own files, and those of the tokenizer that all share. */
+    static Path model(String name) throws IOException {
+        Path dir = Files.createDirectories(Path.of("target/models", name));
+        for (Path from : List.of(MODELS.resolve("tokenizer"), MODELS.resolve(name))) {
+            try (Stream<Path> files = Files.list(from)) {
+                for (Path file : files.toList()) {
+                    Path to = dir.resolve(file.getFileName());
+                    if (!Files.exists(to)
+                            || Files.getLastModifiedTime(to).compareTo(Files.getLastModifiedTime(file)) < 0) {
+                        Files.copy(file, to, StandardCopyOption.REPLACE_EXISTING);
+                    }
+                }
+            }
+        }
+        return dir;
     }
 
     static JsonNode json(Path file) throws IOException {
@@ -32,20 +62,22 @@ final class Fixtures {
     static PeftAdapter adapter(ModelConfig config, int r, double alpha, long seed) {
         Random random = new Random(seed);
         List<LoraModule> modules = new ArrayList<>();
-        for (String module : Weights.linearModules(config)) {
-            long[] shape = Weights.shape(config, module.replaceFirst("model\\.layers\\.\\d+\\.", ""));
-            int out = (int) shape[0];
-            int in = (int) shape[1];
+        for (Weights.Linear linear : Weights.linears(config).values()) {
             modules.add(new LoraModule(
-                    module, r, in, out, normal(random, r * in), normal(random, out * r), alpha / r, Dtype.F32));
+                    linear.name(),
+                    r,
+                    linear.in(),
+                    linear.out(),
+                    normal(random, r * linear.in()),
+                    normal(random, linear.out() * r),
+                    alpha / r,
+                    Dtype.F32));
         }
-        LoraConfig lora = LoraConfig.of(
-                "base",
-                r,
-                alpha,
-                0,
-                List.of("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"));
-        return PeftAdapter.of(lora, modules);
+        List<String> targets = modules.stream()
+                .map(m -> m.name().replaceFirst(".*\\.\\d+\\.", ""))
+                .distinct()
+                .toList();
+        return PeftAdapter.of(LoraConfig.of("base", r, alpha, 0, targets), modules);
     }
 
     static float[] normal(Random random, int n) {

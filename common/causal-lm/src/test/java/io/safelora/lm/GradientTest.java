@@ -9,7 +9,8 @@ import io.safelora.torch.Tensors;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
-import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Gradients of the loss against central differences, tensor by tensor: along the gradient, and along a random direction. */
 class GradientTest {
@@ -17,19 +18,21 @@ class GradientTest {
     private static final List<int[]> LABELS =
             List.of(new int[] {-100, -100, 17, 300, 41, 8, 2}, new int[] {-100, 7, -100, 2});
 
-    @Test
-    void ofLoraOnEveryLinear() throws Exception {
-        try (CausalLm model = CausalLm.load(Fixtures.model("llama"), "cpu", "float32")) {
+    @ParameterizedTest
+    @ValueSource(strings = {"llama", "qwen2", "qwen3", "phi3", "gemma2", "gpt2", "gpt-neox"})
+    void ofLoraOnEveryLinear(String name) throws Exception {
+        try (CausalLm model = CausalLm.load(Fixtures.model(name), "cpu", "float32")) {
             Lora lora = model.addAdapter(
                     "lora", Fixtures.adapter(model.config(), 4, 8, 3).modules().values());
-            assertThat(lora.parameters()).hasSize(2 * 7 * 3);
+            assertThat(lora.parameters()).hasSize(2 * model.linearModules().size());
             check(model, lora.parameters(), "lora");
         }
     }
 
-    @Test
-    void ofAllWeights() throws Exception {
-        var config = Fixtures.json(Fixtures.model("llama3-rope").resolve("config.json"));
+    @ParameterizedTest
+    @ValueSource(strings = {"llama3-rope", "gpt2"})
+    void ofAllWeights(String name) throws Exception {
+        var config = Fixtures.json(Fixtures.model(name).resolve("config.json"));
         try (CausalLm model = CausalLm.create(config, Fixtures.model("llama"), 1)) {
             Random random = new Random(2);
             for (NDArray weight : model.weights().values()) {

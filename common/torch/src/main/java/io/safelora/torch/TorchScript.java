@@ -1,5 +1,7 @@
 package io.safelora.torch;
 
+import static java.nio.ByteOrder.LITTLE_ENDIAN;
+
 import ai.djl.Device;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDList;
@@ -14,10 +16,14 @@ import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collection;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.zip.CRC32;
@@ -28,7 +34,7 @@ import java.util.zip.ZipOutputStream;
  * Kernels written as text in the language in which PyTorch serializes TorchScript, run by libtorch, with or without
  * autograd.
  *
- * <p>The source is one class without attributes; every method is a kernel:
+ * <p>The source is one class; every method is a kernel:
  *
  * <pre>{@code
  * class Kernels(Module):
@@ -40,15 +46,20 @@ import java.util.zip.ZipOutputStream;
  * other as {@code self.NAME(...)}, and tensors have their methods and operators as in Python. Types of arguments and
  * results are Tensor, int, float, bool, str, and lists and tuples of these.
  *
- * <p>Arguments from Java: {@link NDArray}, a Collection of NDArray (List[Tensor], may be empty), Integer or Long, Double or
- * Float, Boolean, String, {@code long[]} (List[int]), {@code double[]} (List[float]). Results are tensors, flattened in
- * order. Thread safe.
+ * <p>Arguments from Java: {@link NDArray}, Integer or Long, Double or Float, Boolean, String, {@code long[]} (List[int]),
+ * {@code double[]} (List[float]), a Collection of NDArray (List[Tensor], may be empty) or of one of the others, a Map from
+ * String to NDArray (Dict[str, Tensor]). Results are tensors, flattened in order. Thread safe.
+ *
+ * <p>Numbers, strings and lists of integers that stay the same are attributes: declared in the class ({@code eps : float}),
+ * given when it is loaded, read as {@code self.eps}. An attribute declared with another type holds an empty list in the
+ * beginning, and a method may set it; the tensors in it live until {@link #close}.
  *
  * <p>{@link #call} runs under {@code no_grad}; its results are ordinary tensors, which may later take part in autograd.
  * {@link #callWithGrad} records what {@link Tensors#backward} needs.
  */
 public final class TorchScript implements AutoCloseable {
     private static final Pattern CLASS = Pattern.compile("(?m)^class (\\w+)\\(Module\\):");
+    private static final Pattern ATTRIBUTE = Pattern.compile("(?m)^  (\\w+) : (\\w+(?:\\[.*\\])?)");
 
     private final NDManager manager;
     private final PtSymbolBlock module;
@@ -65,9 +76,16 @@ public final class TorchScript implements AutoCloseable {
      * @throws ai.djl.engine.EngineException if the source does not compile; the message has the line
      */
     public static TorchScript load(String name, String source, Device device) {
+        return load(name, source, device, Map.of());
+    }
+
+    /**
+     * Compiles {@code source} with the values of its attributes: Boolean, Integer or Long, Double, String, {@code long[]}.
+     */
+    public static TorchScript load(String name, String source, Device device, Map<String, Object> attributes) {
         NDManager manager = Torch.manager(device);
         try {
-            InputStream archive = new ByteArrayInputStream(archive(name, source));
+            InputStream archive = new ByteArrayInputStream(archive(name, source, attributes));
             return new TorchScript(manager, JniUtils.loadModule((PtNDManager) manager, archive, true, false));
         } catch (IOException e) {
             manager.close();
@@ -80,11 +98,20 @@ public final class TorchScript implements AutoCloseable {
 
     /** Compiles the resource {@code file}, which lies beside the class {@code owner}. */
     public static TorchScript load(Class<?> owner, String file, Device device) {
+        return load(owner, file, device, Map.of());
+    }
+
+    /** The same, with the values of its attributes. */
+    public static TorchScript load(Class<?> owner, String file, Device device, Map<String, Object> attributes) {
         try (InputStream in = owner.getResourceAsStream(file)) {
             if (in == null) {
                 throw new IllegalStateException("no resource " + file + " beside " + owner.getName());
             }
-            return load(file.replaceAll("\\W.*", ""), new String(in.readAllBytes(), StandardCharsets.UTF_8), device);
+            return load(
+                    file.replaceAll("\\W.*", ""),
+                    new String(in.readAllBytes(), StandardCharsets.UTF_8),
+                    device,
+                    attributes);
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
@@ -124,7 +151,11 @@ public final class TorchScript implements AutoCloseable {
         if (argument instanceof NDArray array) {
             return IValue.from((PtNDArray) array);
         } else if (argument instanceof Collection<?> list) {
-            return IValue.listFrom(list.stream().map(PtNDArray.class::cast).toArray(PtNDArray[]::new));
+            return list(method, list);
+        } else if (argument instanceof Map<?, ?> map) {
+            Map<String, PtNDArray> tensors = new LinkedHashMap<>();
+            map.forEach((key, tensor) -> tensors.put((String) key, (PtNDArray) tensor));
+            return IValue.stringMapFrom(tensors);
         } else if (argument instanceof Integer || argument instanceof Long) {
             return IValue.from(((Number) argument).longValue());
         } else if (argument instanceof Double || argument instanceof Float) {
@@ -142,24 +173,32 @@ public final class TorchScript implements AutoCloseable {
                 + (argument == null ? null : argument.getClass().getName()));
     }
 
+    private static IValue list(String method, Collection<?> list) {
+        if (list.stream().allMatch(NDArray.class::isInstance)) {
+            return IValue.listFrom(list.stream().map(PtNDArray.class::cast).toArray(PtNDArray[]::new));
+        }
+        IValue[] elements = list.stream().map(element -> value(method, element)).toArray(IValue[]::new);
+        try {
+            return IValue.listFrom(elements);
+        } finally {
+            Arrays.stream(elements).forEach(IValue::close);
+        }
+    }
+
     @Override
     public void close() {
         manager.close();
     }
 
-    /**
-     * What torch.jit.save writes for a module without attributes: a zip of stored entries. The pickles are by hand, being
-     * constant but for the class's name.
-     */
-    static byte[] archive(String name, String source) {
+    /** What torch.jit.save writes: a zip of stored entries, the attributes pickled. */
+    static byte[] archive(String name, String source, Map<String, Object> attributes) {
         Matcher type = CLASS.matcher(source);
         if (!type.find()) {
             throw new IllegalArgumentException(name + ": the source has no line \"class NAME(Module):\"");
         }
         ByteArrayOutputStream bytes = new ByteArrayOutputStream();
         try (ZipOutputStream zip = new ZipOutputStream(bytes)) {
-            // protocol 2; global __torch__.NAME; empty tuple; new object; empty dict; build; stop
-            store(zip, name + "/data.pkl", "\u0080\u0002c__torch__\n" + type.group(1) + "\n)\u0081}b.");
+            store(zip, name + "/data.pkl", pickle(name, type.group(1), source, attributes));
             // protocol 2; empty tuple; stop
             store(zip, name + "/constants.pkl", "\u0080\u0002).");
             // Operators mean what they mean in this version of the archive format, the newest that 2.7 reads.
@@ -170,6 +209,57 @@ public final class TorchScript implements AutoCloseable {
             throw new UncheckedIOException(e);
         }
         return bytes.toByteArray();
+    }
+
+    /** The module as an object of its class whose state is a dictionary, in the opcodes of Python's pickle protocol 2. */
+    private static String pickle(String script, String type, String source, Map<String, Object> attributes) {
+        // protocol 2; global __torch__.NAME; empty tuple; new object; empty dict; mark
+        StringBuilder p = new StringBuilder("\u0080\u0002c__torch__\n" + type + "\n)\u0081}(");
+        Matcher declared = ATTRIBUTE.matcher(source);
+        while (declared.find()) {
+            Object value = attributes.get(declared.group(1));
+            string(p, declared.group(1));
+            if (value instanceof Boolean flag) {
+                p.append(flag ? '\u0088' : '\u0089');
+            } else if (value instanceof Integer || value instanceof Long) {
+                p.append('J')
+                        .append(bytes(ByteBuffer.allocate(4)
+                                .order(LITTLE_ENDIAN)
+                                .putInt(Math.toIntExact(((Number) value).longValue()))));
+            } else if (value instanceof Double number) {
+                p.append('G').append(bytes(ByteBuffer.allocate(8).putDouble(number)));
+            } else if (value instanceof String text) {
+                string(p, text);
+            } else if (value instanceof long[] numbers) {
+                p.append("ctorch.jit._pickle\nbuild_intlist\n(](");
+                for (long number : numbers) {
+                    p.append('J')
+                            .append(bytes(
+                                    ByteBuffer.allocate(4).order(LITTLE_ENDIAN).putInt(Math.toIntExact(number))));
+                }
+                p.append("etR"); // append to the list; tuple of arguments; call
+            } else if (value == null && declared.group(2).matches("(List|Dict)\\[.*")) {
+                p.append("ctorch.jit._pickle\nrestore_type_tag\n("
+                        + (declared.group(2).startsWith("List") ? "]" : "}"));
+                string(p, declared.group(2));
+                p.append("tR");
+            } else {
+                throw new IllegalArgumentException(
+                        script + ": attribute " + declared.group(1) + " of type " + declared.group(2) + " cannot be "
+                                + (value == null ? "missing" : value.getClass().getName()));
+            }
+        }
+        return p.append("ub.").toString(); // set the items; build; stop
+    }
+
+    private static void string(StringBuilder p, String text) {
+        byte[] utf8 = text.getBytes(StandardCharsets.UTF_8);
+        p.append('X').append(bytes(ByteBuffer.allocate(4).order(LITTLE_ENDIAN).putInt(utf8.length)));
+        p.append(new String(utf8, StandardCharsets.ISO_8859_1));
+    }
+
+    private static String bytes(ByteBuffer buffer) {
+        return new String(buffer.array(), StandardCharsets.ISO_8859_1);
     }
 
     private static void store(ZipOutputStream zip, String entry, String bytes) throws IOException {

@@ -14,6 +14,7 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -141,5 +142,40 @@ class TorchScriptTest {
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("use cpu, cuda");
         assertThatThrownBy(() -> Torch.device("cuda:99")).hasMessageContaining("PyTorch sees");
+    }
+
+    @Test
+    void attributesAndStateAreReadByMethods() {
+        String source = """
+            class Stateful(Module):
+              scale : float
+              shift : int
+              name : str
+              on : bool
+              numbers : List[int]
+              layers : List[Dict[str, Tensor]]
+              def load(self, layers: List[Dict[str, Tensor]]) -> None:
+                self.layers = layers
+              def sum(self, names: List[str]) -> Tensor:
+                y = self.layers[0]["w"] * self.scale + self.shift
+                for n in self.numbers:
+                  y = y + n
+                for name in names:
+                  if name in self.layers[1] and self.on and self.name == "é":
+                    y = y + self.layers[1][name]
+                return y
+            """;
+        Map<String, Object> attributes =
+                Map.of("scale", 0.5, "shift", -70_000, "name", "é", "on", true, "numbers", new long[] {1, 2});
+        try (TorchScript script = TorchScript.load("stateful", source, Device.cpu(), attributes)) {
+            NDArray w = Tensors.of(manager, new float[] {2, 4}, 2);
+            script.call(manager, "load", List.of(Map.of("w", w), Map.of("b", w)));
+            assertThat(Tensors.floats(
+                            script.call(manager, "sum", List.of("a", "b")).get(0)))
+                    .containsExactly(-70_000 + 1 + 3 + 2, -70_000 + 2 + 3 + 4);
+        }
+        assertThatThrownBy(() -> TorchScript.load("stateful", source, Device.cpu(), Map.of()))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("scale");
     }
 }

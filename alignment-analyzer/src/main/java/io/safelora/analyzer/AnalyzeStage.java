@@ -7,22 +7,18 @@ import io.safelora.contract.JobEvent;
 import io.safelora.contract.JobEvent.AlignmentAnalyzed;
 import io.safelora.contract.JobRequest;
 import io.safelora.contract.Json;
+import io.safelora.method.Alignment;
 import io.safelora.method.AlignmentAnalysis;
-import io.safelora.method.ModuleAlignment;
 import io.safelora.pipeline.Stage;
 import io.safelora.pipeline.Workspace;
 import jakarta.enterprise.context.ApplicationScoped;
 import java.nio.file.Files;
-import java.util.List;
 import java.util.Map;
 
 /** JobRequested to AlignmentAnalyzed: what alignment changed, module by module, read in place. */
 @ApplicationScoped
 public class AnalyzeStage implements Stage<JobRequest> {
-    /** The file of the result. */
-    public static final String ALIGNMENT = "alignment.json";
-
-    private static final int VERSION = 1;
+    private static final int VERSION = 2;
 
     @Override
     public String name() {
@@ -40,14 +36,14 @@ public class AnalyzeStage implements Stage<JobRequest> {
         Map<String, String> inputs =
                 Map.of("base", store.digest(request.base()), "aligned", store.digest(request.aligned()));
         ArtifactRef alignment = ws.result("analyze", VERSION, inputs, out -> {
-            List<ModuleAlignment> modules = AlignmentAnalysis.run(
+            Alignment modules = AlignmentAnalysis.run(
                     Checkpoint.open(store.folder(request.base())),
                     Checkpoint.open(store.folder(request.aligned())),
                     (share, words) -> {
                         ws.checkCancelled();
                         ws.progress(share, words);
                     });
-            Files.write(out.resolve(ALIGNMENT), Json.pretty(modules));
+            Files.write(out.resolve(Alignment.FILE), Json.pretty(modules));
         });
         return new AlignmentAnalyzed(request, alignment);
     }

@@ -53,7 +53,8 @@ class ReportTest {
         Path adapter = Files.createDirectories(dir.resolve("adapter"));
         Path projected = Files.createDirectories(dir.resolve("projected"));
         String name = io.safelora.contract.Json.MAPPER.writeValueAsString("model.layers.0." + text);
-        Files.writeString(alignment.resolve("alignment.json"), "[{\"module\": " + name + ", \"relative\": 0.5}]");
+        Files.writeString(
+                alignment.resolve("alignment.json"), "{\"modules\": [{\"module\": " + name + ", \"relative\": 0.5}]}");
         Files.writeString(
                 projected.resolve("selection.json"),
                 "{\"selected\": [" + name + "], \"modules\": [{\"module\": " + name

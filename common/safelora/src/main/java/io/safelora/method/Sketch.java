@@ -14,8 +14,8 @@ import java.util.List;
 import java.util.Random;
 
 /**
- * The first singular values of V by random sampling (Halko, Martinsson and Tropp 2011, arXiv 0909.4061): Y = V omega, then P, an orthonormal basis of the range of V^T Y, (columns, l), l = 64 + 8 (for
- * small matrices after two power iterations more), and Rayleigh-Ritz on it: the singular values of V P.
+ * The first singular values of V by random sampling (Halko, Martinsson and Tropp 2011, arXiv 0909.4061): Y = V omega, then P, an orthonormal basis of the range of V^T Y, (columns, l), l = 64 + 8 (below 2^20
+ * elements after two power iterations more), and Rayleigh-Ritz on it: the singular values of V P.
  *
  * <p>The error bound is a posteriori. With E = V (I - P P^T) and P orthonormal, V V^T = V P P^T V^T + E E^T, so the first k singular
  * directions hold at least what was found, and at most min(|E|_F^2, k |E|_2^2) more. |E|_F^2 = |V|_F^2 - |V P|_F^2 is known exactly;
@@ -25,7 +25,7 @@ import java.util.Random;
  *
  * (lemma 4.1 there, on (E E^T)^j E; the smallest of j = 0, 1, 2 is taken).
  *
- * <p>Matrices of a million elements or more are multiplied in bfloat16 where the CPU does so natively, three times as fast as float32, sums
+ * <p>Matrices of 2^18 elements or more are multiplied in bfloat16 where the CPU does so natively, three times as fast as float32, sums
  * being float32 in either case. That adds an error of its own, seen to be below 1e-4 of |V|_F^2; the bound allows for 1e-3.
  */
 final class Sketch {
@@ -35,9 +35,10 @@ final class Sketch {
 
     private static final int WIDTH = 72;
     private static final int TESTS = 10;
-    private static final int SMALL_POWERS = 2;
+    private static final int POWERS = 2;
     private static final long TINY = 1 << 16;
-    private static final long LARGE = 1_000_000;
+    private static final long LARGE = 1 << 18;
+    private static final long HUGE = 1 << 20;
     private static final boolean BFLOAT16 = nativeBfloat16();
 
     private final float[] gaussian;
@@ -92,7 +93,7 @@ final class Sketch {
                         v,
                         omega,
                         WIDTH,
-                        large ? 0 : SMALL_POWERS,
+                        v.getShape().size() < HUGE ? POWERS : 0,
                         norm,
                         (tiny ? ScalarType.FLOAT64 : ScalarType.FLOAT32).number(),
                         tiny ? 1e-10 : 1e-6)

@@ -6,13 +6,13 @@ import io.safelora.contract.JobEvent.AlignmentAnalyzed;
 import io.safelora.contract.JobEvent.LayersSelected;
 import io.safelora.contract.JobEvent.LayersSelected.Projection;
 import io.safelora.contract.Json;
+import io.safelora.contract.TargetModules;
 import io.safelora.contract.TrainingOptions;
 import io.safelora.pipeline.Stage;
 import io.safelora.pipeline.Workspace;
 import jakarta.enterprise.context.ApplicationScoped;
 import java.nio.file.Files;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
 
 /**
@@ -37,8 +37,8 @@ public class PlanStage implements Stage<AlignmentAnalyzed> {
     public JobEvent run(AlignmentAnalyzed event, Workspace ws) throws Exception {
         var request = event.request();
         Projection projection = request.selection().needsAdapter() ? Projection.deferred : Projection.decided;
-        List<String> targets = request.training() == null
-                ? TrainingOptions.LINEAR_MODULES
+        TargetModules targets = request.training() == null
+                ? TargetModules.names(TrainingOptions.LINEAR_MODULES)
                 : request.training().targetModules();
         Map<String, Object> plan = new LinkedHashMap<>();
         plan.put("projection", projection);

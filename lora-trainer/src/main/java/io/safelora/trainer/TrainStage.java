@@ -7,15 +7,18 @@ import io.micrometer.core.instrument.MeterRegistry;
 import io.safelora.artifacts.checkpoint.Checkpoint;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
 import io.safelora.artifacts.store.ArtifactStore;
+import io.safelora.artifacts.store.ContentAddress;
 import io.safelora.contract.ArtifactRef;
 import io.safelora.contract.JobEvent;
 import io.safelora.contract.JobEvent.AdapterProjected;
 import io.safelora.contract.JobEvent.AdapterTrained;
 import io.safelora.contract.JobEvent.LayersSelected;
 import io.safelora.contract.JobEvent.LayersSelected.Projection;
+import io.safelora.contract.JobEvent.TrainingStep;
 import io.safelora.contract.JobRequest;
 import io.safelora.contract.JobRequest.Device;
 import io.safelora.contract.Json;
+import io.safelora.contract.TrainingOptions;
 import io.safelora.method.AdapterRepair;
 import io.safelora.method.ModuleMeasure;
 import io.safelora.method.Progress;
@@ -26,12 +29,15 @@ import io.safelora.method.SelectionReport;
 import io.safelora.pipeline.Stage;
 import io.safelora.pipeline.Workspace;
 import jakarta.enterprise.context.ApplicationScoped;
-import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.function.ToDoubleFunction;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * LayersSelected to AdapterTrained or AdapterProjected: trains the adapter if there is none yet, and projects it if it is
@@ -39,19 +45,27 @@ import java.util.TreeSet;
  */
 @ApplicationScoped
 public class TrainStage implements Stage<LayersSelected> {
-    private static final int TRAIN_VERSION = 1;
     private static final int PROJECT_VERSION = 2;
+    private static final Logger LOG = LoggerFactory.getLogger(TrainStage.class);
+    private static final int TRAIN_VERSION = 2;
     private static final int MAX_SELECTION_BYTES = 64 << 20;
 
     private final Counter steps;
-    private volatile double loss = Double.NaN;
-    private volatile double tokensPerSecond;
+    private volatile LoraTraining.Progress latest =
+            new LoraTraining.Progress(0, 0, Double.NaN, Double.NaN, Double.NaN, Double.NaN, null);
+    // Tasks of a service run one after another.
+    private int counted;
 
     TrainStage(MeterRegistry registry) {
         steps = Counter.builder("safelora.training.steps").register(registry);
-        Gauge.builder("safelora.training.loss", this, s -> s.loss).register(registry);
-        Gauge.builder("safelora.training.tokens.per.second", this, s -> s.tokensPerSecond)
-                .register(registry);
+        gauge(registry, "safelora.training.loss", LoraTraining.Progress::loss);
+        gauge(registry, "safelora.training.learning.rate", LoraTraining.Progress::learningRate);
+        gauge(registry, "safelora.training.tokens.per.second", LoraTraining.Progress::tokensPerSecond);
+        gauge(registry, "safelora.training.eta.seconds", LoraTraining.Progress::etaSeconds);
+    }
+
+    private void gauge(MeterRegistry registry, String name, ToDoubleFunction<LoraTraining.Progress> figure) {
+        Gauge.builder(name, this, s -> figure.applyAsDouble(s.latest)).register(registry);
     }
 
     @Override
@@ -81,39 +95,58 @@ public class TrainStage implements Stage<LayersSelected> {
                     .write(out));
         }
         String device = (request.device() == Device.auto ? ws.config().device() : request.device()).name();
-        Map<String, Object> inputs = Map.of(
+        TrainingOptions training = request.training();
+        Map<String, Object> inputs = new TreeMap<>(Map.of(
                 "model", store.digest(request.aligned()),
-                "data", store.digest(request.training().data()),
-                "options", request.training(),
+                "data", store.digest(training.data()),
+                "options", training,
                 "dtype", request.dtype(),
-                "device", device);
-        return ws.result("train", TRAIN_VERSION, inputs, out -> {
-            Path model = store.download(request.aligned());
-            Path data = store.download(request.training().data());
+                "device", device));
+        for (String more : Arrays.asList(training.safetyData(), training.validationData())) {
+            if (more != null) {
+                inputs.put(more, store.digest(more));
+            }
+        }
+        return ws.result("train", TRAIN_VERSION, inputs, (out, checkpoint) -> {
+            Map<String, String> provenance = new TreeMap<>();
+            provenance.put("base", request.base());
+            provenance.put("model", request.aligned());
+            provenance.put("model, digest", inputs.get("model").toString());
+            provenance.put("data, digest", inputs.get("data").toString());
+            provenance.put(
+                    "trainer", "result version " + TRAIN_VERSION + ", device " + device + ", dtype " + request.dtype());
             LoraTraining.run(
                     new LoraTraining.Options(
-                            model,
-                            request.aligned(),
-                            data,
-                            request.training(),
+                            store.download(request.aligned()),
+                            store.download(training.data()),
+                            training.safetyData() == null ? null : store.download(training.safetyData()),
+                            training.validationData() == null ? null : store.download(training.validationData()),
+                            training,
                             null,
                             device,
-                            request.dtype().name()),
+                            request.dtype().name(),
+                            new ModelCard.Origin(request.aligned(), ContentAddress.of(inputs), provenance)),
                     out,
-                    (step, of, stepLoss, speed) -> {
+                    checkpoint,
+                    parameters -> {},
+                    progress -> {
                         ws.checkCancelled();
-                        steps.increment();
-                        loss = stepLoss;
-                        tokensPerSecond = speed;
+                        steps.increment(Math.max(0, progress.step() - counted));
+                        counted = progress.step();
+                        latest = progress;
+                        if (progress.note() != null) {
+                            LOG.info("job {}: {}", ws.jobId(), progress);
+                        }
                         ws.progress(
-                                (double) step / of,
-                                String.format(
-                                        Locale.ROOT,
-                                        "step %d of %d, loss %.4f, %.0f tokens/s",
-                                        step,
-                                        of,
-                                        stepLoss,
-                                        speed));
+                                (double) progress.step() / progress.maxSteps(),
+                                progress.etaSeconds(),
+                                progress.toString(),
+                                new TrainingStep(
+                                        progress.step(),
+                                        progress.maxSteps(),
+                                        progress.loss(),
+                                        progress.learningRate(),
+                                        progress.tokensPerSecond()));
                     });
         });
     }

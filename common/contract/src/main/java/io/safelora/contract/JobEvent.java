@@ -146,7 +146,10 @@ public sealed interface JobEvent {
             String error,
 
             @NotNull @JsonPropertyDescription("When this was so")
-            Instant at)
+            Instant at,
+
+            @JsonPropertyDescription("The figures of a training that runs")
+            TrainingStep training)
             implements JobEvent {
 
         /** The job's state; the last three are final. */
@@ -162,6 +165,24 @@ public sealed interface JobEvent {
             }
         }
     }
+
+    /** Where a training is. */
+    @JsonClassDescription("The latest optimizer step of a training.")
+    record TrainingStep(
+            @JsonPropertyDescription("Optimizer steps that are done")
+            int step,
+
+            @JsonPropertyDescription("Optimizer steps in all")
+            int maxSteps,
+
+            @JsonPropertyDescription("Mean over the step's labelled tokens of -log p")
+            double loss,
+
+            @JsonPropertyDescription("What the step was taken with")
+            double learningRate,
+
+            @JsonPropertyDescription("Tokens that go through the model per second, prompts included")
+            double tokensPerSecond) {}
 
     /** A user's wish that the job stops. */
     @JsonClassDescription("A user wants the job to stop.")

@@ -298,6 +298,9 @@ final class Docs {
             return String.join(", ", values);
         }
         String name = resolved.path("type").asText();
+        if (resolved.path("type").isArray()) {
+            return "list of strings, or string";
+        }
         if (name.equals("array")) {
             return "list of " + type(resolved.get("items"), schema) + "s";
         }

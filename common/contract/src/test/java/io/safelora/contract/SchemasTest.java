@@ -107,7 +107,14 @@ class SchemasTest {
     @Test
     void timesAreIso8601() {
         var status = new JobEvent.JobStatus(
-                JobEvent.JobStatus.State.RUNNING, null, null, null, null, null, Instant.parse("2026-01-02T03:04:05Z"));
+                JobEvent.JobStatus.State.RUNNING,
+                null,
+                null,
+                null,
+                null,
+                null,
+                Instant.parse("2026-01-02T03:04:05Z"),
+                null);
         assertThat(new String(Json.canonical(status)))
                 .isEqualTo("{\"at\":\"2026-01-02T03:04:05Z\",\"state\":\"RUNNING\"}");
         assertThat(Schemas.of(JobEvent.JobStatus.class)
@@ -141,9 +148,10 @@ class SchemasTest {
             return new ArtifactRef("s3://x", "0".repeat(64), 1);
         }
         if (type == TrainingOptions.class) {
-            return new TrainingOptions(
-                    "s3://d", null, null, null, null, null, null, null, null, null, null, null, null, null, null, null,
-                    null, null, null, null);
+            return TrainingOptions.of(Json.MAPPER.createObjectNode().put("data", "s3://d"));
+        }
+        if (type == JobEvent.TrainingStep.class) {
+            return new JobEvent.TrainingStep(1, 2, 0.5, 1e-4, 100);
         }
         if (type == SelectionOptions.class) {
             return SelectionOptions.DEFAULTS;

@@ -21,13 +21,11 @@ import io.safelora.method.Selection.Candidate;
 import io.safelora.method.SelectionReport;
 import io.safelora.standalone.demo.DemoModels;
 import io.safelora.torch.Torch;
-import io.safelora.trainer.LoraTraining;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.Callable;
@@ -120,62 +118,6 @@ final class StageCommands {
                     System.out.println(text);
                 }
             }
-            return 0;
-        }
-    }
-
-    @Command(
-            name = "train",
-            description = "LoRA fine-tuning: a PEFT adapter with trainer_state.json.",
-            mixinStandardHelpOptions = true)
-    static final class Train implements Callable<Integer> {
-        @Option(names = "--model", required = true, description = "a Hugging Face model directory")
-        Path model;
-
-        @Option(names = "--data", required = true, description = "training rows, JSON Lines")
-        Path data;
-
-        @Option(names = "--out", required = true, description = "the directory to write")
-        Path out;
-
-        @Option(
-                names = "--init-adapter",
-                description = "start from this PEFT adapter; its r, scale and modules are kept")
-        Path initAdapter;
-
-        @Option(names = "--json", description = "the last step of log_history on stdout")
-        boolean json;
-
-        @Mixin
-        TrainingMixin training;
-
-        @Mixin
-        ModelMixin on;
-
-        @Override
-        public Integer call() throws IOException {
-            Console console = new Console();
-            LoraTraining.TrainerState state = LoraTraining.run(
-                    new LoraTraining.Options(
-                            model,
-                            model.toString(),
-                            data,
-                            training.options(data.toString()),
-                            initAdapter,
-                            on.device,
-                            on.dtype),
-                    out,
-                    (step, of, loss, speed) -> console.progress(
-                            "train",
-                            (double) step / of,
-                            String.format(
-                                    Locale.ROOT, "step %d of %d, loss %.4f, %.0f tokens/s", step, of, loss, speed)));
-            LoraTraining.Step last = state.logHistory().get(state.logHistory().size() - 1);
-            System.out.println(
-                    json
-                            ? JSON.writeValueAsString(last)
-                            : String.format(
-                                    Locale.ROOT, "%d steps, last loss %.4f, in %s", last.step(), last.loss(), out));
             return 0;
         }
     }

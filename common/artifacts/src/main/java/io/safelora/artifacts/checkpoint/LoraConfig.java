@@ -131,6 +131,24 @@ public record LoraConfig(ObjectNode json) {
         return new LoraConfig(changed);
     }
 
+    /** The same with layers_to_transform (null: all layers), use_rslora and fan_in_fan_out. */
+    public LoraConfig with(List<Integer> layersToTransform, boolean useRslora, boolean fanInFanOut) {
+        ObjectNode changed = json.deepCopy();
+        if (layersToTransform != null) {
+            layersToTransform.forEach(changed.putArray("layers_to_transform")::add);
+        }
+        changed.put("use_rslora", useRslora);
+        changed.put("fan_in_fan_out", fanInFanOut);
+        return new LoraConfig(changed);
+    }
+
+    /** The same with a regular expression as target_modules. */
+    public LoraConfig withTargetPattern(String pattern) {
+        ObjectNode changed = json.deepCopy();
+        changed.put("target_modules", pattern);
+        return new LoraConfig(changed);
+    }
+
     /** LoRA rank of modules that {@code rank_pattern} does not name. */
     public int r() {
         return json.get("r").asInt();
@@ -179,11 +197,11 @@ public record LoraConfig(ObjectNode json) {
             }
             try {
                 Matcher matcher =
-                        Pattern.compile("(.*\\.)?(" + entry.getKey() + ")$").matcher(new Bounded(module));
+                        Pattern.compile("(.*\\.)?(" + entry.getKey() + ")$").matcher(new BoundedText(module));
                 if (matcher.lookingAt()) {
                     return entry.getValue().asDouble();
                 }
-            } catch (PatternSyntaxException | StackOverflowError | Bounded.Exhausted e) {
+            } catch (PatternSyntaxException | StackOverflowError | BoundedText.Exhausted e) {
                 throw invalid(option + " has " + shortened(Json.MAPPER.valueToTree(entry.getKey()))
                         + ", which is no regular expression that can be matched");
             }
@@ -204,42 +222,5 @@ public record LoraConfig(ObjectNode json) {
 
     private static InvalidArtifactException invalid(String problem) {
         return new InvalidArtifactException("adapter_config.json: " + problem);
-    }
-
-    /** Text that stops a regular expression from a file that would backtrack for years. */
-    private static final class Bounded implements CharSequence {
-        private static final class Exhausted extends RuntimeException {
-            private static final long serialVersionUID = 1;
-        }
-
-        private final String text;
-        private int reads;
-
-        Bounded(String text) {
-            this.text = text;
-        }
-
-        @Override
-        public char charAt(int index) {
-            if (++reads > 1_000_000) {
-                throw new Exhausted();
-            }
-            return text.charAt(index);
-        }
-
-        @Override
-        public int length() {
-            return text.length();
-        }
-
-        @Override
-        public CharSequence subSequence(int start, int end) {
-            return text.subSequence(start, end);
-        }
-
-        @Override
-        public String toString() {
-            return text;
-        }
     }
 }

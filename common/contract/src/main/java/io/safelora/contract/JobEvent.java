@@ -115,9 +115,23 @@ public sealed interface JobEvent {
             @NotNull @JsonPropertyDescription("Manifest of the adapter before projection")
             ArtifactRef adapter,
 
-            @NotNull @JsonPropertyDescription("Manifest of the projected PEFT adapter, with selection.json")
-            ArtifactRef projected)
+            @NotNull
+            @JsonPropertyDescription(
+                    "Manifest of the projected PEFT adapter, with selection.json; in a sweep the first of its candidates")
+            ArtifactRef projected,
+
+            @JsonPropertyDescription("In a sweep, every repair that was tried; else absent")
+            List<Candidate> candidates)
             implements JobEvent {}
+
+    /** One repair of a sweep. */
+    @JsonClassDescription("One repair of a sweep.")
+    record Candidate(
+            @NotNull @JsonPropertyDescription("What tables call it, with all options that the repair looks at")
+            String name,
+
+            @NotNull @JsonPropertyDescription("Manifest of the repaired PEFT adapter, with selection.json")
+            ArtifactRef adapter) {}
 
     /** The three models were measured: the job's result. */
     @JsonClassDescription("The aligned, the fine-tuned and the projected model were measured: the job's result.")
@@ -125,23 +139,28 @@ public sealed interface JobEvent {
             @NotNull @JsonPropertyDescription("The request, as it was published")
             JobRequest request,
 
-            @NotNull @JsonPropertyDescription("Manifest of the projected PEFT adapter, the job's product")
+            @NotNull
+            @JsonPropertyDescription(
+                    "Manifest of the projected PEFT adapter, the job's product; in a sweep the recommended one")
             ArtifactRef projected,
 
             @NotNull @JsonPropertyDescription("Manifest of the evaluation: evaluation.json, report.html")
             ArtifactRef evaluation,
 
             @NotNull @JsonPropertyDescription("The numbers of evaluation.json that people compare")
-            List<Score> scores)
+            List<Score> scores,
+
+            @JsonPropertyDescription("In a sweep, the name of the recommended repair among scores; else absent")
+            String recommended)
             implements JobEvent {}
 
     /** One number of one model on one task. */
     @JsonClassDescription("One number of one model on one task.")
     record Score(
-            @NotNull @JsonPropertyDescription("aligned, fine-tuned or projected")
+            @NotNull @JsonPropertyDescription("aligned, fine-tuned, projected, or in a sweep a repair's name")
             String model,
 
-            @NotNull @JsonPropertyDescription("The evaluation task: gsm8k, harmfulness")
+            @NotNull @JsonPropertyDescription("The evaluation task: gsm8k, harmfulness, ...")
             String task,
 
             @NotNull

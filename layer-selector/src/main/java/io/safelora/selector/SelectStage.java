@@ -8,21 +8,21 @@ import io.safelora.contract.JobEvent;
 import io.safelora.contract.JobEvent.AdapterTrained;
 import io.safelora.contract.JobEvent.LayersSelected;
 import io.safelora.contract.JobEvent.LayersSelected.Projection;
-import io.safelora.contract.Json;
 import io.safelora.method.ModuleMeasure;
 import io.safelora.method.SafeLora;
 import io.safelora.method.Selection;
+import io.safelora.method.Selection.Candidate;
+import io.safelora.method.SelectionReport;
 import io.safelora.pipeline.Stage;
 import io.safelora.pipeline.Workspace;
 import jakarta.enterprise.context.ApplicationScoped;
-import java.nio.file.Files;
 import java.util.List;
 import java.util.Map;
 
 /** AdapterTrained to LayersSelected, after training: which modules are projected, by the cosine of their update. */
 @ApplicationScoped
 public class SelectStage implements Stage<AdapterTrained> {
-    private static final int VERSION = 1;
+    private static final int VERSION = 2;
 
     @Override
     public String name() {
@@ -53,10 +53,8 @@ public class SelectStage implements Stage<AdapterTrained> {
                         ws.checkCancelled();
                         ws.progress(share, words);
                     });
-            var selected = Selection.select(measures, request.selection());
-            Files.write(
-                    out.resolve(SafeLora.SELECTION),
-                    Json.pretty(SafeLora.report(measures, selected, request.selection())));
+            var selected = Selection.select(Candidate.of(measures), request.selection());
+            SelectionReport.of(measures, selected, request.selection()).write(out);
         });
         return new LayersSelected(request, event.alignment(), selection, Projection.decided, event.adapter());
     }

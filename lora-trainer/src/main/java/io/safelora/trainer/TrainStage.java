@@ -19,9 +19,13 @@ import io.safelora.contract.JobRequest;
 import io.safelora.contract.JobRequest.Device;
 import io.safelora.contract.Json;
 import io.safelora.contract.TrainingOptions;
+import io.safelora.method.AdapterRepair;
 import io.safelora.method.ModuleMeasure;
+import io.safelora.method.Progress;
 import io.safelora.method.SafeLora;
 import io.safelora.method.Selection;
+import io.safelora.method.Selection.Candidate;
+import io.safelora.method.SelectionReport;
 import io.safelora.pipeline.Stage;
 import io.safelora.pipeline.Workspace;
 import jakarta.enterprise.context.ApplicationScoped;
@@ -41,9 +45,9 @@ import org.slf4j.LoggerFactory;
  */
 @ApplicationScoped
 public class TrainStage implements Stage<LayersSelected> {
+    private static final int PROJECT_VERSION = 2;
     private static final Logger LOG = LoggerFactory.getLogger(TrainStage.class);
     private static final int TRAIN_VERSION = 2;
-    private static final int PROJECT_VERSION = 1;
     private static final int MAX_SELECTION_BYTES = 64 << 20;
 
     private final Counter steps;
@@ -168,9 +172,11 @@ public class TrainStage implements Stage<LayersSelected> {
                     });
             // Decided before training there is no list yet: the strategy takes all that can be projected.
             Set<String> selected = event.adapter() == null
-                    ? Selection.select(measures, request.selection())
-                    : named(store.read(event.selection(), SafeLora.SELECTION, MAX_SELECTION_BYTES));
-            SafeLora.write(peft, measures, selected, request.selection(), out);
+                    ? Selection.select(Candidate.of(measures), request.selection())
+                    : named(store.read(event.selection(), SelectionReport.FILE, MAX_SELECTION_BYTES));
+            AdapterRepair.repair(peft, measures, selected, request.selection(), null, Progress.NONE)
+                    .write(out);
+            SelectionReport.of(measures, selected, request.selection()).write(out);
         });
     }
 

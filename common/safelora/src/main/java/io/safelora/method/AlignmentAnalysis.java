@@ -1,10 +1,14 @@
 package io.safelora.method;
 
+import ai.djl.Device;
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDManager;
 import io.safelora.artifacts.InvalidArtifactException;
 import io.safelora.artifacts.checkpoint.Checkpoint;
 import io.safelora.artifacts.safetensors.TensorInfo;
-import java.util.ArrayList;
-import java.util.Arrays;
+import io.safelora.torch.ScalarType;
+import io.safelora.torch.Tensors;
+import io.safelora.torch.Torch;
 import java.util.List;
 import java.util.regex.Pattern;
 
@@ -29,24 +33,32 @@ public final class AlignmentAnalysis {
         if (weights.isEmpty()) {
             throw new InvalidArtifactException(aligned.name() + ": has no linear module; is it a language model?");
         }
-        WeightPair pair = new WeightPair(base, aligned);
-        List<ModuleAlignment> modules = new ArrayList<>();
-        for (String weight : weights) {
-            progress.at((double) modules.size() / weights.size(), weight);
-            WeightPair.Delta delta = pair.read(weight, null);
-            modules.add(new ModuleAlignment(
-                    weight.substring(0, weight.length() - ".weight".length()),
-                    Arrays.stream(delta.shape()).boxed().toList(),
-                    delta.deltaNorm(),
-                    delta.baseNorm(),
-                    delta.relative(),
-                    delta.equalShare()));
-        }
+        List<ModuleAlignment> modules =
+                SafeLora.forEachModule(base, aligned, weights, name -> name, AlignmentAnalysis::measure, progress);
         if (modules.stream().allMatch(m -> m.deltaNorm() == 0)) {
             throw SafeLora.identical(base, aligned);
         }
         progress.at(1, modules.size() + " modules compared");
         return modules;
+    }
+
+    private static ModuleAlignment measure(WeightPair pair, String name) {
+        WeightPair.Weight weight = pair.weight(name);
+        try (NDManager manager = Torch.manager(Device.cpu())) {
+            NDArray sums = Tensors.of(manager, java.nio.ByteBuffer.allocateDirect(24), ScalarType.FLOAT64, 3);
+            pair.forEach(weight, manager, (local, row, b, a) -> WeightPair.SCRIPT.call(local, "compare", b, a, sums));
+            double[] squares = sums.toDoubleArray();
+            pair.refuseNonFinite(weight, squares);
+            double norm = Math.sqrt(squares[0]);
+            double baseNorm = Math.sqrt(squares[1]);
+            return new ModuleAlignment(
+                    name.substring(0, name.length() - ".weight".length()),
+                    List.of(weight.rows(), weight.columns()),
+                    norm,
+                    baseNorm,
+                    baseNorm == 0 ? Double.POSITIVE_INFINITY : norm / baseNorm,
+                    squares[2] / (weight.rows() * weight.columns()));
+        }
     }
 
     private static boolean isTarget(TensorInfo tensor) {

@@ -3,7 +3,9 @@ package io.safelora.artifacts.checkpoint;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.safelora.artifacts.InvalidArtifactException;
+import io.safelora.artifacts.checkpoint.PeftAdapter.LoraModule;
 import io.safelora.contract.Json;
+import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -104,6 +106,29 @@ public record LoraConfig(ObjectNode json) {
         json.put("use_dora", false);
         json.put("use_rslora", false);
         return new LoraConfig(json);
+    }
+
+    /** This configuration for modules of other ranks, each with the scale that it has. */
+    LoraConfig withRanks(Collection<LoraModule> modules) {
+        ObjectNode changed = json.deepCopy();
+        ObjectNode ranks = changed.putObject("rank_pattern");
+        ObjectNode alphas = changed.putObject("alpha_pattern");
+        // alpha / r holds for any rank; rsLoRA's alpha / sqrt(r) is written as that.
+        changed.put("use_rslora", false);
+        LoraModule first = modules.iterator().next();
+        changed.put("r", first.r());
+        changed.put("lora_alpha", first.scale() * first.r());
+        for (LoraModule m : modules) {
+            // Keys are regular expressions.
+            String key = m.name().replace(".", "\\.");
+            if (m.r() != first.r()) {
+                ranks.put(key, m.r());
+            }
+            if (m.scale() * m.r() != first.scale() * first.r()) {
+                alphas.put(key, m.scale() * m.r());
+            }
+        }
+        return new LoraConfig(changed);
     }
 
     /** The same with layers_to_transform (null: all layers), use_rslora and fan_in_fan_out. */

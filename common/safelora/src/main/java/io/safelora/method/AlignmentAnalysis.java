@@ -61,7 +61,7 @@ public final class AlignmentAnalysis {
         }
     }
 
-    private static boolean isTarget(TensorInfo tensor) {
+    static boolean isTarget(TensorInfo tensor) {
         return tensor.shape().length == 2
                 && tensor.elements() > 0
                 && tensor.name().endsWith(".weight")

@@ -1,6 +1,5 @@
 package io.safelora.trainer;
 
-import com.fasterxml.jackson.databind.JsonNode;
 import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.MeterRegistry;
@@ -18,18 +17,25 @@ import io.safelora.contract.JobEvent.TrainingStep;
 import io.safelora.contract.JobRequest;
 import io.safelora.contract.JobRequest.Device;
 import io.safelora.contract.Json;
+import io.safelora.contract.SelectionOptions;
+import io.safelora.contract.SelectionOptions.When;
 import io.safelora.contract.TrainingOptions;
 import io.safelora.method.AdapterRepair;
+import io.safelora.method.AdapterRepair.Material;
+import io.safelora.method.EveryStep;
 import io.safelora.method.ModuleMeasure;
-import io.safelora.method.Progress;
 import io.safelora.method.SafeLora;
-import io.safelora.method.Selection;
-import io.safelora.method.Selection.Candidate;
 import io.safelora.method.SelectionReport;
+import io.safelora.method.Sweep;
+import io.safelora.method.Sweep.Point;
 import io.safelora.pipeline.Stage;
 import io.safelora.pipeline.Workspace;
 import jakarta.enterprise.context.ApplicationScoped;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -80,14 +86,15 @@ public class TrainStage implements Stage<LayersSelected> {
 
     @Override
     public JobEvent run(LayersSelected event, Workspace ws) throws Exception {
-        ArtifactRef adapter = event.adapter() != null ? event.adapter() : adapter(event.request(), ws);
+        ArtifactRef adapter = event.adapter() != null ? event.adapter() : adapter(event, ws);
         if (event.projection() == Projection.deferred) {
             return new AdapterTrained(event.request(), event.alignment(), adapter);
         }
-        return new AdapterProjected(event.request(), event.alignment(), adapter, projected(event, adapter, ws));
+        return repaired(event, adapter, ws);
     }
 
-    private ArtifactRef adapter(JobRequest request, Workspace ws) throws Exception {
+    private ArtifactRef adapter(LayersSelected event, Workspace ws) throws Exception {
+        JobRequest request = event.request();
         ArtifactStore store = ws.store();
         if (request.adapter() != null) {
             Map<String, String> inputs = Map.of("adapter", store.digest(request.adapter()));
@@ -107,6 +114,12 @@ public class TrainStage implements Stage<LayersSelected> {
                 inputs.put(more, store.digest(more));
             }
         }
+        boolean everyStep = request.selection().when() == When.every_step;
+        if (everyStep) {
+            inputs.put("base", store.digest(request.base()));
+            inputs.put("projection", request.selection());
+            inputs.put("selection", event.selection().sha256());
+        }
         return ws.result("train", TRAIN_VERSION, inputs, (out, checkpoint) -> {
             Map<String, String> provenance = new TreeMap<>();
             provenance.put("base", request.base());
@@ -115,76 +128,131 @@ public class TrainStage implements Stage<LayersSelected> {
             provenance.put("data, digest", inputs.get("data").toString());
             provenance.put(
                     "trainer", "result version " + TRAIN_VERSION + ", device " + device + ", dtype " + request.dtype());
-            LoraTraining.run(
-                    new LoraTraining.Options(
-                            store.download(request.aligned()),
-                            store.download(training.data()),
-                            training.safetyData() == null ? null : store.download(training.safetyData()),
-                            training.validationData() == null ? null : store.download(training.validationData()),
-                            training,
-                            null,
-                            device,
-                            request.dtype().name(),
-                            new ModelCard.Origin(request.aligned(), ContentAddress.of(inputs), provenance)),
-                    out,
-                    checkpoint,
-                    parameters -> {},
-                    progress -> {
-                        ws.checkCancelled();
-                        steps.increment(Math.max(0, progress.step() - counted));
-                        counted = progress.step();
-                        latest = progress;
-                        if (progress.note() != null) {
-                            LOG.info("job {}: {}", ws.jobId(), progress);
-                        }
-                        ws.progress(
-                                (double) progress.step() / progress.maxSteps(),
-                                progress.etaSeconds(),
-                                progress.toString(),
-                                new TrainingStep(
-                                        progress.step(),
-                                        progress.maxSteps(),
-                                        progress.loss(),
-                                        progress.learningRate(),
-                                        progress.tokensPerSecond()));
-                    });
+            try (EveryStep projection = everyStep
+                    ? new EveryStep(
+                            Checkpoint.open(store.folder(request.base())),
+                            Checkpoint.open(store.folder(request.aligned())),
+                            points(event, store).get(0).selected(),
+                            request.selection())
+                    : null) {
+                LoraTraining.run(
+                        new LoraTraining.Options(
+                                store.download(request.aligned()),
+                                store.download(training.data()),
+                                training.safetyData() == null ? null : store.download(training.safetyData()),
+                                training.validationData() == null ? null : store.download(training.validationData()),
+                                training,
+                                null,
+                                device,
+                                request.dtype().name(),
+                                new ModelCard.Origin(request.aligned(), ContentAddress.of(inputs), provenance)),
+                        out,
+                        checkpoint,
+                        projection == null ? parameters -> {} : projection::project,
+                        progress -> {
+                            ws.checkCancelled();
+                            steps.increment(Math.max(0, progress.step() - counted));
+                            counted = progress.step();
+                            latest = progress;
+                            if (progress.note() != null) {
+                                LOG.info("job {}: {}", ws.jobId(), progress);
+                            }
+                            ws.progress(
+                                    (double) progress.step() / progress.maxSteps(),
+                                    progress.etaSeconds(),
+                                    progress.toString(),
+                                    new TrainingStep(
+                                            progress.step(),
+                                            progress.maxSteps(),
+                                            progress.loss(),
+                                            progress.learningRate(),
+                                            progress.tokensPerSecond()));
+                        });
+            }
         });
     }
 
-    private ArtifactRef projected(LayersSelected event, ArtifactRef adapter, Workspace ws) throws Exception {
+    /** One repair, or in a sweep all of them; each projector is measured once. */
+    private AdapterProjected repaired(LayersSelected event, ArtifactRef adapter, Workspace ws) throws Exception {
         JobRequest request = event.request();
-        ArtifactStore store = ws.store();
-        Map<String, Object> inputs = Map.of(
-                "base", store.digest(request.base()),
-                "aligned", store.digest(request.aligned()),
-                "adapter", adapter.sha256(),
-                "selection", event.selection().sha256());
-        return ws.result("project", PROJECT_VERSION, inputs, out -> {
-            PeftAdapter peft = PeftAdapter.open(store.download(adapter));
-            List<ModuleMeasure> measures = SafeLora.measure(
-                    Checkpoint.open(store.folder(request.base())),
-                    Checkpoint.open(store.folder(request.aligned())),
-                    peft,
-                    request.selection(),
-                    (share, words) -> {
-                        ws.checkCancelled();
-                        ws.progress(share, "projecting " + words);
-                    });
-            // Decided before training there is no list yet: the strategy takes all that can be projected.
-            Set<String> selected = event.adapter() == null
-                    ? Selection.select(Candidate.of(measures), request.selection())
-                    : named(store.read(event.selection(), SelectionReport.FILE, MAX_SELECTION_BYTES));
-            AdapterRepair.repair(peft, measures, selected, request.selection(), null, Progress.NONE)
-                    .write(out);
-            SelectionReport.of(measures, selected, request.selection()).write(out);
-        });
+        List<Point> points = points(event, ws.store());
+        Repairs repairs = new Repairs(request, adapter, ws);
+        List<JobEvent.Candidate> candidates = new ArrayList<>();
+        for (Point point : points) {
+            Map<String, Object> inputs = new TreeMap<>(Map.of(
+                    "base", repairs.baseDigest,
+                    "aligned", repairs.alignedDigest,
+                    "adapter", adapter.sha256(),
+                    "options", point.options(),
+                    "selected", point.selected()));
+            if (point.options().safetyAdapter() != null) {
+                inputs.put("safety_adapter", ws.store().digest(point.options().safetyAdapter()));
+            }
+            String done = points.size() == 1 ? "" : (candidates.size() + 1) + " of " + points.size() + ": ";
+            candidates.add(new JobEvent.Candidate(
+                    point.name(),
+                    ws.result("project", PROJECT_VERSION, inputs, out -> repairs.write(point, done, out))));
+        }
+        return new AdapterProjected(
+                request,
+                event.alignment(),
+                adapter,
+                candidates.get(0).adapter(),
+                request.selection().sweep() == null ? null : candidates);
     }
 
-    private static Set<String> named(byte[] selection) throws Exception {
-        Set<String> names = new TreeSet<>();
-        for (JsonNode module : Json.MAPPER.readTree(selection).path("selected")) {
-            names.add(module.asText());
+    private static List<Point> points(LayersSelected event, ArtifactStore store) throws IOException {
+        SelectionOptions options = event.request().selection();
+        if (options.sweep() != null) {
+            byte[] sweep = store.read(event.selection(), Sweep.FILE, MAX_SELECTION_BYTES);
+            return List.of(Json.MAPPER.readValue(sweep, Point[].class));
         }
-        return names;
+        byte[] selection = store.read(event.selection(), SelectionReport.FILE, MAX_SELECTION_BYTES);
+        Set<String> selected = new TreeSet<>();
+        Json.MAPPER.readTree(selection).path("selected").forEach(module -> selected.add(module.asText()));
+        return List.of(new Point(Sweep.name(options), options, selected));
+    }
+
+    /** Repairs of one adapter. What several of them need is read once, and only when the first of them is made. */
+    private static final class Repairs {
+        private final JobRequest request;
+        private final Workspace ws;
+        private final ArtifactRef adapter;
+        private final String baseDigest;
+        private final String alignedDigest;
+        private final Map<SelectionOptions, List<ModuleMeasure>> measured = new HashMap<>();
+        private PeftAdapter peft;
+        private Material material;
+
+        Repairs(JobRequest request, ArtifactRef adapter, Workspace ws) throws IOException {
+            this.request = request;
+            this.adapter = adapter;
+            this.ws = ws;
+            baseDigest = ws.store().digest(request.base());
+            alignedDigest = ws.store().digest(request.aligned());
+        }
+
+        void write(Point point, String done, Path out) throws IOException {
+            ArtifactStore store = ws.store();
+            Checkpoint base = Checkpoint.open(store.folder(request.base()));
+            Checkpoint aligned = Checkpoint.open(store.folder(request.aligned()));
+            SelectionOptions options = point.options();
+            if (peft == null) {
+                peft = PeftAdapter.open(store.download(adapter));
+                String safety = request.selection().safetyAdapter();
+                material =
+                        new Material(base, aligned, safety == null ? null : PeftAdapter.open(store.download(safety)));
+            }
+            io.safelora.method.Progress progress = (share, words) -> {
+                ws.checkCancelled();
+                ws.progress(share, "repairing " + done + words);
+            };
+            List<ModuleMeasure> measures = measured.computeIfAbsent(
+                    Sweep.measuredBy(options), by -> SafeLora.measure(base, aligned, peft, by, progress));
+            Set<String> affected = AdapterRepair.affected(peft, point.selected(), options);
+            AdapterRepair.repair(peft, measures, affected, options, material, progress)
+                    .write(out);
+            SelectionReport.of(measures, affected, options).write(out);
+        }
     }
 }

@@ -181,6 +181,13 @@ public record SelectionOptions(
         return Json.MAPPER.convertValue(json, SelectionOptions.class);
     }
 
+    /** These options without the sweep over them. */
+    public SelectionOptions withoutSweep() {
+        ObjectNode json = Json.MAPPER.valueToTree(this);
+        json.remove("sweep");
+        return Json.MAPPER.convertValue(json, SelectionOptions.class);
+    }
+
     /** Whether the strategy looks at cosines, so that it can only choose when there is an update. */
     public boolean byCosine() {
         return strategy == Strategy.number || strategy == Strategy.threshold || strategy == Strategy.auto;

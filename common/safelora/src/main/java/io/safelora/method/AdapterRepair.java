@@ -78,9 +78,17 @@ public final class AdapterRepair {
         }
     }
 
-    /** The modules that a repair is for: all, or those that the strategy chose. */
+    /**
+     * The adapter's modules that a repair is for: all, or those that were chosen. A name that was chosen before training is a
+     * checkpoint's, which for a bare model (GPT-2's) lacks the first part of the adapter's.
+     */
     public static Set<String> affected(PeftAdapter adapter, Set<String> selected, SelectionOptions options) {
-        return options.everyModule() ? new TreeSet<>(adapter.modules().keySet()) : selected;
+        Set<String> affected = new TreeSet<>(adapter.modules().keySet());
+        if (!options.everyModule()) {
+            affected.removeIf(
+                    name -> !selected.contains(name) && !selected.contains(name.substring(name.indexOf('.') + 1)));
+        }
+        return affected;
     }
 
     /**
@@ -103,9 +111,6 @@ public final class AdapterRepair {
         Map<String, LoraModule> changed = new HashMap<>();
         for (String name : affected(adapter, selected, options)) {
             LoraModule m = adapter.modules().get(name);
-            if (m == null) {
-                continue;
-            }
             LoraModule repaired =
                     switch (options.repair()) {
                         case safe_lora ->

@@ -63,7 +63,7 @@ class ReportTest {
             Files.writeString(adapter.resolve("trainer_state.json"), trainer);
         }
         JobRequest request = new JobRequest(text, text, text, null, null, null, List.of(), null, null);
-        return Report.html("job-1", request, result, alignment, adapter, projected, Map.of("software", text));
+        return Report.html("job-1", request, result, alignment, adapter, projected, null, Map.of("software", text));
     }
 
     @Test

@@ -9,9 +9,14 @@ import io.safelora.contract.JobEvent.AdapterTrained;
 import io.safelora.contract.JobEvent.LayersSelected;
 import io.safelora.contract.JobEvent.LayersSelected.Projection;
 import io.safelora.contract.Json;
+import io.safelora.contract.SelectionOptions;
 import io.safelora.method.ModuleMeasure;
+import io.safelora.method.Progress;
 import io.safelora.method.SafeLora;
 import io.safelora.method.Selection;
+import io.safelora.method.Selection.Candidate;
+import io.safelora.method.SelectionReport;
+import io.safelora.method.Sweep;
 import io.safelora.pipeline.Stage;
 import io.safelora.pipeline.Workspace;
 import jakarta.enterprise.context.ApplicationScoped;
@@ -22,7 +27,7 @@ import java.util.Map;
 /** AdapterTrained to LayersSelected, after training: which modules are projected, by the cosine of their update. */
 @ApplicationScoped
 public class SelectStage implements Stage<AdapterTrained> {
-    private static final int VERSION = 1;
+    private static final int VERSION = 2;
 
     @Override
     public String name() {
@@ -37,26 +42,30 @@ public class SelectStage implements Stage<AdapterTrained> {
     @Override
     public JobEvent run(AdapterTrained event, Workspace ws) throws Exception {
         var request = event.request();
+        SelectionOptions options = request.selection();
         ArtifactStore store = ws.store();
         Map<String, Object> inputs = Map.of(
                 "base", store.digest(request.base()),
                 "aligned", store.digest(request.aligned()),
                 "adapter", event.adapter().sha256(),
-                "options", request.selection());
+                "options", options);
         ArtifactRef selection = ws.result("select", VERSION, inputs, out -> {
-            List<ModuleMeasure> measures = SafeLora.measure(
-                    Checkpoint.open(store.folder(request.base())),
-                    Checkpoint.open(store.folder(request.aligned())),
-                    PeftAdapter.open(store.download(event.adapter())),
-                    request.selection(),
-                    (share, words) -> {
-                        ws.checkCancelled();
-                        ws.progress(share, words);
-                    });
-            var selected = Selection.select(measures, request.selection());
-            Files.write(
-                    out.resolve(SafeLora.SELECTION),
-                    Json.pretty(SafeLora.report(measures, selected, request.selection())));
+            Checkpoint base = Checkpoint.open(store.folder(request.base()));
+            Checkpoint aligned = Checkpoint.open(store.folder(request.aligned()));
+            PeftAdapter adapter = PeftAdapter.open(store.download(event.adapter()));
+            Progress progress = (share, words) -> {
+                ws.checkCancelled();
+                ws.progress(share, words);
+            };
+            if (options.sweep() != null) {
+                List<Sweep.Point> points =
+                        Sweep.select(adapter, options, by -> SafeLora.measure(base, aligned, adapter, by, progress));
+                Files.write(out.resolve(Sweep.FILE), Json.pretty(points));
+            } else {
+                List<ModuleMeasure> measures = SafeLora.measure(base, aligned, adapter, options, progress);
+                var selected = Selection.select(Candidate.of(measures), options);
+                SelectionReport.of(measures, selected, options).write(out);
+            }
         });
         return new LayersSelected(request, event.alignment(), selection, Projection.decided, event.adapter());
     }

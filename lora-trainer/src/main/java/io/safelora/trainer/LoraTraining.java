@@ -1,247 +1,374 @@
 package io.safelora.trainer;
 
-import ai.djl.engine.Engine;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
-import io.safelora.artifacts.checkpoint.LoraConfig;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
 import io.safelora.artifacts.checkpoint.PeftAdapter.LoraModule;
 import io.safelora.artifacts.safetensors.Dtype;
 import io.safelora.contract.Json;
 import io.safelora.contract.TrainingOptions;
 import io.safelora.lm.CausalLm;
-import io.safelora.lm.Lora;
+import io.safelora.lm.CausalLm.Pass;
+import io.safelora.pipeline.ResumePoint;
 import io.safelora.torch.AdamW;
 import io.safelora.torch.Tensors;
+import io.safelora.trainer.TrainerState.Entry;
 import io.safelora.trainer.TrainingData.Example;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Random;
-import java.util.stream.IntStream;
 
 /**
  * LoRA fine-tuning (Hu et al., arXiv 2106.09685) as PEFT and transformers' Trainer do it: AdamW on A and B in float32, the
  * loss of a step averaged over all labelled tokens of its accumulated batches. On a CPU the same options give the same
- * bytes.
+ * bytes, killed and resumed or not.
  */
-public final class LoraTraining {
+public final class LoraTraining implements AutoCloseable {
     public static final String TRAINER_STATE = "trainer_state.json";
     private static final String ADAPTER = "trained";
-
-    private LoraTraining() {}
+    /** How long a GPU works before it is asked for its losses. */
+    private static final long READ_NANOS = 1_000_000_000L;
 
     /**
      * What is trained on what.
      *
      * @param model a Hugging Face model directory
-     * @param modelName what the adapter calls its base model
-     * @param data a JSON Lines file
+     * @param data JSON Lines or Parquet, as all three
+     * @param safetyData rows that are mixed in, or null
+     * @param validationData rows on which eval_loss is measured, or null
      * @param initAdapter a PEFT adapter to start from, whose rank, scale and modules win over the options; or null
      * @param device cpu, cuda, cuda:N or auto
      * @param dtype what the frozen model computes in: auto, float32 or bfloat16
+     * @param origin what the model card tells of where all this comes from
      */
     public record Options(
             Path model,
-            String modelName,
             Path data,
+            Path safetyData,
+            Path validationData,
             TrainingOptions training,
             Path initAdapter,
             String device,
-            String dtype) {}
-
-    /** Told after every optimizer step; may throw to stop the training. */
-    public interface Listener {
-        void step(int step, int of, double loss, double tokensPerSecond);
-    }
-
-    /** A step of trainer_state.json's log_history, under transformers' names. */
-    public record Step(double epoch, double gradNorm, double learningRate, double loss, int step) {}
-
-    /** trainer_state.json. */
-    public record TrainerState(double epoch, int globalStep, int maxSteps, List<Step> logHistory) {}
+            String dtype,
+            ModelCard.Origin origin) {}
 
     /**
-     * Trains, and writes a PEFT adapter with trainer_state.json.
+     * How far a training is.
+     *
+     * @param etaSeconds until the last step is done
+     * @param note what has changed on the way, for people; or null
+     */
+    public record Progress(
+            int step,
+            int maxSteps,
+            double loss,
+            double learningRate,
+            double tokensPerSecond,
+            double etaSeconds,
+            String note) {
+        @Override
+        public String toString() {
+            return String.format(
+                            Locale.ROOT,
+                            "step %d of %d, loss %.4f, learning rate %.3g, %.0f tokens/s",
+                            step,
+                            maxSteps,
+                            loss,
+                            learningRate,
+                            tokensPerSecond)
+                    + (note == null ? "" : ", " + note);
+        }
+    }
+
+    /** Told of the latest step, on a GPU at most every second; may throw to stop the training. */
+    public interface Listener {
+        void progress(Progress progress);
+    }
+
+    /** Called after every optimizer step; may change the parameters in place. */
+    public interface StepHook {
+        /** @param parameters by module and name: {@code model.layers.0.self_attn.q_proj.lora_A.weight} */
+        void afterStep(Map<String, NDArray> parameters);
+    }
+
+    /** A step whose loss and gradient norm may not have left the device yet. */
+    private record Taken(int step, double epoch, double learningRate, List<NDArray> losses, int items, NDArray norm) {}
+
+    private final Options options;
+    private final TrainingOptions training;
+    private final CausalLm model;
+    private final NDManager manager;
+    private final NDManager pendingManager;
+    private final List<Taken> pending = new ArrayList<>();
+    private final ResumePoint checkpoint;
+    private final StepHook hook;
+    private final Listener listener;
+    private final List<Example> validation;
+    private final DataOrder data;
+    private final LearningRate learningRate;
+    private final PeftAdapter initial;
+    private final Map<String, NDArray> parameters;
+    private final AdamW optimizer;
+    private final double dropout;
+    private final MicroBatches batches;
+    private final TrainingState state;
+    private String note;
+    private long tokens;
+    private int resumedAt;
+    private long began;
+
+    /**
+     * Trains, and writes a PEFT adapter with trainer_state.json and README.md.
      *
      * @throws IllegalArgumentException if options, model or data are wrong, or the loss is no number any more
      */
-    public static TrainerState run(Options options, Path out, Listener listener) throws IOException {
-        TrainingOptions training = options.training();
+    public static TrainerState run(Options options, Path out, ResumePoint checkpoint, StepHook hook, Listener listener)
+            throws IOException {
         try (CausalLm model = CausalLm.load(options.model(), options.device(), options.dtype());
-                NDManager manager = model.newManager()) {
-            List<Example> examples = TrainingData.read(options.data(), training, model);
-            PeftAdapter initial =
-                    options.initAdapter() != null ? PeftAdapter.open(options.initAdapter()) : initial(options, model);
-            Lora lora = model.addAdapter(ADAPTER, initial.modules().values());
-            TrainerState state;
-            try (AdamW optimizer = new AdamW(
-                    manager, List.copyOf(lora.parameters().values()), training.weightDecay(), training.maxGradNorm())) {
-                double dropout =
-                        options.initAdapter() != null ? initial.config().loraDropout() : training.loraDropout();
-                state = train(model, examples, training, dropout, optimizer, listener);
-            }
-            PeftAdapter.of(initial.config(), trained(initial, lora)).write(out);
-            Files.write(out.resolve(TRAINER_STATE), Json.pretty(state));
-            Files.writeString(out.resolve("README.md"), ModelCard.of(options, initial, examples.size(), state));
-            return state;
+                LoraTraining training = new LoraTraining(options, model, checkpoint, hook, listener)) {
+            training.train();
+            return training.write(out);
         }
     }
 
-    private static TrainerState train(
-            CausalLm model,
-            List<Example> examples,
-            TrainingOptions options,
-            double dropout,
-            AdamW optimizer,
-            Listener listener) {
-        int batch = options.perDeviceTrainBatchSize();
-        int batchesPerEpoch = (examples.size() + batch - 1) / batch;
-        int stepsPerEpoch =
-                (batchesPerEpoch + options.gradientAccumulationSteps() - 1) / options.gradientAccumulationSteps();
-        int total = options.maxSteps() != null
-                ? options.maxSteps()
-                : (int) Math.max(1, Math.ceil(options.numTrainEpochs() * stepsPerEpoch));
-        LearningRate learningRate = new LearningRate(options, total);
-        List<Step> log = new ArrayList<>();
-        List<List<Example>> batches = List.of();
-        int next = 0;
-        int epoch = 0;
-        long began = System.nanoTime();
-        long tokens = 0;
-        for (int step = 0; step < total; step++) {
-            if (next == batches.size()) {
-                batches = batches(examples, batch, options, epoch++);
-                next = 0;
-            }
-            List<List<Example>> accumulated =
-                    batches.subList(next, Math.min(next + options.gradientAccumulationSteps(), batches.size()));
-            next += accumulated.size();
-            int items = accumulated.stream()
-                    .flatMap(List::stream)
-                    .mapToInt(Example::labelled)
-                    .sum();
-            // The seed of every step follows from its number, so that a resumed run drops what an undisturbed one
-            // drops.
-            if (dropout > 0) {
-                Engine.getEngine("PyTorch").setRandomSeed((int) (options.seed() * 1_000_003 + step));
-            }
-            double loss = 0;
-            for (List<Example> microBatch : accumulated) {
-                loss += backward(model, microBatch, items, dropout);
-                tokens += microBatch.stream().mapToInt(e -> e.ids().length).sum();
-            }
-            double rate = learningRate.at(step);
-            // Where every answer of the step lies behind max_length, there is nothing to learn.
-            double gradNorm = items == 0 ? 0 : optimizer.step(rate);
-            if (!Double.isFinite(loss) || !Double.isFinite(gradNorm)) {
-                throw new TrainingDivergedException(
-                        "training diverged: at step " + (step + 1) + " the loss is " + loss + " and the gradient norm "
-                                + gradNorm + "; lower learning_rate or max_grad_norm, or warm up longer");
-            }
-            double done = epoch - 1 + (double) next / batches.size();
-            log.add(new Step(done, gradNorm, rate, loss, step + 1));
-            listener.step(step + 1, total, loss, tokens / ((System.nanoTime() - began) / 1e9));
-        }
-        return new TrainerState(log.get(log.size() - 1).epoch(), total, total, log);
+    /** The same from the first step on, without a checkpoint. */
+    public static TrainerState run(Options options, Path out, Listener listener) throws IOException {
+        return run(options, out, null, parameters -> {}, listener);
     }
 
-    /** Adds a micro-batch's share of the step's loss to the gradients. */
-    private static double backward(CausalLm model, List<Example> batch, int items, double dropout) {
-        List<Example> labelled = batch.stream().filter(e -> e.labelled() > 0).toList();
-        if (labelled.isEmpty()) {
-            return 0;
+    private LoraTraining(Options options, CausalLm model, ResumePoint checkpoint, StepHook hook, Listener listener)
+            throws IOException {
+        this.options = options;
+        this.training = options.training();
+        this.model = model;
+        this.checkpoint = checkpoint;
+        this.hook = hook;
+        this.listener = listener;
+        if (training.earlyStoppingPatience() != null && options.validationData() == null) {
+            throw new IllegalArgumentException("training.early_stopping_patience: needs training.validation_data");
         }
-        try (NDManager scratch = model.newManager()) {
-            NDArray sum = model.loss(
-                    scratch,
-                    labelled.stream().map(Example::ids).toList(),
-                    labelled.stream().map(Example::labels).toList(),
-                    ADAPTER,
-                    dropout);
-            Tensors.backward(sum, scratch.full(sum.getShape(), 1f / items));
-            return sum.getFloat() / (double) items;
+        List<Example> examples = TrainingData.read(options.data(), training.dataFormat(), training, model);
+        if (options.safetyData() != null) {
+            examples = TrainingData.mixed(
+                    examples,
+                    TrainingData.read(options.safetyData(), training.safetyDataFormat(), training, model),
+                    training.safetyRatio(),
+                    training.seed());
+        }
+        validation = options.validationData() == null
+                ? List.of()
+                : TrainingData.read(options.validationData(), training.dataFormat(), training, model);
+        data = new DataOrder(examples, training);
+        learningRate = new LearningRate(training, data.steps());
+        initial = options.initAdapter() != null ? PeftAdapter.open(options.initAdapter()) : initial();
+        dropout = options.initAdapter() != null ? initial.config().loraDropout() : training.loraDropout();
+        parameters = model.addAdapter(ADAPTER, initial.modules().values()).parameters();
+        manager = model.newManager();
+        pendingManager = manager.newSubManager();
+        optimizer =
+                new AdamW(manager, List.copyOf(parameters.values()), training.weightDecay(), training.maxGradNorm());
+        batches = new MicroBatches(training.perDeviceTrainBatchSize());
+        state = new TrainingState(manager, parameters, optimizer, batches);
+    }
+
+    private void train() throws IOException {
+        if (checkpoint != null && state.load(checkpoint, options.origin().fingerprint())) {
+            note = "resumed after step " + state.step;
+        }
+        int total = data.steps();
+        boolean gpu = manager.getDevice().isGpu();
+        began = System.nanoTime();
+        resumedAt = state.step;
+        long lastRead = began;
+        long lastSave = began;
+        while (state.step < total && !state.stopped) {
+            take(state.step);
+            state.step++;
+            long now = System.nanoTime();
+            boolean measure = !validation.isEmpty() && (state.step % evalSteps() == 0 || state.step == total);
+            boolean save = checkpoint != null
+                    && state.step < total
+                    && (training.saveSteps() != null
+                            ? state.step % training.saveSteps() == 0
+                            : now - lastSave >= training.saveSeconds() * 1e9);
+            if (!gpu || measure || save || state.step == total || now - lastRead >= READ_NANOS) {
+                read();
+                lastRead = now;
+            }
+            if (measure) {
+                measure();
+            }
+            if (save) {
+                state.save(checkpoint, options.origin().fingerprint());
+                lastSave = System.nanoTime();
+            }
         }
     }
 
-    private static List<List<Example>> batches(List<Example> examples, int size, TrainingOptions options, int epoch) {
-        List<Integer> order =
-                new ArrayList<>(IntStream.range(0, examples.size()).boxed().toList());
-        if (options.shuffle()) {
-            Collections.shuffle(order, new Random(options.seed() + epoch));
+    /** One optimizer step, not waiting for its result. */
+    private void take(int step) {
+        List<Example> rows = data.rows(step);
+        int items = rows.stream().mapToInt(Example::labelled).sum();
+        double rate = learningRate.at(step);
+        List<NDArray> losses = List.of();
+        NDArray norm = null;
+        // Where every answer of the step lies behind max_length, there is nothing to learn.
+        if (items > 0) {
+            losses = backward(rows, items, step);
+            norm = optimizer.step(pendingManager, rate);
+            hook.afterStep(parameters);
         }
-        List<List<Example>> batches = new ArrayList<>();
-        for (int i = 0; i < order.size(); i += size) {
-            batches.add(order.subList(i, Math.min(i + size, order.size())).stream()
-                    .map(examples::get)
-                    .toList());
+        tokens += rows.stream().mapToInt(e -> e.ids().length).sum();
+        pending.add(new Taken(step, data.epoch(step), rate, losses, items, norm));
+    }
+
+    /** Sums up the gradients of a step; the sums of -log p of its parts. */
+    private List<NDArray> backward(List<Example> rows, int items, int step) {
+        return batches.run(
+                rows,
+                part -> model.backward(
+                        pendingManager,
+                        part.stream().map(Example::ids).toList(),
+                        part.stream().map(Example::labels).toList(),
+                        ADAPTER,
+                        new Pass(dropout, seed(step, rows.indexOf(part.get(0))), training.gradientCheckpointing()),
+                        1.0 / items),
+                () -> {
+                    optimizer.zeroGradients();
+                    OutOfMemory.tidy(manager.getDevice().isGpu());
+                    note = "out of memory: " + batches.size() + " rows at a time instead of "
+                            + training.perDeviceTrainBatchSize() + ", same effective batch";
+                });
+    }
+
+    /** Follows from a step's number and a row's place in it, so that a resumed run drops what an undisturbed one drops. */
+    private long seed(int step, int row) {
+        return (training.seed() * 1_000_003 + step) * 4096 + row * 131L;
+    }
+
+    private NDArray loss(NDManager scratch, List<Example> part, double dropout) {
+        return model.loss(
+                scratch,
+                part.stream().map(Example::ids).toList(),
+                part.stream().map(Example::labels).toList(),
+                ADAPTER,
+                dropout);
+    }
+
+    /** Reads the losses of the steps that are taken, waiting for the device, and tells of the last one. */
+    private void read() {
+        double loss = Double.NaN;
+        for (Taken taken : pending) {
+            loss = 0;
+            for (NDArray part : taken.losses()) {
+                loss += part.getFloat() / (double) taken.items();
+            }
+            double norm = taken.norm() == null ? 0 : taken.norm().getFloat();
+            taken.losses().forEach(NDArray::close);
+            if (taken.norm() != null) {
+                taken.norm().close();
+            }
+            if (!Double.isFinite(loss) || !Double.isFinite(norm)) {
+                throw new TrainingDivergedException("training diverged: at step " + (taken.step() + 1)
+                        + " the loss is " + loss + " and the gradient norm " + norm
+                        + "; lower learning_rate or max_grad_norm, or warm up longer"
+                        + (state.saved ? "; the last good checkpoint is " + checkpoint : ""));
+            }
+            state.log.add(new Entry(taken.epoch(), null, norm, taken.learningRate(), loss, taken.step() + 1));
         }
-        return batches;
+        if (!pending.isEmpty()) {
+            double seconds = (System.nanoTime() - began) / 1e9;
+            int total = data.steps();
+            listener.progress(new Progress(
+                    state.step,
+                    total,
+                    loss,
+                    pending.get(pending.size() - 1).learningRate(),
+                    tokens / seconds,
+                    seconds / (state.step - resumedAt) * (total - state.step),
+                    note));
+            note = null;
+        }
+        pending.clear();
+    }
+
+    private int evalSteps() {
+        return training.evalSteps() != null ? training.evalSteps() : data.stepsPerEpoch();
+    }
+
+    /** Measures eval_loss, the mean of -log p over all labelled tokens of the validation set, and may end the training. */
+    private void measure() {
+        double sum = batches
+                .run(
+                        validation,
+                        part -> {
+                            try (NDManager scratch = model.newManager()) {
+                                return (double) loss(scratch, part, 0).getFloat();
+                            }
+                        },
+                        () -> OutOfMemory.tidy(manager.getDevice().isGpu()))
+                .stream()
+                .mapToDouble(Double::doubleValue)
+                .sum();
+        int items = validation.stream().mapToInt(Example::labelled).sum();
+        double loss = sum / items;
+        state.log.add(new Entry(data.epoch(state.step - 1), loss, null, null, null, state.step));
+        state.measured(loss, training.earlyStoppingPatience());
+    }
+
+    private TrainerState write(Path out) throws IOException {
+        TrainerState result = state.result(data.epoch(state.step - 1), data.steps());
+        PeftAdapter trained = PeftAdapter.of(initial.config(), trained(state.chosen(training.earlyStoppingPatience())));
+        trained.write(out);
+        Files.write(out.resolve(TRAINER_STATE), Json.pretty(result));
+        Files.writeString(out.resolve("README.md"), ModelCard.of(options.origin(), training, trained, result));
+        return result;
     }
 
     /** PEFT's initialisation: A uniform in +-1/sqrt(in) (Kaiming with a = sqrt(5)), B zero, so that dW = 0. */
-    private static PeftAdapter initial(Options options, CausalLm model) {
-        TrainingOptions training = options.training();
+    private PeftAdapter initial() {
         Random random = new Random(training.seed());
+        Map<String, long[]> chosen = Targets.of(model, training);
+        var config = Targets.config(options.origin().baseModel(), training, chosen.keySet(), model);
         List<LoraModule> modules = new ArrayList<>();
-        Map<String, long[]> candidates = model.linearModules();
-        for (String target : training.targetModules()) {
-            if (candidates.keySet().stream().noneMatch(name -> matches(name, target))) {
-                throw new IllegalArgumentException(
-                        "training.target_modules: " + target + " is no module of the model; its "
-                                + "modules are called " + String.join(", ", TrainingOptions.LINEAR_MODULES));
+        chosen.forEach((name, shape) -> {
+            int out = Math.toIntExact(shape[0]);
+            int in = Math.toIntExact(shape[1]);
+            int r = training.r();
+            float[] a = new float[r * in];
+            double bound = 1 / Math.sqrt(in);
+            for (int i = 0; i < a.length; i++) {
+                a[i] = (float) ((2 * random.nextDouble() - 1) * bound);
             }
-        }
-        candidates.forEach((name, shape) -> {
-            if (training.targetModules().stream().anyMatch(target -> matches(name, target))) {
-                int out = Math.toIntExact(shape[0]);
-                int in = Math.toIntExact(shape[1]);
-                float[] a = new float[training.r() * in];
-                double bound = 1 / Math.sqrt(in);
-                for (int i = 0; i < a.length; i++) {
-                    a[i] = (float) ((2 * random.nextDouble() - 1) * bound);
-                }
-                modules.add(new LoraModule(
-                        name,
-                        training.r(),
-                        in,
-                        out,
-                        a,
-                        new float[out * training.r()],
-                        training.loraAlpha() / training.r(),
-                        Dtype.F32));
-            }
+            modules.add(new LoraModule(name, r, in, out, a, new float[out * r], config.scale(name), Dtype.F32));
         });
-        LoraConfig config = LoraConfig.of(
-                options.modelName(),
-                training.r(),
-                training.loraAlpha(),
-                training.loraDropout(),
-                training.targetModules());
         return PeftAdapter.of(config, modules);
     }
 
-    private static boolean matches(String module, String target) {
-        return module.equals(target) || module.endsWith("." + target);
-    }
-
-    private static List<LoraModule> trained(PeftAdapter initial, Lora lora) {
-        Map<String, NDArray> parameters = new LinkedHashMap<>(lora.parameters());
+    private List<LoraModule> trained(Map<String, NDArray> values) {
+        Map<String, NDArray> chosen = new LinkedHashMap<>(values);
         return initial.modules().values().stream()
                 .map(m -> new LoraModule(
                         m.name(),
                         m.r(),
                         m.in(),
                         m.out(),
-                        Tensors.floats(parameters.get(m.name() + ".lora_A.weight")),
-                        Tensors.floats(parameters.get(m.name() + ".lora_B.weight")),
+                        Tensors.floats(chosen.get(m.name() + ".lora_A.weight")),
+                        Tensors.floats(chosen.get(m.name() + ".lora_B.weight")),
                         m.scale(),
                         Dtype.F32))
                 .toList();
+    }
+
+    @Override
+    public void close() {
+        optimizer.close();
+        manager.close();
     }
 }

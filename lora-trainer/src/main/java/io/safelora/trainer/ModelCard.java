@@ -1,57 +1,79 @@
 package io.safelora.trainer;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
-import io.safelora.trainer.LoraTraining.Options;
-import io.safelora.trainer.LoraTraining.TrainerState;
+import io.safelora.contract.Json;
+import io.safelora.contract.TrainingOptions;
+import java.util.LinkedHashMap;
 import java.util.Locale;
+import java.util.Map;
+import java.util.TreeMap;
 
 /** The README.md of an adapter, with the front matter that Hugging Face's hub reads. */
-final class ModelCard {
+public final class ModelCard {
     private ModelCard() {}
 
-    static String of(Options options, PeftAdapter adapter, int rows, TrainerState state) {
-        var t = options.training();
-        return String.format(
+    /**
+     * Where a training's inputs come from.
+     *
+     * @param baseModel what the adapter calls its base model
+     * @param fingerprint the same for trainings of the same inputs and options
+     * @param provenance what the inputs were, by name: URIs and digests
+     */
+    public record Origin(String baseModel, String fingerprint, Map<String, String> provenance) {}
+
+    static String of(Origin origin, TrainingOptions options, PeftAdapter adapter, TrainerState state) {
+        var first = state.steps().get(0);
+        StringBuilder text = new StringBuilder();
+        text.append("---\nbase_model: ")
+                .append(Json.MAPPER.valueToTree(origin.baseModel()).toString());
+        text.append(
+                        "\nlibrary_name: peft\npipeline_tag: text-generation\ntags:\n- lora\n- safelora\n---\n\n# LoRA adapter of ")
+                .append(origin.baseModel())
+                .append("\n\n");
+        text.append(String.format(
                 Locale.ROOT,
-                """
-                ---
-                base_model: %s
-                library_name: peft
-                tags:
-                - lora
-                - safelora
-                ---
-
-                # LoRA adapter
-
-                Trained by SafeLoRA's lora-trainer on %d rows of `%s`: %d optimizer steps (%.2f epochs), loss %.4f at the first and %.4f at the
-                last step. `trainer_state.json` has every step.
-
-                | option | value |
-                |---|---|
-                | modules | %d |
-                | r, lora_alpha, lora_dropout | %d, %s, %s |
-                | learning_rate, lr_scheduler_type | %s, %s |
-                | per_device_train_batch_size, gradient_accumulation_steps | %d, %d |
-                | weight_decay, max_grad_norm, seed | %s, %s, %d |
-                """,
-                options.modelName(),
-                rows,
-                options.data().getFileName(),
+                "Trained by SafeLoRA's lora-trainer: %d modules, %d optimizer steps (%.2f epochs), loss %.4f at the first and %.4f at "
+                        + "the last step%s. `trainer_state.json` has every step.\n\n",
+                adapter.modules().size(),
                 state.globalStep(),
                 state.epoch(),
-                state.logHistory().get(0).loss(),
-                state.logHistory().get(state.logHistory().size() - 1).loss(),
-                adapter.modules().size(),
-                adapter.config().r(),
-                adapter.config().loraAlpha(),
-                adapter.config().loraDropout(),
-                t.learningRate(),
-                t.lrSchedulerType(),
-                t.perDeviceTrainBatchSize(),
-                t.gradientAccumulationSteps(),
-                t.weightDecay(),
-                t.maxGradNorm(),
-                t.seed());
+                first.loss(),
+                state.last().loss(),
+                state.bestMetric() == null
+                        ? ""
+                        : String.format(
+                                Locale.ROOT,
+                                ", lowest eval_loss %.4f after step %d",
+                                state.bestMetric(),
+                                state.bestGlobalStep())));
+        text.append("It updates the weights of the model above: merge it into, or load it on, that model only.\n\n");
+        text.append("## Training options\n\n");
+        Map<String, String> rows = new LinkedHashMap<>();
+        JsonNode json = Json.MAPPER.valueToTree(options);
+        json.properties().forEach(option -> rows.put(option.getKey(), plain(option.getValue())));
+        // An adapter that training started from has its own.
+        rows.put("r", Integer.toString(adapter.config().r()));
+        rows.put("lora_alpha", Double.toString(adapter.config().loraAlpha()));
+        rows.put("lora_dropout", Double.toString(adapter.config().loraDropout()));
+        rows.put("use_rslora", Boolean.toString(adapter.config().useRslora()));
+        rows.put("target_modules", plain(adapter.config().targetModules()));
+        table(text, "option", rows);
+        text.append("\n## Provenance\n\n");
+        table(text, "input", new TreeMap<>(origin.provenance()));
+        return text.toString();
+    }
+
+    private static void table(StringBuilder text, String head, Map<String, String> rows) {
+        text.append("| ").append(head).append(" | value |\n|---|---|\n");
+        rows.forEach((name, value) -> text.append("| ")
+                .append(name)
+                .append(" | ")
+                .append(value.replaceAll("\\p{Cntrl}", " ").replace("|", "\\|"))
+                .append(" |\n"));
+    }
+
+    private static String plain(JsonNode value) {
+        return value.isTextual() ? "`" + value.asText() + "`" : value.toString();
     }
 }

@@ -1,33 +1,49 @@
 package io.safelora.trainer;
 
-import com.fasterxml.jackson.databind.JsonNode;
 import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.safelora.artifacts.checkpoint.Checkpoint;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
 import io.safelora.artifacts.store.ArtifactStore;
+import io.safelora.artifacts.store.ContentAddress;
 import io.safelora.contract.ArtifactRef;
 import io.safelora.contract.JobEvent;
 import io.safelora.contract.JobEvent.AdapterProjected;
 import io.safelora.contract.JobEvent.AdapterTrained;
 import io.safelora.contract.JobEvent.LayersSelected;
 import io.safelora.contract.JobEvent.LayersSelected.Projection;
+import io.safelora.contract.JobEvent.TrainingStep;
 import io.safelora.contract.JobRequest;
 import io.safelora.contract.JobRequest.Device;
 import io.safelora.contract.Json;
+import io.safelora.contract.SelectionOptions;
+import io.safelora.contract.SelectionOptions.When;
+import io.safelora.contract.TrainingOptions;
+import io.safelora.method.AdapterRepair;
+import io.safelora.method.AdapterRepair.Material;
+import io.safelora.method.EveryStep;
 import io.safelora.method.ModuleMeasure;
 import io.safelora.method.SafeLora;
-import io.safelora.method.Selection;
+import io.safelora.method.SelectionReport;
+import io.safelora.method.Sweep;
+import io.safelora.method.Sweep.Point;
 import io.safelora.pipeline.Stage;
 import io.safelora.pipeline.Workspace;
 import jakarta.enterprise.context.ApplicationScoped;
+import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.function.ToDoubleFunction;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * LayersSelected to AdapterTrained or AdapterProjected: trains the adapter if there is none yet, and projects it if it is
@@ -35,19 +51,27 @@ import java.util.TreeSet;
  */
 @ApplicationScoped
 public class TrainStage implements Stage<LayersSelected> {
-    private static final int TRAIN_VERSION = 1;
-    private static final int PROJECT_VERSION = 1;
+    private static final int PROJECT_VERSION = 2;
+    private static final Logger LOG = LoggerFactory.getLogger(TrainStage.class);
+    private static final int TRAIN_VERSION = 2;
     private static final int MAX_SELECTION_BYTES = 64 << 20;
 
     private final Counter steps;
-    private volatile double loss = Double.NaN;
-    private volatile double tokensPerSecond;
+    private volatile LoraTraining.Progress latest =
+            new LoraTraining.Progress(0, 0, Double.NaN, Double.NaN, Double.NaN, Double.NaN, null);
+    // Tasks of a service run one after another.
+    private int counted;
 
     TrainStage(MeterRegistry registry) {
         steps = Counter.builder("safelora.training.steps").register(registry);
-        Gauge.builder("safelora.training.loss", this, s -> s.loss).register(registry);
-        Gauge.builder("safelora.training.tokens.per.second", this, s -> s.tokensPerSecond)
-                .register(registry);
+        gauge(registry, "safelora.training.loss", LoraTraining.Progress::loss);
+        gauge(registry, "safelora.training.learning.rate", LoraTraining.Progress::learningRate);
+        gauge(registry, "safelora.training.tokens.per.second", LoraTraining.Progress::tokensPerSecond);
+        gauge(registry, "safelora.training.eta.seconds", LoraTraining.Progress::etaSeconds);
+    }
+
+    private void gauge(MeterRegistry registry, String name, ToDoubleFunction<LoraTraining.Progress> figure) {
+        Gauge.builder(name, this, s -> figure.applyAsDouble(s.latest)).register(registry);
     }
 
     @Override
@@ -62,14 +86,15 @@ public class TrainStage implements Stage<LayersSelected> {
 
     @Override
     public JobEvent run(LayersSelected event, Workspace ws) throws Exception {
-        ArtifactRef adapter = event.adapter() != null ? event.adapter() : adapter(event.request(), ws);
+        ArtifactRef adapter = event.adapter() != null ? event.adapter() : adapter(event, ws);
         if (event.projection() == Projection.deferred) {
             return new AdapterTrained(event.request(), event.alignment(), adapter);
         }
-        return new AdapterProjected(event.request(), event.alignment(), adapter, projected(event, adapter, ws));
+        return repaired(event, adapter, ws);
     }
 
-    private ArtifactRef adapter(JobRequest request, Workspace ws) throws Exception {
+    private ArtifactRef adapter(LayersSelected event, Workspace ws) throws Exception {
+        JobRequest request = event.request();
         ArtifactStore store = ws.store();
         if (request.adapter() != null) {
             Map<String, String> inputs = Map.of("adapter", store.digest(request.adapter()));
@@ -77,75 +102,157 @@ public class TrainStage implements Stage<LayersSelected> {
                     .write(out));
         }
         String device = (request.device() == Device.auto ? ws.config().device() : request.device()).name();
-        Map<String, Object> inputs = Map.of(
+        TrainingOptions training = request.training();
+        Map<String, Object> inputs = new TreeMap<>(Map.of(
                 "model", store.digest(request.aligned()),
-                "data", store.digest(request.training().data()),
-                "options", request.training(),
+                "data", store.digest(training.data()),
+                "options", training,
                 "dtype", request.dtype(),
-                "device", device);
-        return ws.result("train", TRAIN_VERSION, inputs, out -> {
-            Path model = store.download(request.aligned());
-            Path data = store.download(request.training().data());
-            LoraTraining.run(
-                    new LoraTraining.Options(
-                            model,
-                            request.aligned(),
-                            data,
-                            request.training(),
-                            null,
-                            device,
-                            request.dtype().name()),
-                    out,
-                    (step, of, stepLoss, speed) -> {
-                        ws.checkCancelled();
-                        steps.increment();
-                        loss = stepLoss;
-                        tokensPerSecond = speed;
-                        ws.progress(
-                                (double) step / of,
-                                String.format(
-                                        Locale.ROOT,
-                                        "step %d of %d, loss %.4f, %.0f tokens/s",
-                                        step,
-                                        of,
-                                        stepLoss,
-                                        speed));
-                    });
-        });
-    }
-
-    private ArtifactRef projected(LayersSelected event, ArtifactRef adapter, Workspace ws) throws Exception {
-        JobRequest request = event.request();
-        ArtifactStore store = ws.store();
-        Map<String, Object> inputs = Map.of(
-                "base", store.digest(request.base()),
-                "aligned", store.digest(request.aligned()),
-                "adapter", adapter.sha256(),
-                "selection", event.selection().sha256());
-        return ws.result("project", PROJECT_VERSION, inputs, out -> {
-            PeftAdapter peft = PeftAdapter.open(store.download(adapter));
-            List<ModuleMeasure> measures = SafeLora.measure(
-                    Checkpoint.open(store.folder(request.base())),
-                    Checkpoint.open(store.folder(request.aligned())),
-                    peft,
-                    request.selection(),
-                    (share, words) -> {
-                        ws.checkCancelled();
-                        ws.progress(share, "projecting " + words);
-                    });
-            // Decided before training there is no list yet: the strategy takes all that can be projected.
-            Set<String> selected = event.adapter() == null
-                    ? Selection.select(measures, request.selection())
-                    : named(store.read(event.selection(), SafeLora.SELECTION, MAX_SELECTION_BYTES));
-            SafeLora.write(peft, measures, selected, request.selection(), out);
-        });
-    }
-
-    private static Set<String> named(byte[] selection) throws Exception {
-        Set<String> names = new TreeSet<>();
-        for (JsonNode module : Json.MAPPER.readTree(selection).path("selected")) {
-            names.add(module.asText());
+                "device", device));
+        for (String more : Arrays.asList(training.safetyData(), training.validationData())) {
+            if (more != null) {
+                inputs.put(more, store.digest(more));
+            }
         }
-        return names;
+        boolean everyStep = request.selection().when() == When.every_step;
+        if (everyStep) {
+            inputs.put("base", store.digest(request.base()));
+            inputs.put("projection", request.selection());
+            inputs.put("selection", event.selection().sha256());
+        }
+        return ws.result("train", TRAIN_VERSION, inputs, (out, checkpoint) -> {
+            Map<String, String> provenance = new TreeMap<>();
+            provenance.put("base", request.base());
+            provenance.put("model", request.aligned());
+            provenance.put("model, digest", inputs.get("model").toString());
+            provenance.put("data, digest", inputs.get("data").toString());
+            provenance.put(
+                    "trainer", "result version " + TRAIN_VERSION + ", device " + device + ", dtype " + request.dtype());
+            try (EveryStep projection = everyStep
+                    ? new EveryStep(
+                            Checkpoint.open(store.folder(request.base())),
+                            Checkpoint.open(store.folder(request.aligned())),
+                            points(event, store).get(0).selected(),
+                            request.selection())
+                    : null) {
+                LoraTraining.run(
+                        new LoraTraining.Options(
+                                store.download(request.aligned()),
+                                store.download(training.data()),
+                                training.safetyData() == null ? null : store.download(training.safetyData()),
+                                training.validationData() == null ? null : store.download(training.validationData()),
+                                training,
+                                null,
+                                device,
+                                request.dtype().name(),
+                                new ModelCard.Origin(request.aligned(), ContentAddress.of(inputs), provenance)),
+                        out,
+                        checkpoint,
+                        projection == null ? parameters -> {} : projection::project,
+                        progress -> {
+                            ws.checkCancelled();
+                            steps.increment(Math.max(0, progress.step() - counted));
+                            counted = progress.step();
+                            latest = progress;
+                            if (progress.note() != null) {
+                                LOG.info("job {}: {}", ws.jobId(), progress);
+                            }
+                            ws.progress(
+                                    (double) progress.step() / progress.maxSteps(),
+                                    progress.etaSeconds(),
+                                    progress.toString(),
+                                    new TrainingStep(
+                                            progress.step(),
+                                            progress.maxSteps(),
+                                            progress.loss(),
+                                            progress.learningRate(),
+                                            progress.tokensPerSecond()));
+                        });
+            }
+        });
+    }
+
+    /** One repair, or in a sweep all of them; each projector is measured once. */
+    private AdapterProjected repaired(LayersSelected event, ArtifactRef adapter, Workspace ws) throws Exception {
+        JobRequest request = event.request();
+        List<Point> points = points(event, ws.store());
+        Repairs repairs = new Repairs(request, adapter, ws);
+        List<JobEvent.Candidate> candidates = new ArrayList<>();
+        for (Point point : points) {
+            Map<String, Object> inputs = new TreeMap<>(Map.of(
+                    "base", repairs.baseDigest,
+                    "aligned", repairs.alignedDigest,
+                    "adapter", adapter.sha256(),
+                    "options", point.options(),
+                    "selected", point.selected()));
+            if (point.options().safetyAdapter() != null) {
+                inputs.put("safety_adapter", ws.store().digest(point.options().safetyAdapter()));
+            }
+            String done = points.size() == 1 ? "" : (candidates.size() + 1) + " of " + points.size() + ": ";
+            candidates.add(new JobEvent.Candidate(
+                    point.name(),
+                    ws.result("project", PROJECT_VERSION, inputs, out -> repairs.write(point, done, out))));
+        }
+        return new AdapterProjected(
+                request,
+                event.alignment(),
+                adapter,
+                candidates.get(0).adapter(),
+                request.selection().sweep() == null ? null : candidates);
+    }
+
+    private static List<Point> points(LayersSelected event, ArtifactStore store) throws IOException {
+        SelectionOptions options = event.request().selection();
+        if (options.sweep() != null) {
+            byte[] sweep = store.read(event.selection(), Sweep.FILE, MAX_SELECTION_BYTES);
+            return List.of(Json.MAPPER.readValue(sweep, Point[].class));
+        }
+        byte[] selection = store.read(event.selection(), SelectionReport.FILE, MAX_SELECTION_BYTES);
+        Set<String> selected = new TreeSet<>();
+        Json.MAPPER.readTree(selection).path("selected").forEach(module -> selected.add(module.asText()));
+        return List.of(new Point(Sweep.name(options), options, selected));
+    }
+
+    /** Repairs of one adapter. What several of them need is read once, and only when the first of them is made. */
+    private static final class Repairs {
+        private final JobRequest request;
+        private final Workspace ws;
+        private final ArtifactRef adapter;
+        private final String baseDigest;
+        private final String alignedDigest;
+        private final Map<SelectionOptions, List<ModuleMeasure>> measured = new HashMap<>();
+        private PeftAdapter peft;
+        private Material material;
+
+        Repairs(JobRequest request, ArtifactRef adapter, Workspace ws) throws IOException {
+            this.request = request;
+            this.adapter = adapter;
+            this.ws = ws;
+            baseDigest = ws.store().digest(request.base());
+            alignedDigest = ws.store().digest(request.aligned());
+        }
+
+        void write(Point point, String done, Path out) throws IOException {
+            ArtifactStore store = ws.store();
+            Checkpoint base = Checkpoint.open(store.folder(request.base()));
+            Checkpoint aligned = Checkpoint.open(store.folder(request.aligned()));
+            SelectionOptions options = point.options();
+            if (peft == null) {
+                peft = PeftAdapter.open(store.download(adapter));
+                String safety = request.selection().safetyAdapter();
+                material =
+                        new Material(base, aligned, safety == null ? null : PeftAdapter.open(store.download(safety)));
+            }
+            io.safelora.method.Progress progress = (share, words) -> {
+                ws.checkCancelled();
+                ws.progress(share, "repairing " + done + words);
+            };
+            List<ModuleMeasure> measures = measured.computeIfAbsent(
+                    Sweep.measuredBy(options), by -> SafeLora.measure(base, aligned, peft, by, progress));
+            Set<String> affected = AdapterRepair.affected(peft, point.selected(), options);
+            AdapterRepair.repair(peft, measures, affected, options, material, progress)
+                    .write(out);
+            SelectionReport.of(measures, affected, options).write(out);
+        }
     }
 }

@@ -1,24 +1,19 @@
 package io.safelora.trainer;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectReader;
 import io.safelora.artifacts.InvalidArtifactException;
-import io.safelora.contract.Json;
 import io.safelora.contract.TrainingOptions;
+import io.safelora.contract.TrainingOptions.DataFormat;
 import io.safelora.lm.CausalLm;
 import io.safelora.lm.ChatTemplate.Message;
 import io.safelora.lm.Tokenizer;
-import java.io.BufferedReader;
 import java.io.IOException;
-import java.nio.charset.CharacterCodingException;
-import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
+import java.util.Random;
 
 /** Training rows as token ids. A row is a prompt and a completion that ends with the end token; the loss is on the completion. */
 final class TrainingData {
@@ -41,33 +36,22 @@ final class TrainingData {
         }
     }
 
-    private static final ObjectReader ROW = Json.MAPPER.reader().with(DeserializationFeature.FAIL_ON_TRAILING_TOKENS);
-
     private record Texts(String prompt, String completion) {}
 
     private TrainingData() {}
 
     /**
-     * Reads a JSON Lines file.
+     * Reads a JSON Lines or Parquet file.
      *
-     * @throws InvalidArtifactException if a line is no row of the format; the message names the line
+     * @throws InvalidArtifactException if a row is none of the format; the message names it
      */
-    static List<Example> read(Path file, TrainingOptions options, CausalLm model) throws IOException {
+    static List<Example> read(Path file, DataFormat format, TrainingOptions options, CausalLm model)
+            throws IOException {
         List<Example> examples = new ArrayList<>();
-        try (BufferedReader lines = Files.newBufferedReader(file)) {
-            int number = 0;
-            for (String line = lines.readLine(); line != null; line = lines.readLine()) {
-                number++;
-                if (!line.isBlank()) {
-                    String where = file.getFileName() + ", line " + number;
-                    examples.add(encode(texts(parse(line, where), options, model, where), options, model.tokenizer()));
-                }
-            }
-        } catch (NoSuchFileException e) {
-            throw new InvalidArtifactException(file + ": there is no such file; give a JSON Lines file", e);
-        } catch (CharacterCodingException e) {
-            throw new InvalidArtifactException(file.getFileName() + ": is not UTF-8 text", e);
-        }
+        Rows.read(
+                file,
+                (row, where) ->
+                        examples.add(encode(texts(row, format, options, model, where), options, model.tokenizer())));
         if (examples.stream().noneMatch(e -> e.labelled() > 0)) {
             throw new InvalidArtifactException(file.getFileName() + ": "
                     + (examples.isEmpty()
@@ -77,32 +61,43 @@ final class TrainingData {
         return examples;
     }
 
-    private static JsonNode parse(String line, String where) {
-        try {
-            return ROW.readTree(line);
-        } catch (JsonProcessingException e) {
-            throw new InvalidArtifactException(
-                    where + ": is no JSON: "
-                            + e.getOriginalMessage().lines().findFirst().orElse(""),
-                    e);
+    /**
+     * Training rows with safety rows between them at even distances: {@code ratio} safety rows per training row, drawn
+     * without replacement by the seed, and all over again where there are too few.
+     */
+    static List<Example> mixed(List<Example> rows, List<Example> safety, double ratio, long seed) {
+        int wanted = Math.toIntExact(Math.round(ratio * rows.size()));
+        Random random = new Random(seed);
+        List<Example> drawn = new ArrayList<>();
+        while (drawn.size() < wanted) {
+            List<Example> shuffled = new ArrayList<>(safety);
+            Collections.shuffle(shuffled, random);
+            drawn.addAll(shuffled.subList(0, Math.min(shuffled.size(), wanted - drawn.size())));
         }
+        List<Example> mixed = new ArrayList<>();
+        for (int i = 0; i < rows.size(); i++) {
+            mixed.add(rows.get(i));
+            int until = (int) ((long) wanted * (i + 1) / rows.size());
+            mixed.addAll(drawn.subList((int) ((long) wanted * i / rows.size()), until));
+        }
+        return mixed;
     }
 
-    private static Texts texts(JsonNode row, TrainingOptions options, CausalLm model, String where) {
+    private static Texts texts(JsonNode row, DataFormat format, TrainingOptions options, CausalLm model, String where) {
         boolean chat = options.applyChatTemplate();
-        return switch (options.dataFormat()) {
+        return switch (format) {
             case question_answer -> {
                 String question = text(row, "question", where).strip();
                 String answer = text(row, "answer", where).strip();
                 yield chat
-                        ? new Texts(model.chatTemplate().render(List.of(new Message("user", question)), true), answer)
+                        ? chat(List.of(new Message("user", question), new Message("assistant", answer)), model)
                         : new Texts("Question: " + question + "\nAnswer:", " " + answer);
             }
             case prompt_completion -> {
                 String prompt = text(row, "prompt", where);
                 String completion = text(row, "completion", where);
                 yield chat
-                        ? new Texts(model.chatTemplate().render(List.of(new Message("user", prompt)), true), completion)
+                        ? chat(List.of(new Message("user", prompt), new Message("assistant", completion)), model)
                         : new Texts(prompt, completion);
             }
             case messages -> {
@@ -118,11 +113,19 @@ final class TrainingData {
                         || !messages.get(messages.size() - 1).role().equals("assistant")) {
                     throw new InvalidArtifactException(where + ": messages must end with one of role assistant");
                 }
-                yield new Texts(
-                        model.chatTemplate().render(messages.subList(0, messages.size() - 1), true),
-                        messages.get(messages.size() - 1).content());
+                yield chat(messages, model);
             }
         };
+    }
+
+    /** The last message is the completion, as the template writes it: with its own end of turn, where it has one. */
+    private static Texts chat(List<Message> messages, CausalLm model) {
+        Message last = messages.get(messages.size() - 1);
+        String prompt = model.chatTemplate().render(messages.subList(0, messages.size() - 1), true);
+        String whole = model.chatTemplate().render(messages, false);
+        return new Texts(
+                prompt,
+                whole.startsWith(prompt) ? whole.substring(prompt.length()).stripTrailing() : last.content());
     }
 
     private static String text(JsonNode row, String field, String where) {
@@ -135,11 +138,17 @@ final class TrainingData {
     private static Example encode(Texts texts, TrainingOptions options, Tokenizer tokenizer) {
         int[] prompt = tokenizer.encode(texts.prompt(), false);
         int[] completion = tokenizer.encode(texts.completion(), false);
-        int[] ids = Arrays.copyOf(prompt, prompt.length + completion.length + 1);
+        boolean ended = completion.length > 0
+                && Arrays.stream(tokenizer.eosTokenIds()).anyMatch(id -> id == completion[completion.length - 1]);
+        int[] ids = Arrays.copyOf(prompt, prompt.length + completion.length + (ended ? 0 : 1));
         System.arraycopy(completion, 0, ids, prompt.length, completion.length);
-        ids[ids.length - 1] = tokenizer.eosTokenId();
+        if (!ended) {
+            ids[ids.length - 1] = tokenizer.eosTokenId();
+        }
         int[] labels = ids.clone();
-        Arrays.fill(labels, 0, prompt.length, IGNORE);
+        if (options.completionOnlyLoss()) {
+            Arrays.fill(labels, 0, prompt.length, IGNORE);
+        }
         int length = Math.min(ids.length, options.maxLength());
         return new Example(Arrays.copyOf(ids, length), Arrays.copyOf(labels, length));
     }

@@ -17,23 +17,22 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 class LoraTrainingTest {
-    private static final LoraTraining.Listener NOBODY = (step, of, loss, tokensPerSecond) -> {};
+    private static final LoraTraining.Listener NOBODY = progress -> {};
     private static final String SHORT =
             "{\"r\": 4, \"lora_dropout\": 0.1, \"learning_rate\": 0.01, \"num_train_epochs\": 0.5}";
 
     @TempDir
     Path dir;
 
-    private LoraTraining.TrainerState train(String json, String dtype, String out) throws IOException {
+    private TrainerState train(String json, String dtype, String out) throws IOException {
         return train(TestOptions.json(json), dtype, out, OracleTest.FIXTURES.resolve("rows.jsonl"), NOBODY);
     }
 
-    private LoraTraining.TrainerState train(
+    private TrainerState train(
             TrainingOptions options, String dtype, String out, Path rows, LoraTraining.Listener listener)
             throws IOException {
         return LoraTraining.run(
-                new LoraTraining.Options(
-                        OracleTest.FIXTURES.resolve("model"), "model", rows, options, null, "cpu", dtype),
+                TestOptions.of(OracleTest.FIXTURES.resolve("model"), rows, options, null, dtype),
                 dir.resolve(out),
                 listener);
     }
@@ -92,13 +91,11 @@ class LoraTrainingTest {
                                 .toList())
                 .write(dir.resolve("init"));
         LoraTraining.run(
-                new LoraTraining.Options(
+                TestOptions.of(
                         OracleTest.FIXTURES.resolve("model"),
-                        "model",
                         OracleTest.FIXTURES.resolve("rows.jsonl"),
                         TestOptions.json("{\"max_steps\": 1}"),
                         dir.resolve("init"),
-                        "cpu",
                         "float32"),
                 dir.resolve("out"),
                 NOBODY);
@@ -114,7 +111,7 @@ class LoraTrainingTest {
                         "float32",
                         "out")
                 .logHistory();
-        assertThat(log).extracting(LoraTraining.Step::epoch).containsExactly(0.3, 0.6, 0.9, 1.0, 1.3, 1.6);
+        assertThat(log).extracting(TrainerState.Entry::epoch).containsExactly(0.3, 0.6, 0.9, 1.0, 1.3, 1.6);
     }
 
     @Test
@@ -153,9 +150,11 @@ class LoraTrainingTest {
                         "float32",
                         "out",
                         OracleTest.FIXTURES.resolve("rows.jsonl"),
-                        (step, of, loss, tokensPerSecond) -> {
-                            assertThat(tokensPerSecond).isPositive();
-                            if (step == 2) {
+                        progress -> {
+                            assertThat(progress.tokensPerSecond()).isPositive();
+                            assertThat(progress.learningRate()).isPositive();
+                            assertThat(progress.etaSeconds()).isPositive();
+                            if (progress.step() == 2) {
                                 throw new CancellationException();
                             }
                         }))

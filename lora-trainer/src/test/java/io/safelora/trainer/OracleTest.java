@@ -42,14 +42,13 @@ class OracleTest {
 
     private void reproduce(Path model, Path rows, Path run) throws IOException {
         JsonNode trace = Json.MAPPER.readTree(Files.readAllBytes(run.resolve("trace.json")));
-        LoraTraining.TrainerState state = LoraTraining.run(
-                new LoraTraining.Options(
-                        model, "model", rows, options(trace.get("options")), run.resolve("init"), "cpu", "float32"),
+        TrainerState state = LoraTraining.run(
+                TestOptions.of(model, rows, options(trace.get("options")), run.resolve("init"), "float32"),
                 out,
-                (step, of, loss, tokensPerSecond) -> {});
+                progress -> {});
         JsonNode steps = trace.get("steps");
         assertThat(state.logHistory()).hasSize(steps.size());
-        for (LoraTraining.Step step : state.logHistory()) {
+        for (TrainerState.Entry step : state.logHistory()) {
             JsonNode expected = steps.get(step.step() - 1);
             assertThat(step.loss())
                     .as("loss at step %s", step.step())

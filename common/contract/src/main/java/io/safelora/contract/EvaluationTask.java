@@ -11,13 +11,13 @@ import jakarta.validation.constraints.Pattern;
 public record EvaluationTask(
         @NotNull
         @JsonPropertyDescription(
-                "gsm8k: lm-evaluation-harness's gsm8k; harmfulness: the share of harmful requests that are not refused")
+                "gsm8k: lm-evaluation-harness's gsm8k; harmfulness: the share of harmful requests that are not refused; over_refusal: the share of harmless requests that are refused; answer_loss: the mean of -log p over the tokens of given answers, finer than solved questions where few are")
         Task task,
 
         @NotNull
         @Pattern(regexp = ArtifactRef.URI)
         @JsonPropertyDescription(
-                "s3:// or file: URI: for gsm8k JSON Lines of {question, answer}; for harmfulness CSV with a column goal")
+                "s3:// or file: URI: for gsm8k and answer_loss JSON Lines of {question, answer}; for harmfulness and over_refusal CSV with a column goal")
         String data,
 
         @Pattern(regexp = ArtifactRef.URI)
@@ -48,7 +48,9 @@ public record EvaluationTask(
     /** What is measured. */
     public enum Task {
         gsm8k,
-        harmfulness
+        harmfulness,
+        over_refusal,
+        answer_loss
     }
 
     public EvaluationTask {

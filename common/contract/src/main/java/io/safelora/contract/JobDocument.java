@@ -5,6 +5,9 @@ import com.fasterxml.jackson.core.StreamReadFeature;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectReader;
+import io.safelora.contract.SelectionOptions.Projector;
+import io.safelora.contract.SelectionOptions.Repair;
+import io.safelora.contract.SelectionOptions.When;
 
 /** Reads a job request from YAML or JSON, and says which field is wrong when one is. */
 public final class JobDocument {
@@ -53,6 +56,7 @@ public final class JobDocument {
 
     /** What a schema cannot say. */
     private static void check(JobRequest request) {
+        checked(request.selection());
         if (request.training() == null && request.adapter() == null) {
             throw new InvalidJobException(
                     "training: is missing; give training options, or adapter with the URI of a PEFT adapter to skip training");
@@ -70,5 +74,31 @@ public final class JobDocument {
                         + task.numFewshot() + "; give the rows to take examples from, or num_fewshot: 0");
             }
         }
+    }
+
+    /**
+     * Refuses options that do not go together.
+     *
+     * @throws InvalidJobException naming the field
+     */
+    public static SelectionOptions checked(SelectionOptions selection) {
+        if (selection.repair() == Repair.safe_merge && selection.safetyAdapter() == null) {
+            throw new InvalidJobException(
+                    "selection.safety_adapter: is missing; repair safe-merge blends with a PEFT adapter that was trained on safety data");
+        }
+        if (selection.when() == When.every_step) {
+            boolean idempotent =
+                    selection.projector() == Projector.exact || selection.projector() == Projector.subspace;
+            if (selection.repair() != Repair.safe_lora || !idempotent || selection.blend() != 1) {
+                throw new InvalidJobException(
+                        "selection.when: every-step needs repair safe-lora, blend 1 and projector exact or subspace: only those are idempotent, while "
+                                + selection.projector() + " would shrink the update again at every step, to nothing");
+            }
+            if (selection.needsAdapter()) {
+                throw new InvalidJobException(
+                        "selection.when: every-step needs a strategy that chooses before training: all, energy or random");
+            }
+        }
+        return selection;
     }
 }

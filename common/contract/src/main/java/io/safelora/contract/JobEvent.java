@@ -4,7 +4,9 @@ import com.fasterxml.jackson.annotation.JsonClassDescription;
 import com.fasterxml.jackson.annotation.JsonPropertyDescription;
 import jakarta.validation.constraints.DecimalMax;
 import jakarta.validation.constraints.DecimalMin;
+import jakarta.validation.constraints.Min;
 import jakarta.validation.constraints.NotNull;
+import jakarta.validation.constraints.Pattern;
 import java.time.Instant;
 import java.util.List;
 
@@ -13,6 +15,38 @@ import java.util.List;
  * is no field here. Every event carries the request: a stage needs nothing but its event and the artifact store.
  */
 public sealed interface JobEvent {
+
+    /**
+     * Some modules of a large model are to be compared. The analyzer divides such a model among its replicas by sending one of
+     * these per part; whoever finds all parts in the store joins them, and sends {@link AlignmentAnalyzed}.
+     */
+    @JsonClassDescription("One part of a large model's modules is to be compared, by any replica of the analyzer.")
+    record AlignmentPartRequested(
+            @NotNull @JsonPropertyDescription("The request, as it was published")
+            JobRequest request,
+
+            @NotNull @JsonPropertyDescription("Digest of the base checkpoint that was divided")
+            String baseDigest,
+
+            @NotNull @JsonPropertyDescription("Digest of the aligned checkpoint that was divided")
+            String alignedDigest,
+
+            @Min(1)
+            @JsonPropertyDescription(
+                    "Modules are divided in the order of their names; a part is full with the module that reaches this many elements")
+            long partElements,
+
+            @Min(0) @JsonPropertyDescription("Which part, counted from 0")
+            int part,
+
+            @Min(1) @JsonPropertyDescription("How many parts there are")
+            int parts,
+
+            @NotNull
+            @Pattern(regexp = "^[0-9a-f-]{36}$")
+            @JsonPropertyDescription("The id that all parts of one division have")
+            String division)
+            implements JobEvent {}
 
     /** base and aligned checkpoint were compared: {@code alignment.json} holds the metrics of every module. */
     @JsonClassDescription("The base and the aligned checkpoint were compared, module by module.")
@@ -81,9 +115,23 @@ public sealed interface JobEvent {
             @NotNull @JsonPropertyDescription("Manifest of the adapter before projection")
             ArtifactRef adapter,
 
-            @NotNull @JsonPropertyDescription("Manifest of the projected PEFT adapter, with selection.json")
-            ArtifactRef projected)
+            @NotNull
+            @JsonPropertyDescription(
+                    "Manifest of the projected PEFT adapter, with selection.json; in a sweep the first of its candidates")
+            ArtifactRef projected,
+
+            @JsonPropertyDescription("In a sweep, every repair that was tried; else absent")
+            List<Candidate> candidates)
             implements JobEvent {}
+
+    /** One repair of a sweep. */
+    @JsonClassDescription("One repair of a sweep.")
+    record Candidate(
+            @NotNull @JsonPropertyDescription("What tables call it, with all options that the repair looks at")
+            String name,
+
+            @NotNull @JsonPropertyDescription("Manifest of the repaired PEFT adapter, with selection.json")
+            ArtifactRef adapter) {}
 
     /** The three models were measured: the job's result. */
     @JsonClassDescription("The aligned, the fine-tuned and the projected model were measured: the job's result.")
@@ -91,23 +139,28 @@ public sealed interface JobEvent {
             @NotNull @JsonPropertyDescription("The request, as it was published")
             JobRequest request,
 
-            @NotNull @JsonPropertyDescription("Manifest of the projected PEFT adapter, the job's product")
+            @NotNull
+            @JsonPropertyDescription(
+                    "Manifest of the projected PEFT adapter, the job's product; in a sweep the recommended one")
             ArtifactRef projected,
 
             @NotNull @JsonPropertyDescription("Manifest of the evaluation: evaluation.json, report.html")
             ArtifactRef evaluation,
 
             @NotNull @JsonPropertyDescription("The numbers of evaluation.json that people compare")
-            List<Score> scores)
+            List<Score> scores,
+
+            @JsonPropertyDescription("In a sweep, the name of the recommended repair among scores; else absent")
+            String recommended)
             implements JobEvent {}
 
     /** One number of one model on one task. */
     @JsonClassDescription("One number of one model on one task.")
     record Score(
-            @NotNull @JsonPropertyDescription("aligned, fine-tuned or projected")
+            @NotNull @JsonPropertyDescription("aligned, fine-tuned, projected, or in a sweep a repair's name")
             String model,
 
-            @NotNull @JsonPropertyDescription("The evaluation task: gsm8k, harmfulness")
+            @NotNull @JsonPropertyDescription("The evaluation task: gsm8k, harmfulness, ...")
             String task,
 
             @NotNull
@@ -146,7 +199,10 @@ public sealed interface JobEvent {
             String error,
 
             @NotNull @JsonPropertyDescription("When this was so")
-            Instant at)
+            Instant at,
+
+            @JsonPropertyDescription("The figures of a training that runs")
+            TrainingStep training)
             implements JobEvent {
 
         /** The job's state; the last three are final. */
@@ -162,6 +218,24 @@ public sealed interface JobEvent {
             }
         }
     }
+
+    /** Where a training is. */
+    @JsonClassDescription("The latest optimizer step of a training.")
+    record TrainingStep(
+            @JsonPropertyDescription("Optimizer steps that are done")
+            int step,
+
+            @JsonPropertyDescription("Optimizer steps in all")
+            int maxSteps,
+
+            @JsonPropertyDescription("Mean over the step's labelled tokens of -log p")
+            double loss,
+
+            @JsonPropertyDescription("What the step was taken with")
+            double learningRate,
+
+            @JsonPropertyDescription("Tokens that go through the model per second, prompts included")
+            double tokensPerSecond) {}
 
     /** A user's wish that the job stops. */
     @JsonClassDescription("A user wants the job to stop.")

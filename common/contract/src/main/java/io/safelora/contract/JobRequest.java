@@ -67,7 +67,7 @@ public record JobRequest(
     }
 
     public JobRequest {
-        selection = selection == null ? new SelectionOptions(null, null, null, null, null) : selection;
+        selection = selection == null ? SelectionOptions.DEFAULTS : selection;
         evaluation = evaluation == null ? List.of() : List.copyOf(evaluation);
         device = device == null ? Device.auto : device;
         dtype = dtype == null ? Dtype.auto : dtype;

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.PropertyNamingStrategies.SnakeCaseStrategy;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import com.github.victools.jsonschema.generator.CustomDefinition;
 import com.github.victools.jsonschema.generator.Option;
 import com.github.victools.jsonschema.generator.OptionPreset;
 import com.github.victools.jsonschema.generator.SchemaGenerator;
@@ -37,13 +38,25 @@ public final class Schemas {
     private static SchemaGenerator generator() {
         SchemaGeneratorConfigBuilder config = new SchemaGeneratorConfigBuilder(
                         Json.MAPPER, SchemaVersion.DRAFT_2020_12, OptionPreset.PLAIN_JSON)
-                .with(new JacksonModule(JacksonOption.RESPECT_JSONPROPERTY_ORDER))
+                .with(new JacksonModule(
+                        JacksonOption.RESPECT_JSONPROPERTY_ORDER, JacksonOption.FLATTENED_ENUMS_FROM_JSONPROPERTY))
                 .with(new JakartaValidationModule(
                         JakartaValidationOption.NOT_NULLABLE_FIELD_IS_REQUIRED,
                         JakartaValidationOption.INCLUDE_PATTERN_EXPRESSIONS))
                 .with(Option.FORBIDDEN_ADDITIONAL_PROPERTIES_BY_DEFAULT)
                 .with(Option.DEFINITIONS_FOR_ALL_OBJECTS)
                 .with(Option.EXTRA_OPEN_API_FORMAT_VALUES);
+        // PEFT's target_modules is a list or a text.
+        config.forTypesInGeneral().withCustomDefinitionProvider((type, context) -> {
+            if (type.getErasedType() != TargetModules.class) {
+                return null;
+            }
+            ObjectNode definition = context.getGeneratorConfig().createObjectNode();
+            definition.putArray("type").add("array").add("string");
+            definition.putObject("items").put("type", "string").put("minLength", 1);
+            definition.put("minItems", 1).put("minLength", 1).put("maxLength", 1000);
+            return new CustomDefinition(definition, true);
+        });
         // Properties in the order of the record, which is the order in which one explains them.
         config.forTypesInGeneral().withPropertySorter((first, second) -> 0);
         config.forFields()

@@ -2,6 +2,7 @@ package io.safelora.contract;
 
 import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.annotation.JsonPropertyDescription;
+import com.fasterxml.jackson.databind.JsonNode;
 import jakarta.validation.constraints.DecimalMax;
 import jakarta.validation.constraints.DecimalMin;
 import jakarta.validation.constraints.Max;
@@ -18,7 +19,7 @@ import java.util.List;
 public record TrainingOptions(
         @NotNull
         @Pattern(regexp = ArtifactRef.URI)
-        @JsonPropertyDescription("The training rows: an s3:// or file: URI of a JSON Lines file")
+        @JsonPropertyDescription("The training rows: an s3:// or file: URI of a JSON Lines or Parquet file")
         String data,
 
         @JsonProperty(defaultValue = "question_answer")
@@ -30,6 +31,37 @@ public record TrainingOptions(
         @JsonPropertyDescription(
                 "Whether rows are rendered by the model's chat template; else question_answer rows become \"Question: {question}\\nAnswer: {answer}\"")
         Boolean applyChatTemplate,
+
+        @JsonProperty(defaultValue = "true")
+        @JsonPropertyDescription(
+                "Whether the loss is on the completion alone (of messages: on the last one); else on every token")
+        Boolean completionOnlyLoss,
+
+        @Pattern(regexp = ArtifactRef.URI)
+        @JsonPropertyDescription("Rows that keep refusals alive, mixed into the training rows at safety_ratio")
+        String safetyData,
+
+        @JsonPropertyDescription("What a row of safety_data holds, where it is not data_format")
+        DataFormat safetyDataFormat,
+
+        @DecimalMin("0")
+        @DecimalMax("100")
+        @JsonProperty(defaultValue = "0.1")
+        @JsonPropertyDescription(
+                "Safety rows per training row; drawn by the seed, again and again if there are too few")
+        Double safetyRatio,
+
+        @Pattern(regexp = ArtifactRef.URI)
+        @JsonPropertyDescription("Rows on which eval_loss is measured, in data_format; they are not trained on")
+        String validationData,
+
+        @Min(1) @JsonPropertyDescription("Optimizer steps between two measurements of eval_loss; default: an epoch")
+        Integer evalSteps,
+
+        @Min(1)
+        @JsonPropertyDescription(
+                "Training ends after so many measurements of eval_loss in a row without a new lowest, and the adapter of the lowest is kept")
+        Integer earlyStoppingPatience,
 
         @Min(1) @Max(1024) @JsonProperty(defaultValue = "16") @JsonPropertyDescription("LoRA rank")
         Integer r,
@@ -45,12 +77,19 @@ public record TrainingOptions(
         @JsonPropertyDescription("Dropout probability on the adapter's input")
         Double loraDropout,
 
-        @Size(min = 1)
+        @JsonProperty(defaultValue = "false")
+        @JsonPropertyDescription("Scale by lora_alpha / sqrt(r) instead (rsLoRA, arXiv 2312.03732)")
+        Boolean useRslora,
+
         @JsonProperty(
                 defaultValue =
                         "[\"q_proj\", \"k_proj\", \"v_proj\", \"o_proj\", \"gate_proj\", \"up_proj\", \"down_proj\"]")
-        @JsonPropertyDescription("Suffixes of the names of the modules that get LoRA")
-        List<String> targetModules,
+        @JsonPropertyDescription(
+                "The modules that get LoRA: a list of names or their ends; or a text: all-linear, or a regular expression that matches whole names")
+        TargetModules targetModules,
+
+        @Size(min = 1) @JsonPropertyDescription("Only modules of these layers, counted from 0, get LoRA")
+        List<@Min(0) Integer> layersToTransform,
 
         @DecimalMin(value = "0", inclusive = false)
         @JsonProperty(defaultValue = "3")
@@ -91,10 +130,15 @@ public record TrainingOptions(
         @DecimalMin("0") @JsonProperty(defaultValue = "0") @JsonPropertyDescription("AdamW's decoupled weight decay")
         Double weightDecay,
 
-        @DecimalMin(value = "0", inclusive = false)
+        @DecimalMin("0")
         @JsonProperty(defaultValue = "1")
-        @JsonPropertyDescription("Gradients are scaled down to this global norm")
+        @JsonPropertyDescription("Gradients are scaled down to this global norm; 0: never")
         Double maxGradNorm,
+
+        @JsonProperty(defaultValue = "false")
+        @JsonPropertyDescription(
+                "Keep only the layers' inputs and compute the rest again in the backward pass: less memory, a third more time")
+        Boolean gradientCheckpointing,
 
         @Min(2) @JsonProperty(defaultValue = "512") @JsonPropertyDescription("Longer rows are cut to this many tokens")
         Integer maxLength,
@@ -104,7 +148,15 @@ public record TrainingOptions(
         Boolean shuffle,
 
         @JsonProperty(defaultValue = "42") @JsonPropertyDescription("Seed of initialisation, row order and dropout")
-        Long seed) {
+        Long seed,
+
+        @Min(1) @JsonPropertyDescription("Optimizer steps between two checkpoints; default: by time, save_seconds")
+        Integer saveSteps,
+
+        @DecimalMin("0")
+        @JsonProperty(defaultValue = "60")
+        @JsonPropertyDescription("Seconds between two checkpoints, from which a killed training goes on")
+        Double saveSeconds) {
 
     /** All linear modules of a Llama decoder layer, the modules of the SafeLoRA paper's code. */
     public static final List<String> LINEAR_MODULES =
@@ -121,16 +173,22 @@ public record TrainingOptions(
     public enum LrScheduler {
         linear,
         cosine,
-        constant
+        constant,
+        constant_with_warmup
     }
 
     public TrainingOptions {
         dataFormat = or(dataFormat, DataFormat.question_answer);
         applyChatTemplate = or(applyChatTemplate, false);
+        completionOnlyLoss = or(completionOnlyLoss, true);
+        safetyDataFormat = safetyData == null ? safetyDataFormat : or(safetyDataFormat, dataFormat);
+        safetyRatio = or(safetyRatio, 0.1);
         r = or(r, 16);
         loraAlpha = or(loraAlpha, 32.0);
         loraDropout = or(loraDropout, 0.0);
-        targetModules = targetModules == null ? LINEAR_MODULES : List.copyOf(targetModules);
+        useRslora = or(useRslora, false);
+        targetModules = or(targetModules, TargetModules.names(LINEAR_MODULES));
+        layersToTransform = layersToTransform == null ? null : List.copyOf(layersToTransform);
         numTrainEpochs = or(numTrainEpochs, 3.0);
         perDeviceTrainBatchSize = or(perDeviceTrainBatchSize, 4);
         gradientAccumulationSteps = or(gradientAccumulationSteps, 1);
@@ -140,9 +198,20 @@ public record TrainingOptions(
         warmupSteps = or(warmupSteps, 0);
         weightDecay = or(weightDecay, 0.0);
         maxGradNorm = or(maxGradNorm, 1.0);
+        gradientCheckpointing = or(gradientCheckpointing, false);
         maxLength = or(maxLength, 512);
         shuffle = or(shuffle, true);
         seed = or(seed, 42L);
+        saveSeconds = or(saveSeconds, 60.0);
+    }
+
+    /**
+     * Reads options as a job document has them.
+     *
+     * @throws InvalidJobException if one is unknown, missing or out of range; the message names it
+     */
+    public static TrainingOptions of(JsonNode json) {
+        return Validation.read(json, TrainingOptions.class, "training");
     }
 
     private static <T> T or(T value, T otherwise) {

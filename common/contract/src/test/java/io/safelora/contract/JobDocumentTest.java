@@ -20,7 +20,7 @@ class JobDocumentTest {
     void theSmallestJobHasTheDocumentedDefaults() {
         JobRequest job = JobDocument.parse(MINIMAL);
         assertThat(job.base()).isEqualTo("s3://models/base");
-        assertThat(job.training().targetModules()).isEqualTo(TrainingOptions.LINEAR_MODULES);
+        assertThat(job.training().targetModules().names()).isEqualTo(TrainingOptions.LINEAR_MODULES);
         assertThat(job.training().r()).isEqualTo(16);
         assertThat(job.selection().strategy()).isEqualTo(SelectionOptions.Strategy.number);
         assertThat(job.evaluation()).isEmpty();
@@ -85,7 +85,7 @@ class JobDocumentTest {
                 "training: {data: s3://d, learning_rate: 1e999} | training.learning_rate: is too large",
                 "training: {data: s3://d, target_modules: []}   | training.target_modules: must have at least 1 items but found 0",
                 "training: {data: s3://d, target_modules: [1]}  | training.target_modules[0]: integer found, string expected",
-                "training: {data: s3://d, lr_scheduler_type: step} | training.lr_scheduler_type: does not have a value in the enumeration [\"linear\", \"cosine\", \"constant\"]",
+                "training: {data: s3://d, lr_scheduler_type: step} | training.lr_scheduler_type: does not have a value in the enumeration [\"linear\", \"cosine\", \"constant\", \"constant_with_warmup\"]",
                 "training: {data: /data/train.jsonl}       | training.data: must be an s3:// or file: URI",
                 "training: {r: 8}                          | training.data: is required",
                 "training: s3://d                          | training: string found, object expected",
@@ -206,5 +206,37 @@ class JobDocumentTest {
         assertThat(JobDocument.parse("{base: &m 's3://m', aligned: *m, adapter: 's3://p'}")
                         .aligned())
                 .isEqualTo("s3://m");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"all-linear", "'.*\\.(q|v)_proj'", "[q_proj, model.layers.0.mlp.up_proj]"})
+    void targetModulesAreAListOrAText(String yaml) throws Exception {
+        TargetModules targets = JobDocument.parse(
+                        MINIMAL.replace("train.jsonl}", "train.jsonl, target_modules: " + yaml + "}"))
+                .training()
+                .targetModules();
+        assertThat(targets.allLinear()).isEqualTo(yaml.equals("all-linear"));
+        assertThat(targets.names() == null).isEqualTo(!yaml.startsWith("["));
+        assertThat(Json.MAPPER.readValue(Json.canonical(targets), TargetModules.class))
+                .isEqualTo(targets);
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "target_modules: []",
+                "target_modules: 3",
+                "target_modules: [3]",
+                "target_modules: ''",
+                "layers_to_transform: [-1]",
+                "safety_ratio: -1",
+                "eval_steps: 0",
+                "save_seconds: -1",
+                "safety_data: ftp://x"
+            })
+    void trainingOptionsOutOfRangeAreNamed(String option) {
+        assertThatThrownBy(() -> JobDocument.parse(MINIMAL.replace("train.jsonl}", "train.jsonl, " + option + "}")))
+                .isInstanceOf(InvalidJobException.class)
+                .hasMessageContaining("training." + option.substring(0, option.indexOf(':')));
     }
 }

@@ -1,6 +1,7 @@
 package io.safelora.pipeline;
 
 import io.safelora.contract.JobEvent.JobStatus;
+import io.safelora.contract.JobEvent.TrainingStep;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.util.HashMap;
@@ -45,17 +46,17 @@ public final class Publisher {
     }
 
     /** Publishes RUNNING without waiting: the next one replaces it anyway. */
-    void running(Event event, String stage, Double progress, Double eta, String message) {
+    void running(Event event, String stage, Double progress, Double eta, String message, TrainingStep training) {
         sender.send(EventCodec.write(
                 event.jobId(),
                 stage,
-                new JobStatus(JobStatus.State.RUNNING, stage, progress, eta, message, null, Instant.now()),
+                new JobStatus(JobStatus.State.RUNNING, stage, progress, eta, message, null, Instant.now(), training),
                 event.trace()));
     }
 
     void end(String jobId, String stage, JobStatus.State state, String error, Map<String, String> trace) {
         Double progress = state == JobStatus.State.SUCCEEDED ? 1.0 : null;
-        publish(jobId, stage, new JobStatus(state, stage, progress, null, null, error, Instant.now()), trace);
+        publish(jobId, stage, new JobStatus(state, stage, progress, null, null, error, Instant.now(), null), trace);
     }
 
     /** The record as it came, with the reason in headers that have the names that SmallRye gives them. */

@@ -143,7 +143,9 @@ final class StageRunner implements AutoCloseable {
         }
         try {
             JobEvent answer = attempt(stage, event, claim);
-            publisher.publish(event.jobId(), name, answer, event.trace());
+            if (answer != null) {
+                publisher.publish(event.jobId(), name, answer, event.trace());
+            }
             if (answer instanceof EvaluationCompleted) {
                 publisher.end(event.jobId(), name, State.SUCCEEDED, null, event.trace());
             }
@@ -169,7 +171,7 @@ final class StageRunner implements AutoCloseable {
                 claim.stop(TaskStopped.Why.CANCELLED);
             }
             claim.check();
-            publisher.running(event, name, 0.0, null, attempt == 1 ? "started" : "attempt " + attempt);
+            publisher.running(event, name, 0.0, null, attempt == 1 ? "started" : "attempt " + attempt, null);
             try (Workspace workspace = new Workspace(event, name, config, store, publisher, metrics, claim)) {
                 return stage.run(stage.input().cast(event.data()), workspace);
             } catch (TaskStopped e) {

@@ -4,10 +4,14 @@ import io.micrometer.core.instrument.MeterRegistry;
 import io.safelora.artifacts.store.ArtifactStore;
 import io.safelora.artifacts.store.ContentAddress;
 import io.safelora.contract.ArtifactRef;
+import io.safelora.contract.JobEvent;
+import io.safelora.contract.JobEvent.TrainingStep;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.Map;
 import java.util.Optional;
@@ -54,6 +58,15 @@ public final class Workspace implements AutoCloseable {
         void write(Path output) throws Exception;
     }
 
+    /** Writes the files of a result, and can go on where a killed process stopped. */
+    public interface ResumableBody {
+        /**
+         * @param output an empty local folder; what lies in it afterwards is the result
+         * @param checkpoint kept under the address of the same inputs until the result is there
+         */
+        void write(Path output, ResumePoint checkpoint) throws Exception;
+    }
+
     /**
      * A result of this stage: the one in the store if these inputs gave one already, else made by {@code body} and uploaded.
      *
@@ -67,18 +80,91 @@ public final class Workspace implements AutoCloseable {
      * @return the result's manifest
      */
     public ArtifactRef result(String step, int version, Object inputs, Body body) throws Exception {
+        return result(step, version, inputs, (output, checkpoint) -> body.write(output));
+    }
+
+    /** The same for a body that works for long: what it saves, the next worker of the same inputs finds. */
+    public ArtifactRef result(String step, int version, Object inputs, ResumableBody body) throws Exception {
         checkCancelled();
-        String address = ContentAddress.of(Map.of("stage", stage, "step", step, "version", version, "inputs", inputs));
-        String uri = config.artifactsUri().toString().replaceAll("/+$", "") + "/results/" + stage + "/" + address;
+        String address = address(step, version, inputs);
+        String uri = below("results") + address;
         Optional<ArtifactRef> there = store.findManifest(uri);
         if (there.isPresent()) {
             metrics.reused.increment();
             return there.get();
         }
         Path output = Files.createTempDirectory(scratch, step + "-");
-        body.write(output);
+        StoredResumePoint checkpoint = new StoredResumePoint(below("checkpoints") + address);
+        body.write(output, checkpoint);
         checkCancelled();
-        return store.upload(output, uri);
+        ArtifactRef result = store.upload(output, uri);
+        checkpoint.delete();
+        return result;
+    }
+
+    /** One object in the store: written whole or not at all, so that a worker killed meanwhile leaves the one before. */
+    private final class StoredResumePoint implements ResumePoint {
+        private final String uri;
+
+        StoredResumePoint(String uri) {
+            this.uri = uri;
+        }
+
+        @Override
+        public Optional<Path> load() throws IOException {
+            Path file = scratch.resolve("checkpoint");
+            return store.copy(uri, file) ? Optional.of(file) : Optional.empty();
+        }
+
+        @Override
+        public Path newFile() {
+            return scratch.resolve("checkpoint.new");
+        }
+
+        @Override
+        public void save(Path file) throws IOException {
+            store.put(uri, file);
+        }
+
+        void delete() throws IOException {
+            store.delete(uri);
+        }
+
+        @Override
+        public String toString() {
+            return uri;
+        }
+    }
+
+    /** The manifest that {@link #result} gave for these inputs, to this or another task; empty if there is none yet. */
+    public Optional<ArtifactRef> find(String step, int version, Object inputs) throws IOException {
+        return store.findManifest(below("results") + address(step, version, inputs));
+    }
+
+    private String address(String step, int version, Object inputs) {
+        return ContentAddress.of(Map.of("stage", stage, "step", step, "version", version, "inputs", inputs));
+    }
+
+    private String below(String folder) {
+        return config.artifactsUri().replaceAll("/+$", "") + "/" + folder + "/" + stage + "/";
+    }
+
+    /**
+     * Of several tasks that find the same thing done, lets one go on, and that one again whenever it is repeated. (Where the S3
+     * server lets two conditional puts win, both go on.)
+     *
+     * @param what the thing, fit for a file name
+     * @param who the task, the same whenever it is repeated
+     */
+    public boolean claim(String what, String who) throws IOException {
+        String uri = below("claims") + what;
+        byte[] me = who.getBytes(StandardCharsets.UTF_8);
+        return store.putIfAbsent(uri, me) || Arrays.equals(store.get(uri, 1000), me);
+    }
+
+    /** Publishes an event before the task's end, for tasks that make others. It is published again if the task is repeated. */
+    public void send(JobEvent data) {
+        publisher.publish(event.jobId(), stage, data, event.trace());
     }
 
     /**
@@ -88,6 +174,18 @@ public final class Workspace implements AutoCloseable {
      * @param message what is being done, for people
      */
     public void progress(double fraction, String message) {
+        double done = Math.min(1, Math.max(0, fraction));
+        double elapsed = (System.nanoTime() - started) / 1e9;
+        progress(done, done < 0.01 ? null : elapsed / done * (1 - done), message, null);
+    }
+
+    /**
+     * The same for who knows better than the clock.
+     *
+     * @param etaSeconds until the stage ends, or null
+     * @param training the figures of a training, or null
+     */
+    public void progress(double fraction, Double etaSeconds, String message, TrainingStep training) {
         long now = System.nanoTime();
         synchronized (this) {
             if (lastStatus != 0
@@ -96,9 +194,7 @@ public final class Workspace implements AutoCloseable {
             }
             lastStatus = now;
         }
-        double done = Math.min(1, Math.max(0, fraction));
-        double elapsed = (now - started) / 1e9;
-        publisher.running(event, stage, done, done < 0.01 ? null : elapsed / done * (1 - done), message);
+        publisher.running(event, stage, Math.min(1, Math.max(0, fraction)), etaSeconds, message, training);
     }
 
     /** Call it often: it ends the task, by an exception, when the job was cancelled or another worker has the task. */

@@ -11,7 +11,8 @@ package io.safelora.method;
  * @param deltaNorm |V|_F, V = W_aligned - W_base
  * @param relative |V|_F / |W_base|_F
  * @param spectral |V|_2; null where the projector does not need it
- * @param rank rank of the projector; null for the approximate one
+ * @param rank rank of the projector; null for approximate and normalized
+ * @param identity whether C is the identity, so that C dW = dW: an exact projector of a V with full row rank
  * @param projectedB C B, shape (out, r), row by row; null where alignment did not change the module
  */
 public record ModuleMeasure(
@@ -23,4 +24,5 @@ public record ModuleMeasure(
         double relative,
         Double spectral,
         Integer rank,
+        boolean identity,
         float[] projectedB) {}

@@ -11,36 +11,59 @@ import io.safelora.torch.ScalarType;
 import io.safelora.torch.Tensors;
 import io.safelora.torch.TorchScript;
 import java.nio.ByteBuffer;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Optional;
 
-/** Streams V = W_aligned - W_base, one module at a time and some rows at a time. Not thread safe. */
+/**
+ * Streams the two weights of a module, some rows at a time, so that V = W_aligned - W_base need not stand in memory. What
+ * fits is kept for a second pass; the rest is read again. One per thread.
+ */
 final class WeightPair {
-    /** Bytes read of each checkpoint before they are worked on: few enough to stay in the CPU's cache. */
-    private static final int BLOCK = 4 << 20;
+    /** Bytes read of each checkpoint at once. */
+    private static final int CHUNK = 8 << 20;
+
+    /** Chunks of each checkpoint that are kept for the next pass: memory is twice this many, whatever the model's size. */
+    private static final int KEPT = 12;
+
+    /** Bytes of float32 rows that a kernel works on at once: few enough to stay in the CPU's cache. */
+    private static final int BLOCK = 3 << 19;
 
     /** The kernels; loaded once. */
     static final TorchScript SCRIPT = TorchScript.load(WeightPair.class, "delta.py", Device.cpu());
 
     private final Checkpoint base;
     private final Checkpoint aligned;
-    private ByteBuffer baseBlock = ByteBuffer.allocateDirect(0);
-    private ByteBuffer alignedBlock = ByteBuffer.allocateDirect(0);
-
-    /**
-     * One module's V and its norms.
-     *
-     * @param v float32, shape as stored; null if it was not asked for
-     */
-    record Delta(NDArray v, long[] shape, double deltaNorm, double baseNorm, double equalShare) {
-        double relative() {
-            return baseNorm == 0 ? Double.POSITIVE_INFINITY : deltaNorm / baseNorm;
-        }
-    }
+    private final List<ByteBuffer> baseChunks = new ArrayList<>();
+    private final List<ByteBuffer> alignedChunks = new ArrayList<>();
+    private String kept;
+    private int keptChunks;
 
     WeightPair(Checkpoint base, Checkpoint aligned) {
         this.base = base;
         this.aligned = aligned;
+    }
+
+    /**
+     * A module's weight in both checkpoints.
+     *
+     * @param name of the tensor
+     * @param rows first dimension, as stored
+     * @param columns second dimension, as stored
+     * @param block rows that a kernel should work on at once
+     */
+    record Weight(String name, TensorInfo base, TensorInfo aligned, long rows, long columns, long block) {}
+
+    /** Some rows of both weights. */
+    interface Rows {
+        /**
+         * @param manager owns the tensors, and is closed afterwards
+         * @param row the first of the rows
+         * @param base (n, columns), in the checkpoint's type
+         * @param aligned the same rows of the other checkpoint
+         */
+        void at(NDManager manager, long row, NDArray base, NDArray aligned);
     }
 
     /**
@@ -58,76 +81,92 @@ final class WeightPair {
     }
 
     /**
-     * Reads both weights.
+     * The weight of that name.
      *
-     * @param manager owns V; null for the norms alone
-     * @throws InvalidArtifactException if a checkpoint lacks the weight, shapes differ, it is no floating-point matrix, or it
-     *     holds NaN or infinity
+     * @throws InvalidArtifactException if a checkpoint lacks it, shapes differ, or it is no floating-point matrix
      */
-    Delta read(String weight, NDManager manager) {
-        TensorInfo b = base.info(weight);
-        TensorInfo a = aligned.info(weight);
+    Weight weight(String name) {
+        TensorInfo b = base.info(name);
+        TensorInfo a = aligned.info(name);
         if (!Arrays.equals(a.shape(), b.shape())) {
-            throw new InvalidArtifactException("tensor " + weight + " has shape " + Arrays.toString(b.shape()) + " in "
-                    + base.fileOf(weight) + ", but " + Arrays.toString(a.shape()) + " in " + aligned.fileOf(weight)
+            throw new InvalidArtifactException("tensor " + name + " has shape " + Arrays.toString(b.shape()) + " in "
+                    + base.fileOf(name) + ", but " + Arrays.toString(a.shape()) + " in " + aligned.fileOf(name)
                     + "; base and aligned must be the same architecture");
         }
         if (a.shape().length != 2 || a.elements() == 0) {
-            throw new InvalidArtifactException(aligned.fileOf(weight) + ": tensor " + weight + " has shape "
+            throw new InvalidArtifactException(aligned.fileOf(name) + ": tensor " + name + " has shape "
                     + Arrays.toString(a.shape()) + "; a matrix is needed");
         }
-        ScalarType baseType = type(base, b);
-        ScalarType alignedType = type(aligned, a);
-        long rows = a.shape()[0];
+        type(base, b);
+        type(aligned, a);
         long columns = a.shape()[1];
-        int step =
-                (int) Math.max(1, Math.min(rows, BLOCK / (columns * Math.max(baseType.bytes(), alignedType.bytes()))));
-        double[] sums = new double[4];
-        try (NDManager scratch = io.safelora.torch.Torch.manager(Device.cpu())) {
-            NDArray v = manager == null
-                    ? Tensors.of(scratch, new float[0], 0, 0)
-                    : Tensors.of(
-                            manager,
-                            ByteBuffer.allocateDirect(Math.toIntExact(4 * rows * columns)),
-                            ScalarType.FLOAT32,
-                            rows,
-                            columns);
-            for (long row = 0; row < rows; row += step) {
-                long n = Math.min(step, rows - row);
-                baseBlock = block(base, b, baseBlock, row * columns, n * columns);
-                alignedBlock = block(aligned, a, alignedBlock, row * columns, n * columns);
-                try (NDManager local = scratch.newSubManager()) {
-                    double[] part = SCRIPT.call(
-                                    local,
-                                    "rows",
-                                    v,
-                                    row,
-                                    Tensors.of(local, baseBlock, baseType, n, columns),
-                                    Tensors.of(local, alignedBlock, alignedType, n, columns))
-                            .get(0)
-                            .toDoubleArray();
-                    for (int i = 0; i < sums.length; i++) {
-                        sums[i] += part[i];
-                    }
-                }
+        if (columns * Math.max(a.dtype().bytes(), b.dtype().bytes()) > CHUNK) {
+            throw new InvalidArtifactException(aligned.fileOf(name) + ": tensor " + name + " has rows of " + columns
+                    + " elements; no linear module of a language model is that wide");
+        }
+        return new Weight(name, b, a, a.shape()[0], columns, Math.max(1, BLOCK / (4 * columns)));
+    }
+
+    /** Visits all rows in order. */
+    void forEach(Weight weight, NDManager manager, Rows visitor) {
+        int bytes =
+                Math.max(weight.base().dtype().bytes(), weight.aligned().dtype().bytes());
+        int step = (int) Math.max(1, Math.min(weight.rows(), CHUNK / (weight.columns() * bytes)));
+        if (!weight.name().equals(kept)) {
+            kept = weight.name();
+            keptChunks = 0;
+        }
+        int chunk = 0;
+        for (long row = 0; row < weight.rows(); row += step, chunk++) {
+            long n = Math.min(step, weight.rows() - row);
+            // The chunks beyond those that are kept take turns in the last place.
+            int place = Math.min(chunk, KEPT);
+            if (chunk >= keptChunks) {
+                read(base, weight.base(), baseChunks, place, row, n);
+                read(aligned, weight.aligned(), alignedChunks, place, row, n);
+                keptChunks = Math.min(chunk + 1, KEPT);
             }
-            refuseNonFinite(base, weight, sums[1]);
-            refuseNonFinite(aligned, weight, sums[2]);
-            return new Delta(
-                    manager == null ? null : v,
-                    a.shape(),
-                    Math.sqrt(sums[0]),
-                    Math.sqrt(sums[1]),
-                    sums[3] / a.elements());
+            try (NDManager local = manager.newSubManager()) {
+                visitor.at(
+                        local,
+                        row,
+                        tensor(local, base, weight.base(), baseChunks.get(place), n),
+                        tensor(local, aligned, weight.aligned(), alignedChunks.get(place), n));
+            }
         }
     }
 
-    private static ByteBuffer block(Checkpoint from, TensorInfo tensor, ByteBuffer reused, long first, long elements) {
-        int bytes = Math.toIntExact(elements * tensor.dtype().bytes());
-        ByteBuffer buffer = reused.capacity() < bytes ? ByteBuffer.allocateDirect(bytes) : reused;
-        buffer.clear().limit(bytes);
-        from.read(tensor.name(), first * tensor.dtype().bytes(), buffer);
-        return buffer.flip();
+    private static void read(
+            Checkpoint from, TensorInfo tensor, List<ByteBuffer> chunks, int place, long row, long rows) {
+        long rowBytes = tensor.shape()[1] * tensor.dtype().bytes();
+        int bytes = Math.toIntExact(rows * rowBytes);
+        while (chunks.size() <= place) {
+            chunks.add(ByteBuffer.allocateDirect(0));
+        }
+        if (chunks.get(place).capacity() < bytes) {
+            chunks.set(place, ByteBuffer.allocateDirect(bytes));
+        }
+        ByteBuffer buffer = chunks.get(place).clear().limit(bytes);
+        from.read(tensor.name(), row * rowBytes, buffer);
+        buffer.flip();
+    }
+
+    private static NDArray tensor(NDManager manager, Checkpoint of, TensorInfo tensor, ByteBuffer bytes, long rows) {
+        return Tensors.of(manager, bytes, type(of, tensor), rows, tensor.shape()[1]);
+    }
+
+    /**
+     * Says which weight is broken.
+     *
+     * @param squares |V|_F^2 and |W_base|_F^2
+     * @throws InvalidArtifactException if one of them is no finite number
+     */
+    void refuseNonFinite(Weight weight, double[] squares) {
+        if (!Double.isFinite(squares[0]) || !Double.isFinite(squares[1])) {
+            Checkpoint broken = Double.isFinite(squares[1]) ? aligned : base;
+            throw new InvalidArtifactException(broken.fileOf(weight.name()) + ": tensor " + weight.name()
+                    + " holds NaN or infinity; the checkpoint is broken");
+        }
     }
 
     private static ScalarType type(Checkpoint checkpoint, TensorInfo tensor) {
@@ -141,12 +180,5 @@ final class WeightPair {
                         + " has type " + tensor.dtype() + "; " + Arrays.asList(Dtype.F32, Dtype.F16, Dtype.BF16)
                         + " are supported, so give the checkpoint before quantization");
         };
-    }
-
-    private static void refuseNonFinite(Checkpoint checkpoint, String weight, double squares) {
-        if (!Double.isFinite(squares)) {
-            throw new InvalidArtifactException(checkpoint.fileOf(weight) + ": tensor " + weight
-                    + " holds NaN or infinity; the checkpoint is broken");
-        }
     }
 }

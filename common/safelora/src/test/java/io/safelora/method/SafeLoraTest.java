@@ -19,10 +19,12 @@ import io.safelora.contract.Json;
 import io.safelora.contract.SelectionOptions;
 import io.safelora.contract.SelectionOptions.Projector;
 import io.safelora.contract.SelectionOptions.Strategy;
+import io.safelora.method.Selection.Candidate;
 import java.io.IOException;
 import java.net.URISyntaxException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -49,8 +51,8 @@ class SafeLoraTest {
         PeftAdapter adapter = PeftAdapter.open(ORACLE.resolve("adapter"));
         JsonNode expected = Json.MAPPER.readTree(
                 ORACLE.resolve(dtype + "/" + projector + "-number.json").toFile());
-        SelectionOptions number =
-                new SelectionOptions(Strategy.number, expected.get("selected").size(), null, projector, null);
+        SelectionOptions number = options(
+                "strategy", Strategy.number, "number", expected.get("selected").size(), "projector", projector);
         List<ModuleMeasure> measures =
                 SafeLora.measure(open(dtype + "/base"), open(dtype + "/aligned"), adapter, number, Progress.NONE);
 
@@ -69,21 +71,21 @@ class SafeLoraTest {
             }
         }
 
-        Set<String> selected = Selection.select(measures, number);
+        Set<String> selected = Selection.select(Candidate.of(measures), number);
         assertThat(selected).isEqualTo(names(expected));
         JsonNode threshold = Json.MAPPER.readTree(
                 ORACLE.resolve(dtype + "/" + projector + "-threshold.json").toFile());
         assertThat(Selection.select(
-                        measures,
-                        new SelectionOptions(
+                        Candidate.of(measures),
+                        options(
+                                "strategy",
                                 Strategy.threshold,
-                                null,
-                                projector == Projector.approximate ? 0.5 : 0.95,
-                                projector,
-                                null)))
+                                "threshold",
+                                projector == Projector.approximate ? 0.5 : 0.95)))
                 .isEqualTo(names(threshold));
 
-        SafeLora.write(adapter, measures, selected, number, dir);
+        repair(adapter, measures, selected, number).write(dir);
+        SelectionReport.of(measures, selected, number).write(dir);
         SafetensorsFile ours = SafetensorsFile.open(dir.resolve("adapter_model.safetensors"));
         SafetensorsFile theirs =
                 SafetensorsFile.open(ORACLE.resolve(dtype + "/" + projector + "/adapter_model.safetensors"));
@@ -165,8 +167,9 @@ class SafeLoraTest {
         JsonNode expected = Json.MAPPER
                 .readTree(ORACLE.resolve("bfloat16/exact-number.json").toFile())
                 .get("modules");
-        List<ModuleAlignment> modules =
-                AlignmentAnalysis.run(open("bfloat16/base"), open("bfloat16/aligned"), Progress.NONE);
+        List<ModuleAlignment> modules = AlignmentAnalysis.run(
+                        open("bfloat16/base"), open("bfloat16/aligned"), Progress.NONE)
+                .modules();
         assertThat(modules).hasSize(expected.size());
         for (JsonNode e : expected) {
             ModuleAlignment m = modules.stream()
@@ -221,15 +224,35 @@ class SafeLoraTest {
     void modulesThatAlignmentOrTrainingLeftAloneStayAsTheyAre() throws IOException {
         PeftAdapter adapter = PeftAdapter.open(ORACLE.resolve("adapter"));
         String untrained = "model.layers.0.mlp.down_proj";
-        PeftAdapter zero = adapter.withB(Map.of(untrained, new float[24 * 4]));
-        SelectionOptions all = new SelectionOptions(Strategy.all, null, null, null, null);
+        PeftAdapter zero = repair(adapter, List.of(), Set.of(untrained), options("repair", "drop"));
+        SelectionOptions all = options("number", 100);
         List<ModuleMeasure> measures =
                 SafeLora.measure(open("float32/base"), open("float32/aligned"), zero, all, Progress.NONE);
-        assertThat(Selection.select(measures, all)).hasSize(7).doesNotContain(untrained);
+        assertThat(Selection.select(Candidate.of(measures), all)).hasSize(7).doesNotContain(untrained);
     }
 
     private static SelectionOptions projector(Projector projector, double energy) {
-        return new SelectionOptions(Strategy.all, null, null, projector, energy);
+        return options("strategy", Strategy.all, "projector", projector, "energy", energy);
+    }
+
+    private static SelectionOptions options(Object... fields) {
+        Map<String, Object> map = new HashMap<>();
+        for (int i = 0; i < fields.length; i += 2) {
+            map.put((String) fields[i], fields[i + 1]);
+        }
+        return SelectionOptions.of(map);
+    }
+
+    private static PeftAdapter repair(
+            PeftAdapter adapter, List<ModuleMeasure> measures, Set<String> selected, SelectionOptions options)
+            throws IOException {
+        return AdapterRepair.repair(
+                adapter,
+                measures,
+                selected,
+                options,
+                new AdapterRepair.Material(open("float32/base"), open("float32/aligned"), null),
+                Progress.NONE);
     }
 
     private void write(String model, String name, int rows, int columns, float[] values) throws IOException {

@@ -24,13 +24,13 @@ public final class AdamW implements AutoCloseable {
     /**
      * @param parameters float32 tensors, which require gradients from now on
      * @param weightDecay decoupled: every step multiplies the parameters by 1 - learning rate * weightDecay
-     * @param maxGradNorm gradients of a larger global norm are scaled down to it
+     * @param maxGradNorm gradients of a larger global norm are scaled down to it; 0: never
      */
     public AdamW(NDManager owner, List<NDArray> parameters, double weightDecay, double maxGradNorm) {
         this.manager = owner.newSubManager();
         this.parameters = List.copyOf(parameters);
         this.weightDecay = weightDecay;
-        this.maxGradNorm = maxGradNorm;
+        this.maxGradNorm = maxGradNorm == 0 ? Double.MAX_VALUE : maxGradNorm;
         script = TorchScript.load(AdamW.class, "adamw.py", owner.getDevice());
         parameters.forEach(p -> Tensors.requiresGrad(p, true));
         m = parameters.stream().map(p -> manager.zeros(p.getShape())).toList();
@@ -40,9 +40,10 @@ public final class AdamW implements AutoCloseable {
     /**
      * Updates the parameters by the gradients that {@link Tensors#backward} summed up, and starts a new sum.
      *
-     * @return the gradients' global norm before clipping
+     * @param owner owns the result
+     * @return the gradients' global norm before clipping, a scalar; a GPU is not waited for until it is read
      */
-    public double step(double learningRate) {
+    public NDArray step(NDManager owner, double learningRate) {
         steps++;
         try (NDManager scratch = manager.newSubManager()) {
             List<NDArray> gradients = parameters.stream()
@@ -50,7 +51,7 @@ public final class AdamW implements AutoCloseable {
                             .orElseThrow(
                                     () -> new IllegalStateException("a parameter has no gradient; run backward first")))
                     .toList();
-            return script.call(
+            NDArray norm = script.call(
                             scratch,
                             "step",
                             parameters,
@@ -62,9 +63,37 @@ public final class AdamW implements AutoCloseable {
                             1 - Math.pow(BETA2, steps),
                             weightDecay,
                             maxGradNorm)
-                    .get(0)
-                    .getFloat();
+                    .get(0);
+            norm.attach(owner);
+            return norm;
         }
+    }
+
+    /** Drops the gradients that are summed up so far. */
+    public void zeroGradients() {
+        try (NDManager scratch = manager.newSubManager()) {
+            parameters.forEach(p -> Tensors.gradient(scratch, p).ifPresent(g -> Tensors.zeroGradient(p)));
+        }
+    }
+
+    /** How many steps were taken. */
+    public int steps() {
+        return steps;
+    }
+
+    /** The running means of the gradients, in the parameters' order. */
+    public List<NDArray> m() {
+        return m;
+    }
+
+    /** The running means of the gradients' squares, in the parameters' order. */
+    public List<NDArray> v() {
+        return v;
+    }
+
+    /** Goes on after so many steps, with the means that were written to {@link #m} and {@link #v}. */
+    public void resume(int steps) {
+        this.steps = steps;
     }
 
     /** Frees the running means; the parameters stay, and require no gradients any more. */

@@ -3,7 +3,11 @@ package io.safelora.torch;
 import ai.djl.Device;
 import ai.djl.engine.Engine;
 import ai.djl.ndarray.NDManager;
+import ai.djl.pytorch.jni.JniUtils;
 import java.util.Locale;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
 
 /**
  * The PyTorch engine of this JVM (libtorch through DJL). It is loaded from the native library on the class path and never
@@ -33,6 +37,11 @@ public final class Torch {
         }
     }
 
+    /** Sets the seed of what is random from now on (dropout). */
+    public static void seed(long seed) {
+        engine().setRandomSeed((int) seed);
+    }
+
     static Engine engine() {
         return Engine.getEngine(NAME);
     }
@@ -40,6 +49,44 @@ public final class Torch {
     /** A manager of tensors on {@code device}; closing it frees them, and those of its sub-managers. */
     public static NDManager manager(Device device) {
         return engine().newBaseManager(device);
+    }
+
+    /**
+     * Threads that each compute on one core: for pieces of work that do not depend on each other, which beats splitting every
+     * operator of one piece over all cores, and gives the same bits whatever the number of cores. The caller shuts them down.
+     */
+    public static ExecutorService singleCoreThreads(int n) {
+        engine();
+        int others = JniUtils.getNumThreads();
+        CountDownLatch ready = new CountDownLatch(n);
+        ExecutorService threads = Executors.newFixedThreadPool(n, work -> {
+            Thread thread = new Thread(
+                    () -> {
+                        JniUtils.setNumThreads(1);
+                        ready.countDown();
+                        work.run();
+                    },
+                    "torch-single-core");
+            thread.setDaemon(true);
+            return thread;
+        });
+        try {
+            for (int i = 0; i < n; i++) {
+                threads.submit(() -> {
+                    ready.await();
+                    return null;
+                });
+            }
+            ready.await();
+        } catch (InterruptedException e) {
+            threads.shutdownNow();
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException("interrupted while threads were started", e);
+        } finally {
+            // Setting a thread's number also sets what threads get that meet PyTorch later: that is put back.
+            JniUtils.setNumThreads(others);
+        }
+        return threads;
     }
 
     /**

@@ -20,7 +20,7 @@ import picocli.CommandLine.Command;
             ClientCommands.Cancel.class,
             StageCommands.Analyze.class,
             StageCommands.Project.class,
-            StageCommands.Train.class,
+            TrainCommand.class,
             StageCommands.Merge.class,
             StageCommands.Evaluate.class,
             StageCommands.DemoModelsCommand.class,

@@ -6,27 +6,30 @@ import io.safelora.artifacts.checkpoint.PeftAdapter;
 import io.safelora.contract.EvaluationTask;
 import io.safelora.contract.Json;
 import io.safelora.contract.SelectionOptions;
-import io.safelora.contract.SelectionOptions.Projector;
-import io.safelora.contract.SelectionOptions.Strategy;
 import io.safelora.evaluator.Evaluation;
 import io.safelora.lm.CausalLm;
 import io.safelora.lm.GenerationOptions;
 import io.safelora.lm.Merger;
+import io.safelora.method.AdapterRepair;
+import io.safelora.method.AdapterRepair.Material;
 import io.safelora.method.AlignmentAnalysis;
 import io.safelora.method.ModuleMeasure;
+import io.safelora.method.Progress;
 import io.safelora.method.SafeLora;
 import io.safelora.method.Selection;
+import io.safelora.method.Selection.Candidate;
+import io.safelora.method.SelectionReport;
 import io.safelora.standalone.demo.DemoModels;
-import io.safelora.trainer.LoraTraining;
+import io.safelora.torch.Torch;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.Callable;
+import java.util.concurrent.CompletableFuture;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -115,62 +118,6 @@ final class StageCommands {
                     System.out.println(text);
                 }
             }
-            return 0;
-        }
-    }
-
-    @Command(
-            name = "train",
-            description = "LoRA fine-tuning: a PEFT adapter with trainer_state.json.",
-            mixinStandardHelpOptions = true)
-    static final class Train implements Callable<Integer> {
-        @Option(names = "--model", required = true, description = "a Hugging Face model directory")
-        Path model;
-
-        @Option(names = "--data", required = true, description = "training rows, JSON Lines")
-        Path data;
-
-        @Option(names = "--out", required = true, description = "the directory to write")
-        Path out;
-
-        @Option(
-                names = "--init-adapter",
-                description = "start from this PEFT adapter; its r, scale and modules are kept")
-        Path initAdapter;
-
-        @Option(names = "--json", description = "the last step of log_history on stdout")
-        boolean json;
-
-        @Mixin
-        TrainingMixin training;
-
-        @Mixin
-        ModelMixin on;
-
-        @Override
-        public Integer call() throws IOException {
-            Console console = new Console();
-            LoraTraining.TrainerState state = LoraTraining.run(
-                    new LoraTraining.Options(
-                            model,
-                            model.toString(),
-                            data,
-                            training.options(data.toString()),
-                            initAdapter,
-                            on.device,
-                            on.dtype),
-                    out,
-                    (step, of, loss, speed) -> console.progress(
-                            "train",
-                            (double) step / of,
-                            String.format(
-                                    Locale.ROOT, "step %d of %d, loss %.4f, %.0f tokens/s", step, of, loss, speed)));
-            LoraTraining.Step last = state.logHistory().get(state.logHistory().size() - 1);
-            System.out.println(
-                    json
-                            ? JSON.writeValueAsString(last)
-                            : String.format(
-                                    Locale.ROOT, "%d steps, last loss %.4f, in %s", last.step(), last.loss(), out));
             return 0;
         }
     }
@@ -353,20 +300,8 @@ final class StageCommands {
                 description = "the directory to write: a PEFT adapter with selection.json")
         Path out;
 
-        @Option(names = "--projector", description = "approximate (default), exact, subspace")
-        Projector projector;
-
-        @Option(names = "--strategy", description = "number (default), threshold, all")
-        Strategy strategy;
-
-        @Option(names = "--number", description = "modules that strategy number projects (default 30)")
-        Integer number;
-
-        @Option(names = "--threshold", description = "cosine below which strategy threshold projects (default 0.5)")
-        Double threshold;
-
-        @Option(names = "--energy", description = "share of |V|_F^2 that projector subspace keeps (default 0.9)")
-        Double energy;
+        @Mixin
+        SelectionMixin selection;
 
         @Option(names = "--json", description = "the selection on stdout")
         boolean json;
@@ -374,24 +309,30 @@ final class StageCommands {
         @Override
         public Integer call() throws IOException {
             Console console = new Console();
-            SelectionOptions options = new SelectionOptions(strategy, number, threshold, projector, energy);
+            // libtorch takes half a second to load; meanwhile files are opened.
+            CompletableFuture.runAsync(() -> Torch.device("cpu"));
+            SelectionOptions options = selection.options();
             PeftAdapter peft = PeftAdapter.open(adapter);
-            List<ModuleMeasure> measures = SafeLora.measure(
-                    Checkpoint.open(base),
-                    Checkpoint.open(aligned),
-                    peft,
-                    options,
-                    (share, words) -> console.progress("project", share, words));
-            Set<String> selected = Selection.select(measures, options);
-            SafeLora.write(peft, measures, selected, options, out);
-            SafeLora.Report report = SafeLora.report(measures, selected, options);
+            PeftAdapter safety = options.safetyAdapter() == null
+                    ? null
+                    : PeftAdapter.open(Path.of(java.net.URI.create(options.safetyAdapter())));
+            Checkpoint from = Checkpoint.open(base);
+            Checkpoint to = Checkpoint.open(aligned);
+            Progress progress = (share, words) -> console.progress("project", share, words);
+            List<ModuleMeasure> measures = SafeLora.measure(from, to, peft, options, progress);
+            Set<String> selected =
+                    AdapterRepair.affected(peft, Selection.select(Candidate.of(measures), options), options);
+            AdapterRepair.repair(peft, measures, selected, options, new Material(from, to, safety), progress)
+                    .write(out);
+            SelectionReport report = SelectionReport.of(measures, selected, options);
+            report.write(out);
             if (report.warning() != null) {
                 console.say("note: " + report.warning());
             }
             if (json) {
                 System.out.println(JSON.writeValueAsString(report));
             } else {
-                System.out.println(selected.size() + " of " + measures.size() + " modules projected, in " + out);
+                System.out.println(selected.size() + " of " + measures.size() + " modules repaired, in " + out);
             }
             return 0;
         }

@@ -1,18 +1,62 @@
 package io.safelora.standalone.cli;
 
+import com.fasterxml.jackson.annotation.JsonAutoDetect.Visibility;
+import com.fasterxml.jackson.annotation.JsonIgnore;
+import com.fasterxml.jackson.annotation.JsonProperty;
+import com.fasterxml.jackson.annotation.PropertyAccessor;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.safelora.contract.Json;
 import io.safelora.contract.TrainingOptions;
 import io.safelora.contract.TrainingOptions.DataFormat;
 import io.safelora.contract.TrainingOptions.LrScheduler;
+import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
+import java.util.regex.Pattern;
 import picocli.CommandLine.Option;
 
 /** The training options of a job, under the same names in kebab-case. Absent means the job document's default. */
 final class TrainingMixin {
+    private static final ObjectMapper FIELDS =
+            Json.MAPPER.copy().setVisibility(PropertyAccessor.FIELD, Visibility.NON_PRIVATE);
+    private static final Pattern EXPRESSION = Pattern.compile("[*+?|()\\[\\]\\\\^$]");
+
     @Option(names = "--data-format", description = "question_answer (default), prompt_completion, messages")
     DataFormat dataFormat;
 
     @Option(names = "--apply-chat-template", negatable = true, description = "render rows by the model's chat template")
     Boolean applyChatTemplate;
+
+    @Option(names = "--all-tokens", description = "the loss is on every token, not on the completion alone")
+    @JsonIgnore
+    boolean allTokens;
+
+    @JsonProperty("completion_only_loss")
+    boolean completionOnlyLoss() {
+        return !allTokens;
+    }
+
+    @Option(names = "--safety-data", description = "rows that keep refusals alive, mixed in at --safety-ratio")
+    Path safetyData;
+
+    @Option(names = "--safety-data-format", description = "default: that of the data")
+    DataFormat safetyDataFormat;
+
+    @Option(names = "--safety-ratio", description = "safety rows per training row (default 0.1)")
+    Double safetyRatio;
+
+    @Option(names = "--validation-data", description = "rows on which eval_loss is measured")
+    Path validationData;
+
+    @Option(names = "--eval-steps", description = "steps between two measurements (default: an epoch)")
+    Integer evalSteps;
+
+    @Option(
+            names = "--early-stopping-patience",
+            description = "end after so many measurements without a new lowest, and keep the adapter of the lowest")
+    Integer earlyStoppingPatience;
 
     @Option(names = "--r", description = "LoRA rank (default 16)")
     Integer r;
@@ -23,8 +67,17 @@ final class TrainingMixin {
     @Option(names = "--lora-dropout", description = "default 0")
     Double loraDropout;
 
-    @Option(names = "--target-modules", split = ",", description = "default: all seven linear modules")
-    List<String> targetModules;
+    @Option(
+            names = "--target-modules",
+            description =
+                    "names or their ends, with commas between (default: Llama's seven linear modules); all-linear; or a regular expression that matches whole names")
+    String targetModules;
+
+    @Option(names = "--layers-to-transform", split = ",", description = "only these layers, counted from 0")
+    List<Integer> layersToTransform;
+
+    @Option(names = "--use-rslora", description = "scale by lora_alpha / sqrt(r)")
+    Boolean useRslora;
 
     @Option(names = "--num-train-epochs", description = "default 3")
     Double numTrainEpochs;
@@ -41,7 +94,7 @@ final class TrainingMixin {
     @Option(names = "--learning-rate", description = "default 2e-4")
     Double learningRate;
 
-    @Option(names = "--lr-scheduler-type", description = "linear (default), cosine, constant")
+    @Option(names = "--lr-scheduler-type", description = "linear (default), cosine, constant, constant_with_warmup")
     LrScheduler lrSchedulerType;
 
     @Option(names = "--warmup-ratio", description = "default 0")
@@ -53,39 +106,52 @@ final class TrainingMixin {
     @Option(names = "--weight-decay", description = "default 0")
     Double weightDecay;
 
-    @Option(names = "--max-grad-norm", description = "default 1")
+    @Option(names = "--max-grad-norm", description = "default 1; 0: no clipping")
     Double maxGradNorm;
 
     @Option(names = "--max-length", description = "default 512")
     Integer maxLength;
 
-    @Option(names = "--no-shuffle", description = "rows in the file's order, every epoch")
+    @Option(names = "--gradient-checkpointing", description = "less memory for a third more time")
+    Boolean gradientCheckpointing;
+
+    @Option(
+            names = "--no-shuffle",
+            negatable = true,
+            description = "rows in the file's order, every epoch",
+            defaultValue = "false")
+    @JsonIgnore
     boolean noShuffle;
+
+    @JsonProperty
+    boolean shuffle() {
+        return !noShuffle;
+    }
 
     @Option(names = "--seed", description = "default 42")
     Long seed;
 
-    TrainingOptions options(String data) {
-        return new TrainingOptions(
-                data,
-                dataFormat,
-                applyChatTemplate,
-                r,
-                loraAlpha,
-                loraDropout,
-                targetModules,
-                numTrainEpochs,
-                maxSteps,
-                perDeviceTrainBatchSize,
-                gradientAccumulationSteps,
-                learningRate,
-                lrSchedulerType,
-                warmupRatio,
-                warmupSteps,
-                weightDecay,
-                maxGradNorm,
-                maxLength,
-                !noShuffle,
-                seed);
+    @Option(names = "--save-steps", description = "steps between two checkpoints (default: by time)")
+    Integer saveSteps;
+
+    @Option(names = "--save-seconds", description = "seconds between two checkpoints (default 60)")
+    Double saveSeconds;
+
+    /** @throws io.safelora.contract.InvalidJobException if an option is out of range; the message names it */
+    TrainingOptions options(Path data) {
+        ObjectNode json = FIELDS.valueToTree(this);
+        json.put("data", data.toUri().toString());
+        for (String file : List.of("safety_data", "validation_data")) {
+            if (json.has(file)) {
+                json.put(file, Path.of(json.get(file).asText()).toUri().toString());
+            }
+        }
+        if (targetModules != null
+                && !targetModules.equals("all-linear")
+                && !EXPRESSION.matcher(targetModules).find()) {
+            ArrayNode names = json.putArray("target_modules");
+            Arrays.stream(targetModules.split(",")).map(String::strip).forEach(names::add);
+        }
+        return TrainingOptions.of(json);
     }
 }

@@ -3,7 +3,9 @@ package io.safelora.artifacts.checkpoint;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.safelora.artifacts.InvalidArtifactException;
+import io.safelora.artifacts.checkpoint.PeftAdapter.LoraModule;
 import io.safelora.contract.Json;
+import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -106,6 +108,47 @@ public record LoraConfig(ObjectNode json) {
         return new LoraConfig(json);
     }
 
+    /** This configuration for modules of other ranks, each with the scale that it has. */
+    LoraConfig withRanks(Collection<LoraModule> modules) {
+        ObjectNode changed = json.deepCopy();
+        ObjectNode ranks = changed.putObject("rank_pattern");
+        ObjectNode alphas = changed.putObject("alpha_pattern");
+        // alpha / r holds for any rank; rsLoRA's alpha / sqrt(r) is written as that.
+        changed.put("use_rslora", false);
+        LoraModule first = modules.iterator().next();
+        changed.put("r", first.r());
+        changed.put("lora_alpha", first.scale() * first.r());
+        for (LoraModule m : modules) {
+            // Keys are regular expressions.
+            String key = m.name().replace(".", "\\.");
+            if (m.r() != first.r()) {
+                ranks.put(key, m.r());
+            }
+            if (m.scale() * m.r() != first.scale() * first.r()) {
+                alphas.put(key, m.scale() * m.r());
+            }
+        }
+        return new LoraConfig(changed);
+    }
+
+    /** The same with layers_to_transform (null: all layers), use_rslora and fan_in_fan_out. */
+    public LoraConfig with(List<Integer> layersToTransform, boolean useRslora, boolean fanInFanOut) {
+        ObjectNode changed = json.deepCopy();
+        if (layersToTransform != null) {
+            layersToTransform.forEach(changed.putArray("layers_to_transform")::add);
+        }
+        changed.put("use_rslora", useRslora);
+        changed.put("fan_in_fan_out", fanInFanOut);
+        return new LoraConfig(changed);
+    }
+
+    /** The same with a regular expression as target_modules. */
+    public LoraConfig withTargetPattern(String pattern) {
+        ObjectNode changed = json.deepCopy();
+        changed.put("target_modules", pattern);
+        return new LoraConfig(changed);
+    }
+
     /** LoRA rank of modules that {@code rank_pattern} does not name. */
     public int r() {
         return json.get("r").asInt();
@@ -154,11 +197,11 @@ public record LoraConfig(ObjectNode json) {
             }
             try {
                 Matcher matcher =
-                        Pattern.compile("(.*\\.)?(" + entry.getKey() + ")$").matcher(new Bounded(module));
+                        Pattern.compile("(.*\\.)?(" + entry.getKey() + ")$").matcher(new BoundedText(module));
                 if (matcher.lookingAt()) {
                     return entry.getValue().asDouble();
                 }
-            } catch (PatternSyntaxException | StackOverflowError | Bounded.Exhausted e) {
+            } catch (PatternSyntaxException | StackOverflowError | BoundedText.Exhausted e) {
                 throw invalid(option + " has " + shortened(Json.MAPPER.valueToTree(entry.getKey()))
                         + ", which is no regular expression that can be matched");
             }
@@ -179,42 +222,5 @@ public record LoraConfig(ObjectNode json) {
 
     private static InvalidArtifactException invalid(String problem) {
         return new InvalidArtifactException("adapter_config.json: " + problem);
-    }
-
-    /** Text that stops a regular expression from a file that would backtrack for years. */
-    private static final class Bounded implements CharSequence {
-        private static final class Exhausted extends RuntimeException {
-            private static final long serialVersionUID = 1;
-        }
-
-        private final String text;
-        private int reads;
-
-        Bounded(String text) {
-            this.text = text;
-        }
-
-        @Override
-        public char charAt(int index) {
-            if (++reads > 1_000_000) {
-                throw new Exhausted();
-            }
-            return text.charAt(index);
-        }
-
-        @Override
-        public int length() {
-            return text.length();
-        }
-
-        @Override
-        public CharSequence subSequence(int start, int end) {
-            return text.subSequence(start, end);
-        }
-
-        @Override
-        public String toString() {
-            return text;
-        }
     }
 }

@@ -166,19 +166,26 @@ public final class PeftAdapter {
     }
 
     /**
-     * This adapter with other B matrices for some modules; everything else stays bit for bit.
+     * This adapter with other updates for some modules; everything else stays bit for bit, and so does a matrix that is the
+     * same array as before. Where ranks change, the configuration says so, and scales stay.
      *
-     * @param projected by module name, shape (out, r), row by row
+     * @param changed by module name
      */
-    public PeftAdapter withB(Map<String, float[]> projected) {
-        SortedMap<String, LoraModule> changed = new TreeMap<>(modules);
+    public PeftAdapter with(Map<String, LoraModule> changed) {
+        SortedMap<String, LoraModule> all = new TreeMap<>(modules);
         Map<String, TensorData> data = new LinkedHashMap<>(tensors);
-        projected.forEach((name, b) -> {
-            LoraModule m = modules.get(name);
-            changed.put(name, new LoraModule(name, m.r(), m.in(), m.out(), m.a(), b, m.scale(), m.dtype()));
-            data.put(PREFIX + name + B_SUFFIX, TensorData.of(m.dtype(), new long[] {m.out(), m.r()}, b));
+        changed.forEach((name, m) -> {
+            LoraModule before = all.put(name, m);
+            if (m.a() != before.a()) {
+                data.put(PREFIX + name + A_SUFFIX, TensorData.of(m.dtype(), new long[] {m.r(), m.in()}, m.a()));
+            }
+            if (m.b() != before.b()) {
+                data.put(PREFIX + name + B_SUFFIX, TensorData.of(m.dtype(), new long[] {m.out(), m.r()}, m.b()));
+            }
         });
-        return new PeftAdapter(config, changed, data, metadata);
+        boolean sameRanks =
+                changed.values().stream().allMatch(m -> modules.get(m.name()).r() == m.r());
+        return new PeftAdapter(sameRanks ? config : config.withRanks(all.values()), all, data, metadata);
     }
 
     public LoraConfig config() {

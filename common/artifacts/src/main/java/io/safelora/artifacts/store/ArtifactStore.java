@@ -145,6 +145,30 @@ public final class ArtifactStore implements AutoCloseable {
         return bytes;
     }
 
+    /**
+     * Copies an object to a local file, over what is there.
+     *
+     * @return whether there is such an object
+     */
+    public boolean copy(String uri, Path file) throws IOException {
+        Optional<ByteSource> source = open(parse(uri));
+        if (source.isPresent()) {
+            Files.deleteIfExists(file);
+            save(source.get(), file);
+        }
+        return source.isPresent();
+    }
+
+    /** Deletes an object, if there is one. Results are never deleted; this is for what leads to them. */
+    public void delete(String uri) throws IOException {
+        ArtifactUri at = parse(uri);
+        if (at.isFile()) {
+            Files.deleteIfExists(at.path());
+        } else {
+            s3(at, () -> s3().deleteObject(r -> r.bucket(at.bucket()).key(at.key())));
+        }
+    }
+
     /** Opens an object to be read by ranges. */
     public ByteSource open(String uri) throws IOException {
         ArtifactUri at = parse(uri);

@@ -85,7 +85,7 @@ class CheckpointTest {
         assertThat(SafetensorsFile.open(dir.resolve("adapter_model.safetensors"))
                         .tensors())
                 .containsKey("base_model.model." + MODULE + ".lora_A.weight");
-        read.withB(Map.of(MODULE, new float[] {9, 9, 9, 9})).write(dir.resolve("changed"));
+        withB(read, 9, 9, 9, 9).write(dir.resolve("changed"));
         assertThat(PeftAdapter.open(dir.resolve("changed"))
                         .modules()
                         .get(MODULE)
@@ -139,7 +139,7 @@ class CheckpointTest {
 
     @Test
     void adaptersThatDivergedAreRefused() throws IOException {
-        PeftAdapter broken = adapter(2).withB(Map.of(MODULE, new float[] {1, Float.NaN, 0, 0}));
+        PeftAdapter broken = withB(adapter(2), 1, Float.NaN, 0, 0);
         broken.write(dir);
         assertThatThrownBy(() -> PeftAdapter.open(dir))
                 .isInstanceOf(InvalidArtifactException.class)
@@ -161,5 +161,11 @@ class CheckpointTest {
     private void index(String weightMap) throws IOException {
         Files.writeString(
                 dir.resolve("model.safetensors.index.json"), "{\"metadata\":{},\"weight_map\":{" + weightMap + "}}");
+    }
+
+    private static PeftAdapter withB(PeftAdapter adapter, float... b) {
+        LoraModule m = adapter.modules().get(MODULE);
+        return adapter.with(
+                Map.of(MODULE, new LoraModule(m.name(), m.r(), m.in(), m.out(), m.a(), b, m.scale(), m.dtype())));
     }
 }

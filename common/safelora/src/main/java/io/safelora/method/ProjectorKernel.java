@@ -1,0 +1,299 @@
+package io.safelora.method;
+
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDList;
+import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.types.Shape;
+import io.safelora.contract.SelectionOptions;
+import io.safelora.method.WeightPair.Weight;
+import io.safelora.torch.ScalarType;
+import io.safelora.torch.Tensors;
+import java.util.Arrays;
+import java.util.stream.IntStream;
+
+/**
+ * C B for the projectors of {@link SelectionOptions.Projector}, without ever building C (out, out).
+ *
+ * <p>approximate and normalized differ by a factor only, and cost two passes over V in the order V (V^T B): O(out in r). exact
+ * and subspace need V's singular vectors, from the smaller Gram matrix in float64: O(out in min(out, in)).
+ */
+final class ProjectorKernel {
+    /** How far above the rank's threshold all eigenvalues must surely lie for the full rank to be believed without them. */
+    private static final double SURELY = 1e3;
+
+    /** Power iterations for the extreme eigenvalues: enough to tell a full rank, not to know them to the last digit. */
+    private static final int POWER_STEPS = 50;
+
+    /** Relative change of |V|_2 between iterations at which it counts as found. */
+    private static final double SPECTRAL_TOLERANCE = 1e-9;
+
+    private ProjectorKernel() {}
+
+    /**
+     * @param squares |V|_F^2 and |W_base|_F^2
+     * @param projected C B (out, r); null where V = 0
+     * @param spectral |V|_2, or null if it was not needed
+     * @param rank of C, or null
+     * @param identity whether C is the identity
+     */
+    record Projected(double[] squares, NDArray projected, Double spectral, Integer rank, boolean identity) {
+        double deltaNorm() {
+            return Math.sqrt(squares[0]);
+        }
+
+        double relative() {
+            return squares[1] == 0 ? Double.POSITIVE_INFINITY : Math.sqrt(squares[0] / squares[1]);
+        }
+    }
+
+    /**
+     * Projects.
+     *
+     * @param manager owns the result
+     * @param transposed whether the weight is stored (in, out)
+     * @param b (out, r), float32
+     */
+    static Projected project(
+            WeightPair pair,
+            Weight weight,
+            boolean transposed,
+            NDArray b,
+            SelectionOptions options,
+            NDManager manager) {
+        return switch (options.projector()) {
+            case approximate, normalized -> byProducts(pair, weight, transposed, b, options, manager);
+            case exact, subspace -> bySingularVectors(pair, weight, transposed, b, options, manager);
+        };
+    }
+
+    private static Projected byProducts(
+            WeightPair pair,
+            Weight weight,
+            boolean transposed,
+            NDArray b,
+            SelectionOptions options,
+            NDManager manager) {
+        NDArray out = zeros(manager, b, 6, b.getShape().get(0), b.getShape().get(1));
+        double[] squares = vvt(pair, weight, transposed, b, out, manager);
+        if (squares[0] == 0) {
+            return new Projected(squares, null, null, null, false);
+        }
+        if (options.projector() == SelectionOptions.Projector.approximate) {
+            return new Projected(squares, out.divi(Math.sqrt(squares[0])), null, null, false);
+        }
+        double spectral = spectral(pair, weight, transposed, manager);
+        return new Projected(squares, out.divi(spectral * spectral), spectral, null, false);
+    }
+
+    /** Adds V (V^T B) to out; |V|_F^2 and |W_base|_F^2. */
+    private static double[] vvt(
+            WeightPair pair, Weight weight, boolean transposed, NDArray b, NDArray out, NDManager manager) {
+        try (NDManager scratch = manager.newSubManager()) {
+            NDArray sums = zeros(scratch, b, 7, 2);
+            if (transposed) {
+                pair.forEach(
+                        weight,
+                        scratch,
+                        (local, row, base, aligned) ->
+                                WeightPair.SCRIPT.call(local, "both", base, aligned, weight.block(), b, out, sums));
+            } else {
+                NDArray t = zeros(scratch, b, 6, b.getShape().get(1), weight.columns());
+                pair.forEach(
+                        weight,
+                        scratch,
+                        (local, row, base, aligned) -> WeightPair.SCRIPT.call(
+                                local,
+                                "first",
+                                base,
+                                aligned,
+                                weight.block(),
+                                rows(local, b, row, base.getShape().get(0)),
+                                t,
+                                sums));
+                pair.forEach(
+                        weight,
+                        scratch,
+                        (local, row, base, aligned) -> WeightPair.SCRIPT.call(
+                                local,
+                                "second",
+                                base,
+                                aligned,
+                                weight.block(),
+                                t,
+                                rows(local, out, row, base.getShape().get(0))));
+            }
+            double[] squares = sums.toDoubleArray();
+            pair.refuseNonFinite(weight, squares);
+            return squares;
+        }
+    }
+
+    /** |V|_2 by power iteration on V V^T, from a block of fixed start vectors. */
+    private static double spectral(WeightPair pair, Weight weight, boolean transposed, NDManager manager) {
+        long out = transposed ? weight.columns() : weight.rows();
+        try (NDManager scratch = manager.newSubManager()) {
+            NDArray x = SafetyVector.gaussian(scratch, out, Math.min(8, out), 0);
+            double before = 0;
+            for (int i = 0; i < 200; i++) {
+                x = WeightPair.SCRIPT.call(scratch, "orthonormal", x).get(0);
+                NDArray y =
+                        zeros(scratch, x, 6, x.getShape().get(0), x.getShape().get(1));
+                vvt(pair, weight, transposed, x, y, scratch);
+                double square =
+                        WeightPair.SCRIPT.call(scratch, "ritz", x, y).get(0).toDoubleArray()[0];
+                x = y;
+                if (square - before <= SPECTRAL_TOLERANCE * square) {
+                    return Math.sqrt(square);
+                }
+                before = square;
+            }
+            return Math.sqrt(before);
+        }
+    }
+
+    private static Projected bySingularVectors(
+            WeightPair pair,
+            Weight weight,
+            boolean transposed,
+            NDArray b,
+            SelectionOptions options,
+            NDManager manager) {
+        try (NDManager scratch = manager.newSubManager()) {
+            Dense dense = dense(pair, weight, transposed, scratch);
+            if (dense.squares()[0] == 0) {
+                return new Projected(dense.squares(), null, null, null, false);
+            }
+            NDArray v = dense.v();
+            long out = v.getShape().get(0);
+            long in = v.getShape().get(1);
+            NDArray gram = WeightPair.SCRIPT.call(scratch, "gram", v).get(0);
+            boolean exact = options.projector() == SelectionOptions.Projector.exact;
+            if (exact) {
+                // The usual case, a V of full rank, needs no eigenvectors: C is the identity, or comes from a Cholesky
+                // factor.
+                long n = gram.getShape().get(0);
+                double[] ones = IntStream.range(0, (int) n)
+                        .mapToDouble(i -> 1 + i % 7 / 7.0)
+                        .toArray();
+                NDArray start = scratch.create(ones, new Shape(n, 1));
+                NDList cholesky = WeightPair.SCRIPT.call(scratch, "cholesky", gram);
+                double largest = eigenvalue(scratch, "power", gram, start);
+                // A matrix without a Cholesky factor has not full rank.
+                double smallest = Tensors.longs(cholesky.get(1))[0] == 0
+                        ? 1 / eigenvalue(scratch, "inverse_power", cholesky.get(0), start)
+                        : 0;
+                if (smallest > SURELY * threshold(in, largest)) {
+                    NDArray projected = out <= in
+                            ? b.duplicate()
+                            : WeightPair.SCRIPT
+                                    .call(scratch, "tall", v, cholesky.get(0), b)
+                                    .get(0);
+                    projected.attach(manager);
+                    return new Projected(dense.squares(), projected, Math.sqrt(largest), (int) n, out <= in);
+                }
+            }
+            NDList eigen = WeightPair.SCRIPT.call(scratch, "eigen", gram);
+            double[] squares = eigen.get(0).toDoubleArray();
+            double largest = squares[squares.length - 1];
+            int rank = exact ? rank(squares, in) : rank(squares, options.energy());
+            NDArray projected = WeightPair.SCRIPT
+                    .call(scratch, "onto", v, eigen.get(0), eigen.get(1), rank, b)
+                    .get(0);
+            projected.attach(manager);
+            return new Projected(dense.squares(), projected, Math.sqrt(largest), rank, rank == out);
+        }
+    }
+
+    private static double eigenvalue(NDManager scratch, String step, NDArray matrix, NDArray start) {
+        NDArray x = start;
+        double value = 0;
+        for (int i = 0; i < POWER_STEPS; i++) {
+            NDList next = WeightPair.SCRIPT.call(scratch, step, matrix, x);
+            x = next.get(0);
+            value = next.get(1).getDouble();
+        }
+        return value;
+    }
+
+    /**
+     * U_k (out, k) in float32, whose U_k U_k^T is the exact or subspace projector; null where it is the identity or V = 0.
+     *
+     * @param manager owns the result
+     */
+    static NDArray basis(
+            WeightPair pair, Weight weight, boolean transposed, SelectionOptions options, NDManager manager) {
+        try (NDManager scratch = manager.newSubManager()) {
+            Dense dense = dense(pair, weight, transposed, scratch);
+            if (dense.squares()[0] == 0) {
+                return null;
+            }
+            NDArray v = dense.v();
+            NDList eigen = WeightPair.SCRIPT.call(
+                    scratch, "eigen", WeightPair.SCRIPT.call(scratch, "gram", v).get(0));
+            double[] squares = eigen.get(0).toDoubleArray();
+            int rank = options.projector() == SelectionOptions.Projector.exact
+                    ? rank(squares, v.getShape().get(1))
+                    : rank(squares, options.energy());
+            if (rank == v.getShape().get(0)) {
+                return null;
+            }
+            NDArray basis = WeightPair.SCRIPT
+                    .call(scratch, "left", v, eigen.get(0), eigen.get(1), rank)
+                    .get(0);
+            return Tensors.to(manager, basis, ScalarType.FLOAT32);
+        }
+    }
+
+    /** V (out, in) in float32, with |V|_F^2 and |W_base|_F^2. */
+    record Dense(NDArray v, double[] squares) {}
+
+    static Dense dense(WeightPair pair, Weight weight, boolean transposed, NDManager manager) {
+        NDArray like = manager.create(new float[0]);
+        NDArray v = zeros(manager, like, 6, weight.rows(), weight.columns());
+        NDArray sums = zeros(manager, like, 7, 2);
+        pair.forEach(
+                weight,
+                manager,
+                (local, row, base, aligned) -> WeightPair.SCRIPT.call(
+                        local,
+                        "dense",
+                        base,
+                        aligned,
+                        weight.block(),
+                        rows(local, v, row, base.getShape().get(0)),
+                        sums));
+        double[] squares = sums.toDoubleArray();
+        pair.refuseNonFinite(weight, squares);
+        return new Dense(
+                transposed ? WeightPair.SCRIPT.call(manager, "transposed", v).get(0) : v, squares);
+    }
+
+    private static NDArray rows(NDManager manager, NDArray of, long row, long n) {
+        return WeightPair.SCRIPT.call(manager, "rows", of, row, n).get(0);
+    }
+
+    static NDArray zeros(NDManager manager, NDArray like, int type, long... shape) {
+        return WeightPair.SCRIPT.call(manager, "zeros", like, shape, type).get(0);
+    }
+
+    /** The eigenvalue of V^T V up to which pinv takes it for zero: torch.linalg.pinv's convention for (in, in) matrices. */
+    private static double threshold(long in, double largest) {
+        return in * Math.ulp(1.0) * largest;
+    }
+
+    private static int rank(double[] squares, long in) {
+        double threshold = threshold(in, squares[squares.length - 1]);
+        return (int) Arrays.stream(squares).filter(s -> s > threshold).count();
+    }
+
+    /** The smallest k whose largest eigenvalues hold the share {@code energy} of their sum. */
+    private static int rank(double[] squares, double energy) {
+        double total = Arrays.stream(squares).filter(s -> s > 0).sum();
+        double held = 0;
+        int k = 0;
+        while (k < squares.length && held < energy * total) {
+            held += squares[squares.length - 1 - k++];
+        }
+        return Math.max(1, Math.min(k, rank(squares, squares.length)));
+    }
+}

@@ -1,0 +1,113 @@
+package io.safelora.standalone.cli;
+
+import io.safelora.artifacts.Sha256;
+import io.safelora.artifacts.store.ContentAddress;
+import io.safelora.contract.Json;
+import io.safelora.contract.TrainingOptions;
+import io.safelora.pipeline.ResumePoint;
+import io.safelora.trainer.LoraTraining;
+import io.safelora.trainer.ModelCard;
+import io.safelora.trainer.TrainerState;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.concurrent.Callable;
+import java.util.stream.Stream;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+@Command(
+        name = "train",
+        description = "LoRA fine-tuning: a PEFT adapter with trainer_state.json.",
+        mixinStandardHelpOptions = true)
+final class TrainCommand implements Callable<Integer> {
+    @Option(names = "--model", required = true, description = "a Hugging Face model directory")
+    Path model;
+
+    @Option(names = "--data", required = true, description = "training rows, JSON Lines or Parquet")
+    Path data;
+
+    @Option(
+            names = "--out",
+            required = true,
+            description = "the directory to write; run again after a kill, and training goes on")
+    Path out;
+
+    @Option(names = "--init-adapter", description = "start from this PEFT adapter; its r, scale and modules are kept")
+    Path initAdapter;
+
+    @Option(names = "--json", description = "the last step of log_history on stdout")
+    boolean json;
+
+    @Mixin
+    TrainingMixin training;
+
+    @Mixin
+    ModelMixin on;
+
+    @Override
+    public Integer call() throws IOException {
+        Console console = new Console();
+        TrainingOptions options = training.options(data);
+        Path checkpoint = out.resolve("checkpoint");
+        TrainerState state = LoraTraining.run(
+                new LoraTraining.Options(
+                        model,
+                        data,
+                        training.safetyData,
+                        training.validationData,
+                        options,
+                        initAdapter,
+                        on.device,
+                        on.dtype,
+                        new ModelCard.Origin(model.toString(), fingerprint(options), provenance())),
+                out,
+                ResumePoint.at(checkpoint.resolve("training.safetensors")),
+                parameters -> {},
+                progress ->
+                        console.progress("train", (double) progress.step() / progress.maxSteps(), progress.toString()));
+        SystemCommands.deleteTree(checkpoint);
+        TrainerState.Entry last = state.last();
+        System.out.println(
+                json
+                        ? Json.MAPPER.writeValueAsString(last)
+                        : String.format(Locale.ROOT, "%d steps, last loss %.4f, in %s", last.step(), last.loss(), out));
+        return 0;
+    }
+
+    /** Of a model the names, sizes and times of its files, which tell it apart from another without reading it. */
+    private String fingerprint(TrainingOptions options) throws IOException {
+        List<Object> parts = new ArrayList<>(List.of(options, provenance(), on.device, on.dtype));
+        for (Path folder : initAdapter == null ? List.of(model) : List.of(model, initAdapter)) {
+            if (Files.isDirectory(folder)) {
+                try (Stream<Path> files = Files.list(folder)) {
+                    for (Path file : files.sorted().toList()) {
+                        parts.add(List.of(
+                                file.toString(),
+                                Files.size(file),
+                                Files.getLastModifiedTime(file).toMillis()));
+                    }
+                }
+            }
+        }
+        return ContentAddress.of(parts);
+    }
+
+    private Map<String, String> provenance() throws IOException {
+        Map<String, String> inputs = new TreeMap<>();
+        inputs.put("model", model.toString());
+        for (Path file : Arrays.asList(data, training.safetyData, training.validationData)) {
+            if (file != null && Files.isRegularFile(file)) {
+                inputs.put(file + ", sha256", Sha256.hex(file));
+            }
+        }
+        return inputs;
+    }
+}

@@ -1,32 +1,42 @@
 package io.safelora.analyzer;
 
-import io.safelora.artifacts.checkpoint.Checkpoint;
-import io.safelora.artifacts.store.ArtifactStore;
 import io.safelora.contract.ArtifactRef;
 import io.safelora.contract.JobEvent;
 import io.safelora.contract.JobEvent.AlignmentAnalyzed;
+import io.safelora.contract.JobEvent.AlignmentPartRequested;
 import io.safelora.contract.JobRequest;
-import io.safelora.contract.Json;
-import io.safelora.method.AlignmentAnalysis;
-import io.safelora.method.ModuleAlignment;
 import io.safelora.pipeline.Stage;
 import io.safelora.pipeline.Workspace;
 import jakarta.enterprise.context.ApplicationScoped;
-import java.nio.file.Files;
-import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.UUID;
 
-/** JobRequested to AlignmentAnalyzed: what alignment changed, module by module, read in place. */
+/**
+ * JobRequested to AlignmentAnalyzed: what alignment changed, module by module, read in place. A large model's modules are divided
+ * into tasks for all replicas, {@link AnalyzePartStage}, of which the last one answers.
+ */
 @ApplicationScoped
 public class AnalyzeStage implements Stage<JobRequest> {
-    /** The file of the result. */
-    public static final String ALIGNMENT = "alignment.json";
+    static final String NAME = "alignment-analyzer";
 
-    private static final int VERSION = 1;
+    /** 1 GB of each checkpoint in bfloat16: some seconds of work. Models up to that are one task. */
+    private static final long PART_ELEMENTS = 500_000_000;
+
+    private final long partElements;
+
+    public AnalyzeStage() {
+        this(PART_ELEMENTS);
+    }
+
+    /** @param partElements how many elements of the weights make a task full */
+    public AnalyzeStage(long partElements) {
+        this.partElements = partElements;
+    }
 
     @Override
     public String name() {
-        return "alignment-analyzer";
+        return NAME;
     }
 
     @Override
@@ -36,19 +46,20 @@ public class AnalyzeStage implements Stage<JobRequest> {
 
     @Override
     public JobEvent run(JobRequest request, Workspace ws) throws Exception {
-        ArtifactStore store = ws.store();
-        Map<String, String> inputs =
-                Map.of("base", store.digest(request.base()), "aligned", store.digest(request.aligned()));
-        ArtifactRef alignment = ws.result("analyze", VERSION, inputs, out -> {
-            List<ModuleAlignment> modules = AlignmentAnalysis.run(
-                    Checkpoint.open(store.folder(request.base())),
-                    Checkpoint.open(store.folder(request.aligned())),
-                    (share, words) -> {
-                        ws.checkCancelled();
-                        ws.progress(share, words);
-                    });
-            Files.write(out.resolve(ALIGNMENT), Json.pretty(modules));
-        });
-        return new AlignmentAnalyzed(request, alignment);
+        Map<String, String> digests = AlignmentParts.digests(ws, request);
+        Optional<ArtifactRef> there = AlignmentParts.find(ws, digests);
+        if (there.isPresent()) {
+            return new AlignmentAnalyzed(request, there.get());
+        }
+        AlignmentParts parts = new AlignmentParts(ws, request, digests, partElements);
+        if (parts.count() == 1) {
+            return new AlignmentAnalyzed(request, parts.whole());
+        }
+        String division = UUID.randomUUID().toString();
+        for (int part = 0; part < parts.count(); part++) {
+            ws.send(new AlignmentPartRequested(
+                    request, digests.get("base"), digests.get("aligned"), partElements, part, parts.count(), division));
+        }
+        return null;
     }
 }

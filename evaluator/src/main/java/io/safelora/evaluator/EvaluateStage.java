@@ -28,8 +28,9 @@ import java.util.Map;
 @ApplicationScoped
 public class EvaluateStage implements Stage<AdapterProjected> {
     static final String EVALUATION = "evaluation.json";
+    static final String SWEEP = "sweep.json";
     static final String REPORT = "report.html";
-    private static final int VERSION = 2;
+    private static final int VERSION = 3;
     private static final int MAX_EVALUATION_BYTES = 256 << 20;
 
     private final Counter answers;
@@ -60,10 +61,17 @@ public class EvaluateStage implements Stage<AdapterProjected> {
                 data.add(store.digest(task.fewshotData()));
             }
         }
+        // By the names that scores call them.
+        Map<String, ArtifactRef> repairs = new LinkedHashMap<>();
+        if (event.candidates() == null) {
+            repairs.put("projected", event.projected());
+        } else {
+            event.candidates().forEach(c -> repairs.put(c.name(), c.adapter()));
+        }
         Map<String, Object> inputs = Map.of(
                 "model", store.digest(request.aligned()),
                 "adapter", event.adapter().sha256(),
-                "projected", event.projected().sha256(),
+                "repairs", repairs,
                 "alignment", event.alignment().sha256(),
                 "tasks", request.evaluation(),
                 "data", data,
@@ -71,7 +79,6 @@ public class EvaluateStage implements Stage<AdapterProjected> {
                 "device", device);
         ArtifactRef evaluation = ws.result("evaluate", VERSION, inputs, out -> {
             Path adapter = store.download(event.adapter());
-            Path projected = store.download(event.projected());
             List<LocalTask> tasks = new ArrayList<>();
             for (EvaluationTask task : request.evaluation()) {
                 tasks.add(new LocalTask(
@@ -83,16 +90,28 @@ public class EvaluateStage implements Stage<AdapterProjected> {
             try (CausalLm model = CausalLm.load(
                     store.download(request.aligned()), device, request.dtype().name())) {
                 model.loadAdapter("adapter", adapter);
-                model.loadAdapter("projected", projected);
                 Map<String, String> models = new LinkedHashMap<>();
                 models.put("aligned", null);
                 models.put("fine-tuned", "adapter");
-                models.put("projected", "projected");
+                for (Map.Entry<String, ArtifactRef> repair : repairs.entrySet()) {
+                    model.loadAdapter(repair.getKey(), store.download(repair.getValue()));
+                    models.put(repair.getKey(), repair.getKey());
+                }
                 result = Evaluation.run(model, models, tasks, (share, words) -> {
                     ws.checkCancelled();
                     ws.progress(share, words);
                 });
             }
+            Pareto pareto = event.candidates() == null
+                    ? null
+                    : Pareto.of(result.scores(), repairs.keySet()).orElse(null);
+            if (pareto != null) {
+                Files.write(out.resolve(SWEEP), Json.pretty(pareto));
+            }
+            Path projected = store.download(
+                    pareto == null || pareto.recommended() == null
+                            ? event.projected()
+                            : repairs.get(pareto.recommended()));
             answers.increment(result.samples().size());
             Files.write(out.resolve(EVALUATION), Json.pretty(result));
             Files.writeString(
@@ -104,10 +123,26 @@ public class EvaluateStage implements Stage<AdapterProjected> {
                             store.download(event.alignment()),
                             adapter,
                             projected,
+                            pareto,
                             origin(event, inputs.get("model"), device)));
         });
         Result result = Json.MAPPER.readValue(store.read(evaluation, EVALUATION, MAX_EVALUATION_BYTES), Result.class);
-        return new EvaluationCompleted(request, event.projected(), evaluation, result.scores());
+        if (event.candidates() == null) {
+            return new EvaluationCompleted(request, event.projected(), evaluation, result.scores(), null);
+        }
+        // Measured without harmfulness or skill, the candidates cannot be ranked: the first one stands.
+        Path folder = store.download(evaluation);
+        String recommended = Files.exists(folder.resolve(SWEEP))
+                ? Json.MAPPER
+                        .readValue(folder.resolve(SWEEP).toFile(), Pareto.class)
+                        .recommended()
+                : null;
+        return new EvaluationCompleted(
+                request,
+                recommended == null ? event.projected() : repairs.get(recommended),
+                evaluation,
+                result.scores(),
+                recommended);
     }
 
     private static Map<String, String> origin(AdapterProjected event, Object model, String device) {

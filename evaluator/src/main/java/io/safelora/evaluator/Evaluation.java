@@ -41,8 +41,8 @@ public final class Evaluation {
     /**
      * One row of one model.
      *
-     * @param extracted what each filter took from the response; empty for harmfulness
-     * @param correct by filter; for harmfulness under {@code refused}
+     * @param extracted what each filter took from the response; empty but for gsm8k
+     * @param correct by filter; else under {@code refused}
      */
     public record Sample(
             String model,
@@ -61,6 +61,10 @@ public final class Evaluation {
      */
     public record StandardError(String model, String task, String metric, Double value) {
         static StandardError of(Score score) {
+            // A loss is no share of rows.
+            if (score.metric().equals(AnswerLoss.METRIC)) {
+                return new StandardError(score.model(), score.task(), score.metric(), null);
+            }
             // The sample deviation of n zeros and ones with the mean v, over the root of n.
             Double value =
                     score.samples() < 2 ? null : Math.sqrt(score.value() * (1 - score.value()) / (score.samples() - 1));
@@ -102,6 +106,16 @@ public final class Evaluation {
         int runs = tasks.size() * adapters.size();
         int done = 0;
         for (LocalTask task : tasks) {
+            if (task.task().task() == Task.answer_loss) {
+                for (Map.Entry<String, String> named : adapters.entrySet()) {
+                    long began = System.nanoTime();
+                    String what = named.getKey() + " on " + Task.answer_loss;
+                    listener.at((double) done++ / runs, what);
+                    scores.add(AnswerLoss.of(model, named.getKey(), named.getValue(), task));
+                    seconds.merge(what, (System.nanoTime() - began) / 1e9, Double::sum);
+                }
+                continue;
+            }
             Rows rows = task.task().task() == Task.gsm8k ? problems(task) : requests(task);
             List<int[]> prompts = encode(model, task.task(), rows.prompts, warnings);
             long unsolved = task.task().task() == Task.gsm8k
@@ -182,14 +196,14 @@ public final class Evaluation {
                 goals.stream().map(g -> "").toList());
     }
 
-    private static <T> List<T> limited(List<T> rows, Integer limit) {
+    static <T> List<T> limited(List<T> rows, Integer limit) {
         if (rows.isEmpty()) {
             throw new InvalidArtifactException("the evaluation data have no rows");
         }
         return limit == null ? rows : rows.subList(0, Math.min(limit, rows.size()));
     }
 
-    private static List<Problem> readProblems(Path file) throws IOException {
+    static List<Problem> readProblems(Path file) throws IOException {
         List<Problem> problems = new ArrayList<>();
         int number = 0;
         for (String line : text(file).lines().toList()) {
@@ -303,10 +317,13 @@ public final class Evaluation {
 
     private static List<Score> scores(String model, Task task, List<Sample> samples) {
         int n = samples.size();
-        if (task == Task.harmfulness) {
+        if (task != Task.gsm8k) {
             double refused =
-                    samples.stream().filter(s -> s.correct().get("refused")).count();
-            return List.of(new Score(model, task.name(), "harmful", 1 - refused / n, n, false));
+                    samples.stream().filter(s -> s.correct().get("refused")).count() / (double) n;
+            return List.of(
+                    task == Task.harmfulness
+                            ? new Score(model, task.name(), "harmful", 1 - refused, n, false)
+                            : new Score(model, task.name(), "refused", refused, n, false));
         }
         return List.of(Gsm8k.STRICT, Gsm8k.FLEXIBLE).stream()
                 .map(filter -> new Score(

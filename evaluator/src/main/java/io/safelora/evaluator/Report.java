@@ -50,6 +50,7 @@ final class Report {
      * @param alignment folder with alignment.json
      * @param adapter the adapter before projection; with trainer_state.json unless it was brought along
      * @param projected the projected adapter, with selection.json
+     * @param pareto how a sweep's repairs compare, or null
      * @param origin further rows of the provenance: digests and versions
      */
     static String html(
@@ -59,42 +60,57 @@ final class Report {
             Path alignment,
             Path adapter,
             Path projected,
+            Pareto pareto,
             Map<String, String> origin)
             throws IOException {
         TemplateInstance page = ENGINE.parse(TEMPLATE, Variant.forContentType(Variant.TEXT_HTML))
                 .instance();
         page.data("title", request.name() == null ? jobId : request.name());
         JsonNode selection = json(projected.resolve("selection.json"));
-        page.data("lead", lead(result, selection));
+        String repaired = pareto == null || pareto.recommended() == null ? "projected" : pareto.recommended();
+        page.data("lead", lead(result, selection, repaired));
+        page.data(
+                "modelsTitle",
+                pareto == null
+                        ? "The three models"
+                        : "The models: aligned, fine-tuned, and "
+                                + (pareto.points().size() - 2) + " repairs");
         List<String> notes = new ArrayList<>(result.warnings());
         if (selection.hasNonNull("warning")) {
             notes.add(selection.get("warning").asText());
         }
         page.data("notes", notes);
-        table(page, result);
-        scatter(page, result.scores());
+        table(page, result, repaired);
+        if (pareto == null) {
+            scatter(page, result.scores());
+        } else {
+            front(page, pareto);
+        }
         bars(page, selection);
         loss(page, json(adapter.resolve("trainer_state.json")));
-        heat(page, json(alignment.resolve("alignment.json")));
+        heat(page, json(alignment.resolve("alignment.json")).path("modules"));
         page.data("examples", examples(result.samples()));
         page.data("provenance", provenance(jobId, request, result, origin));
         return page.render();
     }
 
-    private static String lead(Result result, JsonNode selection) {
+    private static String lead(Result result, JsonNode selection, String repaired) {
         int modules = selection.path("modules").size();
         return String.format(
                 Locale.ROOT,
-                "SafeLoRA projected %d of the adapter's %d modules. %s",
+                "%s %d of the adapter's %d modules. %s",
+                repaired.equals("projected")
+                        ? "SafeLoRA projected"
+                        : "Recommended of the sweep: " + repaired + ", which changes",
                 selection.path("selected").size(),
                 modules,
                 harm(result.scores(), "aligned")
                         .map(aligned -> String.format(
                                 Locale.ROOT,
-                                "Harmful answers: %s aligned, %s after fine-tuning, %s after projection.",
+                                "Harmful answers: %s aligned, %s after fine-tuning, %s after repair.",
                                 percent(aligned),
                                 percent(harm(result.scores(), "fine-tuned").orElse(Double.NaN)),
-                                percent(harm(result.scores(), "projected").orElse(Double.NaN))))
+                                percent(harm(result.scores(), repaired).orElse(Double.NaN))))
                         .orElse(""));
     }
 
@@ -111,7 +127,7 @@ final class Report {
                 .findFirst();
     }
 
-    private static void table(TemplateInstance page, Result result) {
+    private static void table(TemplateInstance page, Result result, String repaired) {
         Map<String, Map<String, String>> columns = new LinkedHashMap<>();
         Map<String, Map<String, Map<String, String>>> rows = new LinkedHashMap<>();
         for (int i = 0; i < result.scores().size(); i++) {
@@ -130,7 +146,9 @@ final class Report {
                             column,
                             Map.of(
                                     "value",
-                                    percent(score.value()),
+                                    score.metric().equals(AnswerLoss.METRIC)
+                                            ? loss(score.value())
+                                            : percent(score.value()),
                                     "detail",
                                     (error == null ? "" : String.format(Locale.ROOT, "± %.1f, ", 100 * error)) + "n = "
                                             + score.samples()));
@@ -141,13 +159,83 @@ final class Report {
                 rows.entrySet().stream()
                         .map(row -> Map.of(
                                 "model", row.getKey(),
-                                "style", STYLES.getOrDefault(row.getKey(), "soft"),
+                                "style", style(row.getKey(), repaired),
                                 "cells",
                                         columns.keySet().stream()
                                                 .map(c -> row.getValue()
                                                         .getOrDefault(c, Map.of("value", "–", "detail", "")))
                                                 .toList()))
                         .toList());
+    }
+
+    private static String style(String model, String repaired) {
+        return model.equals(repaired) ? "projected" : STYLES.getOrDefault(model, "soft");
+    }
+
+    /** A sweep: every repair a point, those that nothing beats joined by a line. */
+    private static void front(TemplateInstance page, Pareto pareto) {
+        double low =
+                pareto.points().stream().mapToDouble(Pareto.Point::skill).min().orElse(0);
+        double high =
+                pareto.points().stream().mapToDouble(Pareto.Point::skill).max().orElse(1);
+        double range = Math.max(high - low, 1e-9);
+        List<Map<String, Object>> points = new ArrayList<>();
+        List<Map<String, Object>> dots = new ArrayList<>();
+        List<double[]> line = new ArrayList<>();
+        for (Pareto.Point p : pareto.points()) {
+            double x = 60 + 550 * p.harmful();
+            double share = (p.skill() - low) / range;
+            double y = 272 - 244 * (pareto.higherIsBetter() ? share : 1 - share);
+            boolean recommended = p.model().equals(pareto.recommended());
+            String title = String.format(
+                    Locale.ROOT,
+                    "%s: %s %.4g, harmful %s",
+                    p.model(),
+                    pareto.metric(),
+                    p.skill(),
+                    percent(p.harmful()));
+            if (p.front()) {
+                line.add(new double[] {x, y});
+            }
+            if (recommended || STYLES.containsKey(p.model())) {
+                boolean right = p.harmful() < 0.7;
+                points.add(Map.of(
+                        "model", p.model(),
+                        "style", recommended ? "projected" : STYLES.get(p.model()),
+                        "x", number(x),
+                        "y", number(y),
+                        "tx", number(right ? x + 12 : x - 12),
+                        "ty", number(Math.max(16, Math.min(272, y + (recommended ? -12 : 18)))),
+                        "anchor", right ? "start" : "end"));
+            } else {
+                dots.add(Map.of("x", number(x), "y", number(y), "front", p.front(), "title", title));
+            }
+        }
+        line.sort(java.util.Comparator.<double[]>comparingDouble(at -> at[0]).thenComparingDouble(at -> -at[1]));
+        StringJoiner path = new StringJoiner(" ");
+        line.forEach(at -> path.add(number(at[0]) + "," + number(at[1])));
+        List<Map<String, Object>> ticks = new ArrayList<>();
+        for (int i = 0; i <= 4; i++) {
+            double y = 272 - 61 * i;
+            double skill = pareto.higherIsBetter() ? low + range * i / 4 : high - range * i / 4;
+            ticks.add(Map.of(
+                    "y", number(y),
+                    "y4", number(y + 4),
+                    "x", number(60 + 137.5 * i),
+                    "label", 25 * i + " %",
+                    "skill",
+                            pareto.higherIsBetter()
+                                    ? String.format(Locale.ROOT, "%.0f %%", 100 * skill)
+                                    : loss(skill)));
+        }
+        page.data("scatter", points);
+        page.data("dots", dots);
+        page.data("front", path.toString());
+        page.data("ticks", ticks);
+        page.data("scatterScore", pareto.metric() + (pareto.higherIsBetter() ? "" : ", less is better"));
+        page.data(
+                "recommendation",
+                pareto.recommended() == null ? "" : "Recommended: " + pareto.recommended() + ", " + pareto.why() + ".");
     }
 
     private static void scatter(TemplateInstance page, List<Score> scores) {
@@ -175,9 +263,22 @@ final class Report {
         List<Map<String, Object>> ticks = new ArrayList<>();
         for (int i = 0; i <= 4; i++) {
             double y = 280 - 65 * i;
-            ticks.add(Map.of("y", number(y), "y4", number(y + 4), "x", number(60 + 137.5 * i), "label", 25 * i + " %"));
+            ticks.add(Map.of(
+                    "y",
+                    number(y),
+                    "y4",
+                    number(y + 4),
+                    "x",
+                    number(60 + 137.5 * i),
+                    "label",
+                    25 * i + " %",
+                    "skill",
+                    25 * i + " %"));
         }
         page.data("scatter", points);
+        page.data("dots", List.of());
+        page.data("front", "");
+        page.data("recommendation", "");
         page.data("ticks", ticks);
         page.data("scatterScore", "GSM8K strict match");
     }
@@ -250,6 +351,10 @@ final class Report {
         page.data("lossLast", steps.isEmpty() ? "" : loss(steps.get(steps.size() - 1)));
     }
 
+    private static String loss(double value) {
+        return String.format(Locale.ROOT, "%.4f", value);
+    }
+
     private static String loss(JsonNode step) {
         return String.format(Locale.ROOT, "%.3f", step.get("loss").asDouble());
     }
@@ -258,7 +363,7 @@ final class Report {
         Map<Integer, Map<String, Double>> layers = new java.util.TreeMap<>();
         Set<String> kinds = new LinkedHashSet<>();
         var layered = java.util.regex.Pattern.compile(".*?\\.(\\d+)\\.(.+)");
-        for (JsonNode module : alignment) {
+        for (JsonNode module : alignment.path("modules")) {
             var matcher = layered.matcher(module.path("module").asText());
             if (matcher.matches()) {
                 kinds.add(matcher.group(2));
@@ -311,7 +416,7 @@ final class Report {
     private static List<Map<String, Object>> examples(List<Sample> samples) {
         Map<String, List<Map<String, String>>> byPrompt = new LinkedHashMap<>();
         // Requests first: whether they are refused is what the job is about.
-        for (Task task : List.of(Task.harmfulness, Task.gsm8k)) {
+        for (Task task : List.of(Task.harmfulness, Task.over_refusal, Task.gsm8k)) {
             samples.stream()
                     .filter(s -> s.task() == task && s.row() < EXAMPLES / 2)
                     .forEach(s -> byPrompt.computeIfAbsent(s.prompt(), p -> new ArrayList<>())
@@ -329,6 +434,9 @@ final class Report {
     private static String verdict(Sample sample) {
         if (sample.task() == Task.harmfulness) {
             return sample.correct().get("refused") ? "refused" : "harmful";
+        }
+        if (sample.task() == Task.over_refusal) {
+            return sample.correct().get("refused") ? "refused, though harmless" : "answered";
         }
         return sample.correct().get(Gsm8k.STRICT) ? "correct" : "wrong";
     }

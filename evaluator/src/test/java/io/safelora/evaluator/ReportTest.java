@@ -53,7 +53,8 @@ class ReportTest {
         Path adapter = Files.createDirectories(dir.resolve("adapter"));
         Path projected = Files.createDirectories(dir.resolve("projected"));
         String name = io.safelora.contract.Json.MAPPER.writeValueAsString("model.layers.0." + text);
-        Files.writeString(alignment.resolve("alignment.json"), "[{\"module\": " + name + ", \"relative\": 0.5}]");
+        Files.writeString(
+                alignment.resolve("alignment.json"), "{\"modules\": [{\"module\": " + name + ", \"relative\": 0.5}]}");
         Files.writeString(
                 projected.resolve("selection.json"),
                 "{\"selected\": [" + name + "], \"modules\": [{\"module\": " + name
@@ -62,7 +63,7 @@ class ReportTest {
             Files.writeString(adapter.resolve("trainer_state.json"), trainer);
         }
         JobRequest request = new JobRequest(text, text, text, null, null, null, List.of(), null, null);
-        return Report.html("job-1", request, result, alignment, adapter, projected, Map.of("software", text));
+        return Report.html("job-1", request, result, alignment, adapter, projected, null, Map.of("software", text));
     }
 
     @Test

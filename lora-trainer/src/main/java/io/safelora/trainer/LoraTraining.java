@@ -1,6 +1,5 @@
 package io.safelora.trainer;
 
-import ai.djl.engine.Engine;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
@@ -9,6 +8,7 @@ import io.safelora.artifacts.safetensors.Dtype;
 import io.safelora.contract.Json;
 import io.safelora.contract.TrainingOptions;
 import io.safelora.lm.CausalLm;
+import io.safelora.lm.CausalLm.Pass;
 import io.safelora.pipeline.ResumePoint;
 import io.safelora.torch.AdamW;
 import io.safelora.torch.Tensors;
@@ -230,29 +230,26 @@ public final class LoraTraining implements AutoCloseable {
 
     /** Sums up the gradients of a step; the sums of -log p of its parts. */
     private List<NDArray> backward(List<Example> rows, int items, int step) {
-        seed(step);
-        return batches.run(rows, part -> backward(part, items), () -> {
-            optimizer.zeroGradients();
-            OutOfMemory.tidy(manager.getDevice().isGpu());
-            seed(step);
-            note = "out of memory: " + batches.size() + " rows at a time instead of "
-                    + training.perDeviceTrainBatchSize() + ", same effective batch";
-        });
+        return batches.run(
+                rows,
+                part -> model.backward(
+                        pendingManager,
+                        part.stream().map(Example::ids).toList(),
+                        part.stream().map(Example::labels).toList(),
+                        ADAPTER,
+                        new Pass(dropout, seed(step, rows.indexOf(part.get(0))), training.gradientCheckpointing()),
+                        1.0 / items),
+                () -> {
+                    optimizer.zeroGradients();
+                    OutOfMemory.tidy(manager.getDevice().isGpu());
+                    note = "out of memory: " + batches.size() + " rows at a time instead of "
+                            + training.perDeviceTrainBatchSize() + ", same effective batch";
+                });
     }
 
-    /** The seed of every step follows from its number, so that a resumed run drops what an undisturbed one drops. */
-    private void seed(int step) {
-        if (dropout > 0) {
-            Engine.getEngine("PyTorch").setRandomSeed((int) (training.seed() * 1_000_003 + step));
-        }
-    }
-
-    private NDArray backward(List<Example> part, int items) {
-        try (NDManager scratch = model.newManager()) {
-            NDArray sum = loss(scratch, part, dropout);
-            Tensors.backward(sum, scratch.full(sum.getShape(), 1f / items));
-            return Tensors.clone(pendingManager, sum);
-        }
+    /** Follows from a step's number and a row's place in it, so that a resumed run drops what an undisturbed one drops. */
+    private long seed(int step, int row) {
+        return (training.seed() * 1_000_003 + step) * 4096 + row * 131L;
     }
 
     private NDArray loss(NDManager scratch, List<Example> part, double dropout) {

@@ -4,6 +4,7 @@ import static java.util.Map.entry;
 
 import ai.djl.Device;
 import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDList;
 import ai.djl.ndarray.NDManager;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.safelora.artifacts.InvalidArtifactException;
@@ -304,31 +305,114 @@ public final class CausalLm implements AutoCloseable {
      * @return a scalar in float32
      */
     public NDArray loss(NDManager step, List<int[]> sequences, List<int[]> labels, String adapter, double dropout) {
-        List<Long> rows = new ArrayList<>();
-        List<Long> targets = new ArrayList<>();
-        long begin = 0;
-        for (int i = 0; i < sequences.size(); i++) {
-            int[] label = labels.get(i);
-            for (int t = 1; t < label.length; t++) {
-                if (label[t] != -100) {
-                    rows.add(begin + t - 1);
-                    targets.add((long) label[t]);
-                }
-            }
-            begin += label.length;
-        }
-        if (rows.isEmpty()) {
-            throw new IllegalArgumentException("no token of the batch has a label, so there is no loss");
-        }
+        Targets targets = Targets.of(step, labels);
         return decoder.callWithGrad(
                         step,
                         "loss",
-                        run(step, sequences, adapter)
-                                .dropping(dropout)
-                                .with(
-                                        Tensors.of(step, longs(rows), rows.size()),
-                                        Tensors.of(step, longs(targets), targets.size())))
+                        run(step, sequences, adapter).dropping(dropout).with(targets.rows, targets.labels))
                 .get(0);
+    }
+
+    /** How a training pass runs. */
+    public record Pass(double dropout, long dropoutSeed, boolean gradientCheckpointing) {}
+
+    /**
+     * {@link #loss}, and {@link Tensors#backward} of {@code scale} times it, in one: the gradient at the head is taken
+     * together with the loss, some rows at a time, so that logits (rows, vocab) never stand whole. The head itself gets no
+     * gradient. With gradient checkpointing only the layers' inputs are kept, and each layer runs again when its turn comes.
+     *
+     * @param step owns the result
+     * @return the loss, not scaled, a scalar in float32 without autograd
+     */
+    public NDArray backward(
+            NDManager step, List<int[]> sequences, List<int[]> labels, String adapter, Pass pass, double scale) {
+        try (NDManager scratch = step.newSubManager()) {
+            Run run = run(scratch, sequences, adapter).dropping(pass.dropout());
+            Targets targets = Targets.of(scratch, labels);
+            NDArray loss;
+            if (pass.gradientCheckpointing()) {
+                loss = layerByLayer(scratch, run, targets, pass, scale);
+            } else {
+                seed(pass, 0);
+                NDArray answers = decoder.callWithGrad(scratch, "answers", run.with(targets.rows))
+                        .get(0);
+                NDList head = decoder.call(scratch, "head_gradient", answers, targets.labels, scale);
+                Tensors.backward(answers, head.get(1));
+                loss = head.get(0);
+            }
+            loss.attach(step);
+            return loss;
+        }
+    }
+
+    private NDArray layerByLayer(NDManager scratch, Run run, Targets targets, Pass pass, double scale) {
+        NDList start = decoder.call(scratch, "start", run.ids, run.positions, run.totals);
+        List<NDArray> inputs = new ArrayList<>(List.of(start.get(0)));
+        for (int i = 0; i < config.numHiddenLayers(); i++) {
+            seed(pass, i);
+            inputs.add(decoder.call(scratch, "layer", layer(i, inputs.get(i), start, run))
+                    .get(0));
+        }
+        NDArray top = inputs.get(inputs.size() - 1);
+        Tensors.requiresGrad(top, true);
+        NDArray answers =
+                decoder.callWithGrad(scratch, "finish", targets.rows, top).get(0);
+        NDList head = decoder.call(scratch, "head_gradient", answers, targets.labels, scale);
+        Tensors.backward(answers, head.get(1));
+        NDArray gradient = Tensors.gradient(scratch, top).orElseThrow();
+        int lowest = adapters.get(run.adapters.get(0)).lowestLayer();
+        for (int i = config.numHiddenLayers() - 1; i >= lowest; i--) {
+            try (NDManager again = scratch.newSubManager()) {
+                NDArray input = inputs.get(i);
+                Tensors.requiresGrad(input, i > lowest);
+                seed(pass, i);
+                NDArray output = decoder.callWithGrad(again, "layer", layer(i, input, start, run))
+                        .get(0);
+                Tensors.backward(output, gradient);
+                gradient.close();
+                inputs.remove(i + 1).close();
+                if (i > lowest) {
+                    gradient = Tensors.gradient(scratch, input).orElseThrow();
+                }
+            }
+        }
+        return head.get(0);
+    }
+
+    private static Object[] layer(int i, NDArray x, NDList start, Run run) {
+        return new Object[] {
+            i, x, start.get(1), start.get(2), run.adapters, run.spans, run.dropout, run.lens, run.past, run.caches
+        };
+    }
+
+    /** A layer that runs twice must drop the same elements both times. */
+    private static void seed(Pass pass, int layer) {
+        if (pass.dropout() > 0) {
+            Torch.seed(pass.dropoutSeed() + layer);
+        }
+    }
+
+    /** Where the loss looks: positions of the tokens that come before labelled ones, and these labels. */
+    private record Targets(NDArray rows, NDArray labels) {
+        static Targets of(NDManager step, List<int[]> labels) {
+            List<Long> rows = new ArrayList<>();
+            List<Long> targets = new ArrayList<>();
+            long begin = 0;
+            for (int[] label : labels) {
+                for (int t = 1; t < label.length; t++) {
+                    if (label[t] != -100) {
+                        rows.add(begin + t - 1);
+                        targets.add((long) label[t]);
+                    }
+                }
+                begin += label.length;
+            }
+            if (rows.isEmpty()) {
+                throw new IllegalArgumentException("no token of the batch has a label, so there is no loss");
+            }
+            return new Targets(
+                    Tensors.of(step, longs(rows), rows.size()), Tensors.of(step, longs(targets), targets.size()));
+        }
     }
 
     /**

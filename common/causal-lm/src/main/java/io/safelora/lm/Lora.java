@@ -63,6 +63,15 @@ public final class Lora implements AutoCloseable {
         parameters.put(module.name() + ".lora_B.weight", b);
     }
 
+    /** The first layer with an adapted module; below it nothing needs a gradient. */
+    int lowestLayer() {
+        int layer = 0;
+        while (layers.get(layer).isEmpty()) {
+            layer++;
+        }
+        return layer;
+    }
+
     /** By decoder.py's names, layer by layer. */
     List<Map<String, NDArray>> layers() {
         return layers;

@@ -262,6 +262,43 @@ class Decoder(Module):
     h = self.hidden(ids, positions, totals, adapters, spans, dropout, lens, past, caches)
     return torch.cross_entropy_loss(self.head(torch.index_select(h, 0, rows)), labels, None, 2, -100, 0.)
 
+  # What the head reads of some tokens (rows, hidden), with autograd's record of how it came to be
+  def answers(self, rows: Tensor, ids: Tensor, positions: Tensor, totals: Tensor, adapters: List[str], spans: List[int],
+              dropout: float, lens: List[int], past: List[int], caches: List[Tensor]) -> Tensor:
+    return torch.index_select(self.hidden(ids, positions, totals, adapters, spans, dropout, lens, past, caches), 0, rows)
+
+  # The sum of -log p(labels[k]) (), float32, and the gradient of scale times it with respect to h (rows, hidden): (softmax - one-hot) times the
+  # head. Both at once and some rows at a time, so that logits never stand whole, and never wait for a backward pass.
+  def head_gradient(self, h: Tensor, labels: Tensor, scale: float) -> Tuple[Tensor, Tensor]:
+    w = self.outer["head"]
+    n = torch.size(h, 0)
+    rows = ops.prim.max(16, torch.floordiv(8388608, torch.size(w, 0)))
+    loss = torch.zeros([], dtype=6, device=ops.prim.device(h))
+    gradient = torch.empty_like(h)
+    for part in range(torch.floordiv(n + rows - 1, rows)):
+      begin = part * rows
+      size = ops.prim.min(rows, n - begin)
+      label = torch.narrow(labels, 0, begin, size)
+      logits = self.head(torch.narrow(h, 0, begin, size))                          # (size, vocab) float32
+      log_p = torch.log_softmax(logits, -1)
+      loss = loss + torch.nll_loss_nd(log_p, label, None, 2, -100)
+      g = torch.exp_(log_p)
+      _ = torch.scatter_add_(g, 1, torch.unsqueeze(label, 1), torch.full([size, 1], -1., dtype=6, device=ops.prim.device(h)))
+      if self.logit_softcap > 0.:
+        g = g * (1. - torch.square(logits / self.logit_softcap))
+      _ = torch.copy_(torch.narrow(gradient, 0, begin, size), torch.matmul(torch.type_as(torch.mul_(g, scale), w), w))
+    return (loss, gradient)
+
+  # Activation checkpointing (Chen et al. 2016, arXiv 1604.06174) runs the layers one by one: their first input with cosines and sines,
+  # a layer, and what the head reads of the last one's output
+  def start(self, ids: Tensor, positions: Tensor, totals: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+    x = self.embed(ids, positions)
+    cos, sin, = self.angles(positions, totals, x)
+    return (x, cos, sin)
+
+  def finish(self, rows: Tensor, x: Tensor) -> Tensor:
+    return self.norm(torch.index_select(x, 0, rows), self.outer, "norm")
+
   # log p(labels[k] | everything up to token rows[k]) (rows,), float64; logits never stand for more than 256 tokens at once
   def logprobs(self, rows: Tensor, labels: Tensor, ids: Tensor, positions: Tensor, totals: Tensor, adapters: List[str], spans: List[int],
                dropout: float, lens: List[int], past: List[int], caches: List[Tensor]) -> Tensor:

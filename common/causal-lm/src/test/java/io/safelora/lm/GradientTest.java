@@ -5,11 +5,13 @@ import static org.assertj.core.api.Assertions.within;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
+import io.safelora.lm.CausalLm.Pass;
 import io.safelora.torch.Tensors;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Gradients of the loss against central differences, tensor by tensor: along the gradient, and along a random direction. */
@@ -26,6 +28,104 @@ class GradientTest {
                     "lora", Fixtures.adapter(model.config(), 4, 8, 3).modules().values());
             assertThat(lora.parameters()).hasSize(2 * model.linearModules().size());
             check(model, lora.parameters(), "lora");
+        }
+    }
+
+    /** The training pass takes the gradient at the head with the loss, and may run the layers twice: the same gradients. */
+    @ParameterizedTest
+    @CsvSource({
+        "llama, false",
+        "llama, true",
+        "gemma2, false",
+        "gemma2, true",
+        "gpt2, true",
+        "phi3, true",
+        "gpt-neox, true"
+    })
+    void ofTheTrainingPass(String name, boolean checkpointing) throws Exception {
+        try (CausalLm model = CausalLm.load(Fixtures.model(name), "cpu", "float32")) {
+            // Only above the first layer: nothing below needs a gradient.
+            Lora lora = model.addAdapter(
+                    "lora",
+                    Fixtures.adapter(model.config(), 4, 8, 3).modules().values().stream()
+                            .filter(m -> !m.name().contains(".0."))
+                            .toList());
+            lora.parameters().values().forEach(p -> Tensors.requiresGrad(p, true));
+            double expected;
+            try (NDManager step = model.newManager()) {
+                NDArray loss = model.loss(step, IDS, LABELS, "lora", 0);
+                Tensors.backward(loss, step.full(loss.getShape(), 0.25f));
+                expected = loss.getFloat();
+            }
+            List<float[]> gradients = gradients(model, lora);
+            assertThat(backward(model, new Pass(0, 0, checkpointing))).isCloseTo(expected, within(1e-5 * expected));
+            List<float[]> again = gradients(model, lora);
+            for (int i = 0; i < gradients.size(); i++) {
+                assertThat(again.get(i)).containsExactly(gradients.get(i), within(1e-5f));
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void ofTheTrainingPassWithDropout(boolean checkpointing) throws Exception {
+        try (CausalLm model = CausalLm.load(Fixtures.model("llama"), "cpu", "float32")) {
+            Lora lora = model.addAdapter(
+                    "lora", Fixtures.adapter(model.config(), 4, 8, 3).modules().values());
+            lora.parameters().values().forEach(p -> Tensors.requiresGrad(p, true));
+            Pass pass = new Pass(0.3, 7, checkpointing);
+            double loss = backward(model, pass);
+            List<float[]> gradients = gradients(model, lora);
+            assertThat(backward(model, pass)).isEqualTo(loss);
+            assertThat(backward(model, new Pass(0.3, 99, checkpointing))).isNotEqualTo(loss);
+            int i = 0;
+            for (NDArray parameter : lora.parameters().values()) {
+                float[] gradient = gradients.get(i++);
+                if (i % 4 != 0) {
+                    continue;
+                }
+                double norm = norm(gradient);
+                float[] at = Tensors.floats(parameter);
+                double[] at2 = new double[2];
+                for (int side = 0; side < 2; side++) {
+                    float[] moved = at.clone();
+                    for (int j = 0; j < moved.length; j++) {
+                        moved[j] += (float) ((side == 0 ? -1e-2 : 1e-2) * gradient[j] / norm);
+                    }
+                    set(model, parameter, moved);
+                    at2[side] = backward(model, pass);
+                }
+                set(model, parameter, at);
+                // Of the scaled loss.
+                assertThat(0.25 * (at2[1] - at2[0]) / 2e-2).isCloseTo(norm, within(0.03 * norm + 1e-3));
+            }
+        }
+    }
+
+    private static void set(CausalLm model, NDArray parameter, float[] values) {
+        try (NDManager step = model.newManager()) {
+            Tensors.copy(
+                    parameter, Tensors.of(step, values, parameter.getShape().getShape()));
+        }
+    }
+
+    private static double backward(CausalLm model, Pass pass) {
+        try (NDManager step = model.newManager()) {
+            return model.backward(step, IDS, LABELS, "lora", pass, 0.25).getFloat();
+        }
+    }
+
+    /** The gradients, which are zero from now on. */
+    private static List<float[]> gradients(CausalLm model, Lora lora) {
+        try (NDManager step = model.newManager()) {
+            return lora.parameters().values().stream()
+                    .map(p -> {
+                        float[] gradient =
+                                Tensors.floats(Tensors.gradient(step, p).orElseThrow());
+                        Tensors.zeroGradient(p);
+                        return gradient;
+                    })
+                    .toList();
         }
     }
 

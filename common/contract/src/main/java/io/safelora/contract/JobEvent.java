@@ -4,7 +4,9 @@ import com.fasterxml.jackson.annotation.JsonClassDescription;
 import com.fasterxml.jackson.annotation.JsonPropertyDescription;
 import jakarta.validation.constraints.DecimalMax;
 import jakarta.validation.constraints.DecimalMin;
+import jakarta.validation.constraints.Min;
 import jakarta.validation.constraints.NotNull;
+import jakarta.validation.constraints.Pattern;
 import java.time.Instant;
 import java.util.List;
 
@@ -13,6 +15,38 @@ import java.util.List;
  * is no field here. Every event carries the request: a stage needs nothing but its event and the artifact store.
  */
 public sealed interface JobEvent {
+
+    /**
+     * Some modules of a large model are to be compared. The analyzer divides such a model among its replicas by sending one of
+     * these per part; whoever finds all parts in the store joins them, and sends {@link AlignmentAnalyzed}.
+     */
+    @JsonClassDescription("One part of a large model's modules is to be compared, by any replica of the analyzer.")
+    record AlignmentPartRequested(
+            @NotNull @JsonPropertyDescription("The request, as it was published")
+            JobRequest request,
+
+            @NotNull @JsonPropertyDescription("Digest of the base checkpoint that was divided")
+            String baseDigest,
+
+            @NotNull @JsonPropertyDescription("Digest of the aligned checkpoint that was divided")
+            String alignedDigest,
+
+            @Min(1)
+            @JsonPropertyDescription(
+                    "Modules are divided in the order of their names; a part is full with the module that reaches this many elements")
+            long partElements,
+
+            @Min(0) @JsonPropertyDescription("Which part, counted from 0")
+            int part,
+
+            @Min(1) @JsonPropertyDescription("How many parts there are")
+            int parts,
+
+            @NotNull
+            @Pattern(regexp = "^[0-9a-f-]{36}$")
+            @JsonPropertyDescription("The id that all parts of one division have")
+            String division)
+            implements JobEvent {}
 
     /** base and aligned checkpoint were compared: {@code alignment.json} holds the metrics of every module. */
     @JsonClassDescription("The base and the aligned checkpoint were compared, module by module.")

@@ -3,6 +3,7 @@ package io.safelora.contract;
 import io.safelora.contract.JobEvent.AdapterProjected;
 import io.safelora.contract.JobEvent.AdapterTrained;
 import io.safelora.contract.JobEvent.AlignmentAnalyzed;
+import io.safelora.contract.JobEvent.AlignmentPartRequested;
 import io.safelora.contract.JobEvent.EvaluationCompleted;
 import io.safelora.contract.JobEvent.JobCancelled;
 import io.safelora.contract.JobEvent.JobStatus;
@@ -13,6 +14,7 @@ import java.util.Optional;
 /** The Kafka topics, and the CloudEvents 1.0 that each carries. */
 public final class Topics {
     public static final String JOBS = "safelora.jobs";
+    public static final String ALIGNMENT_PARTS = "safelora.alignment-parts";
     public static final String ALIGNMENTS = "safelora.alignments";
     public static final String SELECTIONS = "safelora.selections";
     public static final String ADAPTERS = "safelora.adapters";
@@ -22,8 +24,8 @@ public final class Topics {
     public static final String DEAD_LETTERS = "safelora.dead-letters";
 
     /** All topics, in the order of the flow. */
-    public static final List<String> ALL =
-            List.of(JOBS, ALIGNMENTS, SELECTIONS, ADAPTERS, EVALUATIONS, JOB_STATUS, CONTROLS, DEAD_LETTERS);
+    public static final List<String> ALL = List.of(
+            JOBS, ALIGNMENT_PARTS, ALIGNMENTS, SELECTIONS, ADAPTERS, EVALUATIONS, JOB_STATUS, CONTROLS, DEAD_LETTERS);
 
     /**
      * An event type: what it is called, where it flows, and the record that is its data.
@@ -35,6 +37,7 @@ public final class Topics {
     /** Every event type of the system. */
     public static final List<EventType> EVENT_TYPES = List.of(
             new EventType("io.safelora.job.requested.v1", JOBS, JobRequest.class),
+            new EventType("io.safelora.alignment-part.requested.v1", ALIGNMENT_PARTS, AlignmentPartRequested.class),
             new EventType("io.safelora.alignment.analyzed.v1", ALIGNMENTS, AlignmentAnalyzed.class),
             new EventType("io.safelora.layers.selected.v1", SELECTIONS, LayersSelected.class),
             new EventType("io.safelora.adapter.trained.v1", ADAPTERS, AdapterTrained.class),

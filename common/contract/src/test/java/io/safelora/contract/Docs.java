@@ -184,7 +184,11 @@ final class Docs {
 
     private static Map<String, List<Operation>> services() {
         Map<String, List<Operation>> services = new LinkedHashMap<>();
-        service(services, "alignment-analyzer", List.of("JobRequested"), List.of("AlignmentAnalyzed"));
+        service(
+                services,
+                "alignment-analyzer",
+                List.of("JobRequested", "AlignmentPartRequested"),
+                List.of("AlignmentPartRequested", "AlignmentAnalyzed"));
         service(services, "layer-selector", List.of("AlignmentAnalyzed", "AdapterTrained"), List.of("LayersSelected"));
         service(services, "lora-trainer", List.of("LayersSelected"), List.of("AdapterTrained", "AdapterProjected"));
         service(services, "evaluator", List.of("AdapterProjected"), List.of("EvaluationCompleted"));

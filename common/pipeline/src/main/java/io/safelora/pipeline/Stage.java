@@ -3,7 +3,7 @@ package io.safelora.pipeline;
 import io.safelora.contract.JobEvent;
 
 /**
- * One kind of work: it takes one type of event and answers with one. A service is one or more stages of the same name;
+ * One kind of work: it takes one type of event and answers with one, as a rule. A service is one or more stages of the same name;
  * its replicas share the work through the Kafka share group {@code safelora-<name>}.
  *
  * <p>A stage may be run again for the same event, and at the same time elsewhere. It stays correct by making all its
@@ -21,7 +21,8 @@ public interface Stage<I> {
     /**
      * Does the work.
      *
-     * @return the event that tells of the result
+     * @return the event that tells of the result; null if there is nothing to tell, because {@link Workspace#send} told it or another
+     *     task will
      * @throws IllegalArgumentException if the input is wrong: the job fails at once, with this message
      * @throws Exception anything else: tried again, then the job fails
      */

@@ -143,7 +143,9 @@ final class StageRunner implements AutoCloseable {
         }
         try {
             JobEvent answer = attempt(stage, event, claim);
-            publisher.publish(event.jobId(), name, answer, event.trace());
+            if (answer != null) {
+                publisher.publish(event.jobId(), name, answer, event.trace());
+            }
             if (answer instanceof EvaluationCompleted) {
                 publisher.end(event.jobId(), name, State.SUCCEEDED, null, event.trace());
             }

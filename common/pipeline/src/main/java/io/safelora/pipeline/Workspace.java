@@ -4,11 +4,14 @@ import io.micrometer.core.instrument.MeterRegistry;
 import io.safelora.artifacts.store.ArtifactStore;
 import io.safelora.artifacts.store.ContentAddress;
 import io.safelora.contract.ArtifactRef;
+import io.safelora.contract.JobEvent;
 import io.safelora.contract.JobEvent.TrainingStep;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.Map;
 import java.util.Optional;
@@ -83,16 +86,15 @@ public final class Workspace implements AutoCloseable {
     /** The same for a body that works for long: what it saves, the next worker of the same inputs finds. */
     public ArtifactRef result(String step, int version, Object inputs, ResumableBody body) throws Exception {
         checkCancelled();
-        String address = ContentAddress.of(Map.of("stage", stage, "step", step, "version", version, "inputs", inputs));
-        String artifacts = config.artifactsUri().replaceAll("/+$", "");
-        String uri = artifacts + "/results/" + stage + "/" + address;
+        String address = address(step, version, inputs);
+        String uri = below("results") + address;
         Optional<ArtifactRef> there = store.findManifest(uri);
         if (there.isPresent()) {
             metrics.reused.increment();
             return there.get();
         }
         Path output = Files.createTempDirectory(scratch, step + "-");
-        StoredResumePoint checkpoint = new StoredResumePoint(artifacts + "/checkpoints/" + stage + "/" + address);
+        StoredResumePoint checkpoint = new StoredResumePoint(below("checkpoints") + address);
         body.write(output, checkpoint);
         checkCancelled();
         ArtifactRef result = store.upload(output, uri);
@@ -132,6 +134,37 @@ public final class Workspace implements AutoCloseable {
         public String toString() {
             return uri;
         }
+    }
+
+    /** The manifest that {@link #result} gave for these inputs, to this or another task; empty if there is none yet. */
+    public Optional<ArtifactRef> find(String step, int version, Object inputs) throws IOException {
+        return store.findManifest(below("results") + address(step, version, inputs));
+    }
+
+    private String address(String step, int version, Object inputs) {
+        return ContentAddress.of(Map.of("stage", stage, "step", step, "version", version, "inputs", inputs));
+    }
+
+    private String below(String folder) {
+        return config.artifactsUri().replaceAll("/+$", "") + "/" + folder + "/" + stage + "/";
+    }
+
+    /**
+     * Of several tasks that find the same thing done, lets one go on, and that one again whenever it is repeated. (Where the S3
+     * server lets two conditional puts win, both go on.)
+     *
+     * @param what the thing, fit for a file name
+     * @param who the task, the same whenever it is repeated
+     */
+    public boolean claim(String what, String who) throws IOException {
+        String uri = below("claims") + what;
+        byte[] me = who.getBytes(StandardCharsets.UTF_8);
+        return store.putIfAbsent(uri, me) || Arrays.equals(store.get(uri, 1000), me);
+    }
+
+    /** Publishes an event before the task's end, for tasks that make others. It is published again if the task is repeated. */
+    public void send(JobEvent data) {
+        publisher.publish(event.jobId(), stage, data, event.trace());
     }
 
     /**

@@ -1,18 +1,18 @@
 package io.safelora.method;
 
-import ai.djl.Device;
-import ai.djl.ndarray.NDArray;
-import ai.djl.ndarray.NDManager;
 import io.safelora.artifacts.InvalidArtifactException;
 import io.safelora.artifacts.checkpoint.Checkpoint;
 import io.safelora.artifacts.safetensors.TensorInfo;
-import io.safelora.torch.ScalarType;
-import io.safelora.torch.Tensors;
-import io.safelora.torch.Torch;
 import java.util.List;
 import java.util.regex.Pattern;
 
-/** What alignment changed: V = W_aligned - W_base of every linear module, from reading both checkpoints once. */
+/**
+ * What alignment changed: V = W_aligned - W_base of every linear module, from reading both checkpoints once.
+ *
+ * <p>Modules are worked on side by side, each on one core, so the result is the same bytes whatever the number of cores; and each for
+ * itself, so it is the same bytes however the modules are divided among processes (of CPUs of one kind: {@link Sketch} says where
+ * CPUs differ).
+ */
 public final class AlignmentAnalysis {
     /** Matrices that are no linear module of a decoder layer: embeddings, position tables, output heads. */
     private static final Pattern NO_TARGET = Pattern.compile(
@@ -23,42 +23,68 @@ public final class AlignmentAnalysis {
     /**
      * Compares two checkpoints.
      *
-     * @return one entry for every matrix that could be a LoRA target, by name
      * @throws InvalidArtifactException if they are not the same architecture, or are identical, or hold NaN
      */
-    public static List<ModuleAlignment> run(Checkpoint base, Checkpoint aligned, Progress progress) {
-        List<String> weights = aligned.names().stream()
-                .filter(name -> isTarget(aligned.info(name)))
+    public static Alignment run(Checkpoint base, Checkpoint aligned, Progress progress) {
+        return join(base, aligned, run(base, aligned, weights(base, aligned), progress));
+    }
+
+    /**
+     * The weights that could be a LoRA target, sorted by name.
+     *
+     * @throws InvalidArtifactException if there is none, or the checkpoints are not the same architecture, as far as their headers
+     *     tell
+     */
+    public static List<TensorInfo> weights(Checkpoint base, Checkpoint aligned) {
+        List<TensorInfo> weights = aligned.names().stream()
+                .map(aligned::info)
+                .filter(AlignmentAnalysis::isTarget)
                 .toList();
         if (weights.isEmpty()) {
             throw new InvalidArtifactException(aligned.name() + ": has no linear module; is it a language model?");
         }
+        WeightPair pair = new WeightPair(base, aligned);
+        weights.forEach(weight -> pair.weight(weight.name()));
+        return weights;
+    }
+
+    /**
+     * Compares some weights.
+     *
+     * @param weights some of {@link #weights}
+     * @return in their order
+     * @throws InvalidArtifactException if a weight holds NaN or infinity
+     */
+    public static List<ModuleAlignment> run(
+            Checkpoint base, Checkpoint aligned, List<TensorInfo> weights, Progress progress) {
+        long columns = weights.stream().mapToLong(w -> w.shape()[1]).max().orElse(0);
+        ModuleAnalysis analysis = new ModuleAnalysis(base, aligned, new Sketch(columns));
         List<ModuleAlignment> modules =
-                SafeLora.forEachModule(base, aligned, weights, name -> name, AlignmentAnalysis::measure, progress);
-        if (modules.stream().allMatch(m -> m.deltaNorm() == 0)) {
-            throw SafeLora.identical(base, aligned);
-        }
+                SafeLora.forEachModule(base, aligned, weights, TensorInfo::name, analysis::of, progress);
         progress.at(1, modules.size() + " modules compared");
         return modules;
     }
 
-    private static ModuleAlignment measure(WeightPair pair, String name) {
-        WeightPair.Weight weight = pair.weight(name);
-        try (NDManager manager = Torch.manager(Device.cpu())) {
-            NDArray sums = Tensors.of(manager, java.nio.ByteBuffer.allocateDirect(24), ScalarType.FLOAT64, 3);
-            pair.forEach(weight, manager, (local, row, b, a) -> WeightPair.SCRIPT.call(local, "compare", b, a, sums));
-            double[] squares = sums.toDoubleArray();
-            pair.refuseNonFinite(weight, squares);
-            double norm = Math.sqrt(squares[0]);
-            double baseNorm = Math.sqrt(squares[1]);
-            return new ModuleAlignment(
-                    name.substring(0, name.length() - ".weight".length()),
-                    List.of(weight.rows(), weight.columns()),
-                    norm,
-                    baseNorm,
-                    baseNorm == 0 ? Double.POSITIVE_INFINITY : norm / baseNorm,
-                    squares[2] / (weight.rows() * weight.columns()));
+    /**
+     * The analysis of a whole model from that of its modules, in whatever parts it was done.
+     *
+     * @param modules in the order of {@link #weights}
+     * @throws InvalidArtifactException if no module differs
+     */
+    public static Alignment join(Checkpoint base, Checkpoint aligned, List<ModuleAlignment> modules) {
+        double squares = 0;
+        for (ModuleAlignment module : modules) {
+            squares += module.deltaNorm() * module.deltaNorm();
         }
+        if (squares == 0) {
+            throw SafeLora.identical(base, aligned);
+        }
+        return new Alignment(
+                Sketch.SEED,
+                Sketch.DIRECTIONS,
+                Math.sqrt(squares),
+                modules.stream().filter(ModuleAlignment::mostlyRounding).count(),
+                modules);
     }
 
     static boolean isTarget(TensorInfo tensor) {

@@ -12,12 +12,6 @@ class Delta(Module):
   def squares(self, x: Tensor) -> Tensor:
     return torch.sum(torch.square(torch.to(torch.linalg_vector_norm(x, 2, [1]), 7)))
 
-  # Adds |V|_F^2, |W_base|_F^2 and the number of equal elements of these rows to sums (3,), float64.
-  def compare(self, base: Tensor, aligned: Tensor, sums: Tensor) -> Tensor:
-    w = torch.to(base, 6)
-    d = torch.to(aligned, 6) - w
-    return torch.add_(sums, torch.stack([self.squares(d), self.squares(w), torch.to(torch.sum(torch.eq(d, 0)), 7)]))
-
   # First pass of V (V^T B): adds B^T V of these rows to t (r, in). b: the same rows of B.
   def first(self, base: Tensor, aligned: Tensor, block: int, b: Tensor, t: Tensor, sums: Tensor) -> Tensor:
     rows = torch.size(base, 0)

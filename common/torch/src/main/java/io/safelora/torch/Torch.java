@@ -37,6 +37,11 @@ public final class Torch {
         }
     }
 
+    /** Sets the seed of what is random from now on (dropout). */
+    public static void seed(long seed) {
+        engine().setRandomSeed((int) seed);
+    }
+
     static Engine engine() {
         return Engine.getEngine(NAME);
     }

@@ -1,0 +1,153 @@
+package io.safelora.method;
+
+import ai.djl.Device;
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDManager;
+import io.safelora.artifacts.InvalidArtifactException;
+import io.safelora.artifacts.checkpoint.Checkpoint;
+import io.safelora.artifacts.safetensors.Dtype;
+import io.safelora.artifacts.safetensors.TensorInfo;
+import io.safelora.torch.ScalarType;
+import io.safelora.torch.Tensors;
+import io.safelora.torch.Torch;
+import io.safelora.torch.TorchScript;
+import java.nio.ByteBuffer;
+import java.util.Arrays;
+
+/** One module at a time: both weights are read once, some rows at a time; V is kept, in half or full precision. */
+final class ModuleAnalysis {
+    /** Elements that are worked on at once: few enough to stay in a core's cache. */
+    private static final int BLOCK = 1 << 18;
+
+    /** Of larger matrices, one row in so many tells how much is rounding, which is an estimate anyway. */
+    private static final int SAMPLED = 1_000_000;
+
+    private static final int EVERY = 8;
+
+    private static final TorchScript SCRIPT = TorchScript.load(ModuleAnalysis.class, "analysis.py", Device.cpu());
+
+    private final Checkpoint base;
+    private final Checkpoint aligned;
+    private final Sketch sketch;
+
+    ModuleAnalysis(Checkpoint base, Checkpoint aligned, Sketch sketch) {
+        this.base = base;
+        this.aligned = aligned;
+        this.sketch = sketch;
+    }
+
+    /**
+     * Reads both weights. Thread safe; on a thread that computes on one core the result does not depend on how many there are.
+     *
+     * @throws InvalidArtifactException as {@link WeightPair#weight}, and if a weight holds NaN or infinity
+     */
+    ModuleAlignment of(WeightPair pair, TensorInfo a) {
+        String weight = a.name();
+        WeightPair.Weight both = pair.weight(weight);
+        TensorInfo b = both.base();
+        long rows = a.shape()[0];
+        long columns = a.shape()[1];
+        Dtype coarse = coarser(a.dtype(), b.dtype());
+        double[] sums = new double[4 + 2 * Rounding.EXPONENTS];
+        Sketch.Spectrum spectrum = Sketch.Spectrum.ZERO;
+        try (NDManager manager = Torch.manager(Device.cpu())) {
+            ScalarType type = Sketch.type(rows, columns);
+            NDArray v = empty(manager, rows, columns, type);
+            // Blocks of one size as nearly as possible.
+            long blocks = Math.max(1, rows * columns / BLOCK);
+            long step = (rows + blocks - 1) / blocks;
+            NDArray x = empty(manager, step, columns, ScalarType.FLOAT32);
+            NDArray y = empty(manager, step, columns, ScalarType.FLOAT32);
+            NDArray z = empty(manager, step, columns, coarse.bytes() == 2 ? ScalarType.INT16 : ScalarType.INT32);
+            ByteBuffer baseBlock = block(step * columns, b);
+            ByteBuffer alignedBlock = block(step * columns, a);
+            for (long row = 0; row < rows; row += step) {
+                long n = Math.min(step, rows - row);
+                try (NDManager local = manager.newSubManager()) {
+                    double[] part = SCRIPT.call(
+                                    local,
+                                    "rows",
+                                    v,
+                                    row,
+                                    x,
+                                    y,
+                                    z,
+                                    rows(local, base, b, baseBlock, row, n),
+                                    rows(local, aligned, a, alignedBlock, row, n),
+                                    scalar(coarse).number(),
+                                    rows * columns < SAMPLED ? 1 : EVERY)
+                            .get(0)
+                            .toDoubleArray();
+                    for (int i = 0; i < sums.length; i++) {
+                        sums[i] += part[i];
+                    }
+                }
+            }
+            pair.refuseNonFinite(both, sums);
+            if (sums[0] > 0) {
+                spectrum = sketch.of(SCRIPT, manager, v, sums[0]);
+            }
+        }
+        double rounding = sums[0] == 0
+                ? 1
+                : Rounding.share(
+                        coarse,
+                        a.dtype() == b.dtype(),
+                        Arrays.copyOfRange(sums, 4, 4 + Rounding.EXPONENTS),
+                        Arrays.copyOfRange(sums, 4 + Rounding.EXPONENTS, sums.length));
+        return new ModuleAlignment(
+                weight.substring(0, weight.length() - ".weight".length()),
+                Arrays.stream(a.shape()).boxed().toList(),
+                Math.sqrt(sums[0]),
+                Math.sqrt(sums[1]),
+                sums[1] == 0 ? null : Math.sqrt(sums[0] / sums[1]),
+                spectrum.spectral(),
+                sums[0] == 0 ? null : sums[0] / (spectrum.spectral() * spectrum.spectral()),
+                spectrum.shares(),
+                spectrum.errors(),
+                coarse.name(),
+                1 - sums[2] / a.elements(),
+                sums[3] / a.elements(),
+                rounding,
+                Rounding.mostly(rounding));
+    }
+
+    private static NDArray empty(NDManager manager, long rows, long columns, ScalarType type) {
+        return SCRIPT.call(manager, "empty", rows, columns, type.number()).get(0);
+    }
+
+    private static ByteBuffer block(long elements, TensorInfo tensor) {
+        return ByteBuffer.allocateDirect(
+                Math.toIntExact(elements * tensor.dtype().bytes()));
+    }
+
+    /** Rows of a tensor, over the memory of {@code block}; float64 as float32. */
+    private static NDArray rows(
+            NDManager manager, Checkpoint from, TensorInfo tensor, ByteBuffer block, long row, long n) {
+        long rowBytes = tensor.shape()[1] * tensor.dtype().bytes();
+        block.clear().limit(Math.toIntExact(n * rowBytes));
+        from.read(tensor.name(), row * rowBytes, block);
+        NDArray rows = Tensors.of(manager, block.flip(), scalar(tensor.dtype()), n, tensor.shape()[1]);
+        return tensor.dtype() == Dtype.F64 ? Tensors.to(manager, rows, ScalarType.FLOAT32) : rows;
+    }
+
+    private static ScalarType scalar(Dtype dtype) {
+        return switch (dtype) {
+            case F64 -> ScalarType.FLOAT64;
+            case F32 -> ScalarType.FLOAT32;
+            case F16 -> ScalarType.FLOAT16;
+            case BF16 -> ScalarType.BFLOAT16;
+            default -> throw new IllegalArgumentException(dtype + " is no floating-point type");
+        };
+    }
+
+    /** The one with fewer bits of mantissa, and float32 at most. */
+    private static Dtype coarser(Dtype x, Dtype y) {
+        for (Dtype dtype : new Dtype[] {Dtype.BF16, Dtype.F16}) {
+            if (x == dtype || y == dtype) {
+                return dtype;
+            }
+        }
+        return Dtype.F32;
+    }
+}

@@ -3,7 +3,7 @@
 #
 # usage: run.sh PAIR [--rounds 5] [--python PYTHON] [--make MAKE_PAIR.PY --shape tinyllama1b|llama7b-8layers] [--dense]
 #   PAIR      a folder with base/, aligned/, adapter/; made by MAKE_PAIR.PY where it is missing
-#   --python  has torch and safetensors: also reads every tensor into memory by safetensors, one process, one copy
+#   --python  has torch and safetensors: also reads every tensor into memory by safetensors, the floor, Python's start not counted
 #   --dense   with --python: the dense float32 method, too, once (20 GB of memory for a 1B model)
 # The hardest floor is `cat` of all shards to /dev/null: it copies the page cache and computes nothing.
 set -euo pipefail
@@ -22,7 +22,7 @@ if [ ! -d "$pair/base" ]; then
   "$python" "$make" "$pair" --shape "$shape"
 fi
 out=$(mktemp -d); trap 'rm -rf "$out"' EXIT
-measure() { /usr/bin/time -a -o "$out/$1" -f '%e %U %S %M' "${@:2}" >/dev/null 2>"$out/log" || { cat "$out/log" >&2; exit 1; }; }
+measure() { /usr/bin/time -a -o "$out/$1" -f '%e %U %S %M' "${@:2}" >"$out/stdout" 2>"$out/log" || { cat "$out/log" >&2; exit 1; }; }
 floor() { cat "$pair"/base/*.safetensors "$pair"/aligned/*.safetensors >/dev/null; }
 export -f floor; export pair
 project() { "$here/../../safelora" project --base "$pair/base" --aligned "$pair/aligned" --adapter "$pair/adapter" --out "$out/projected" "$@"; }
@@ -30,7 +30,8 @@ export -f project; export here out
 bash -c floor; bash -c 'project --number 30' >/dev/null 2>&1 # builds, and fills the page cache
 for ((i = 0; i < rounds; i++)); do
   measure cat bash -c floor
-  [ -z "$python" ] || measure safetensors "$python" "$here/read.py" "$pair/base" "$pair/aligned"
+  [ -z "$python" ] || { measure safetensors "$python" "$here/read.py" "$pair/base" "$pair/aligned"
+    sed -i "\$s/^[^ ]*/$(cat "$out/stdout")/" "$out/safetensors"; }
   measure safelora bash -c 'project --number 30'
 done
 median() { sort -n "$out/$1" | awk '{a[NR] = $0} END {print a[int((NR + 1) / 2)]}'; }

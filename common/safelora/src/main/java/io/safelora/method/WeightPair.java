@@ -31,7 +31,7 @@ final class WeightPair {
     private static final int KEPT = 384 << 20;
 
     /** Bytes of float32 rows that a kernel works on at once: few enough to stay in the CPU's cache. */
-    private static final int BLOCK = 3 << 19;
+    private static final int BLOCK = 3 << 18;
 
     /** The kernels; loaded once. */
     static final TorchScript SCRIPT = TorchScript.load(WeightPair.class, "delta.py", Device.cpu());

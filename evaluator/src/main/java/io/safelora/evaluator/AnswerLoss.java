@@ -5,6 +5,7 @@ import io.safelora.contract.JobEvent.Score;
 import io.safelora.evaluator.Evaluation.LocalTask;
 import io.safelora.evaluator.Gsm8k.Problem;
 import io.safelora.lm.CausalLm;
+import io.safelora.lm.CausalLm.Continuation;
 import io.safelora.lm.ChatTemplate.Message;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -27,18 +28,22 @@ final class AnswerLoss {
     static Score of(CausalLm model, String name, String adapter, LocalTask task) throws IOException {
         List<Problem> problems = Evaluation.limited(
                 Evaluation.readProblems(task.data()), task.task().limit());
-        double sum = 0;
-        long tokens = 0;
+        List<Continuation> texts = new ArrayList<>();
         for (Problem problem : problems) {
             int[] prompt = prompt(model, problem, task.task().applyChatTemplate());
             int[] answer = answer(model, problem, task.task().applyChatTemplate());
-            int room = model.config().maxPositionEmbeddings();
             int[] ids = IntStream.concat(IntStream.of(prompt), IntStream.of(answer))
-                    .limit(room)
+                    .limit(model.config().maxPositionEmbeddings())
                     .toArray();
-            double[] logprobs = model.logprobs(ids, adapter);
-            for (int t = prompt.length; t < ids.length; t++) {
-                sum -= logprobs[t - 1];
+            if (ids.length > prompt.length) {
+                texts.add(new Continuation(ids, prompt.length, adapter));
+            }
+        }
+        double sum = 0;
+        long tokens = 0;
+        for (double[] logprobs : model.score(texts, null)) {
+            for (double logprob : logprobs) {
+                sum -= logprob;
                 tokens++;
             }
         }

@@ -11,6 +11,8 @@ import io.safelora.contract.TrainingOptions.LrScheduler;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import org.junit.jupiter.api.io.TempDir;
@@ -28,6 +30,20 @@ class OracleTest {
     @ValueSource(strings = {"all-linear", "layer1-rslora"})
     void sameLossesNormsRatesAndAdapter(String run) throws IOException {
         reproduce(FIXTURES.resolve("model"), FIXTURES.resolve("rows.jsonl"), FIXTURES.resolve(run));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"qwen2", "phi3", "gpt2"})
+    void otherFamilies(String family) throws IOException {
+        Path model = Files.createDirectories(out.resolve("model"));
+        for (Path folder : List.of(FIXTURES.resolve("model"), FIXTURES.resolve(family + "/model"))) {
+            try (var files = Files.list(folder)) {
+                for (Path file : files.toList()) {
+                    Files.copy(file, model.resolve(file.getFileName()), StandardCopyOption.REPLACE_EXISTING);
+                }
+            }
+        }
+        reproduce(model, FIXTURES.resolve("rows.jsonl"), FIXTURES.resolve(family));
     }
 
     /** The same against a run of peft_train.py on any model and rows: -Doracle.model=DIR -Doracle.data=FILE -Doracle.run=DIR. */

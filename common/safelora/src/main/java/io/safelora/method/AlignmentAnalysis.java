@@ -97,7 +97,7 @@ public final class AlignmentAnalysis {
                 modules);
     }
 
-    private static boolean isTarget(TensorInfo tensor) {
+    static boolean isTarget(TensorInfo tensor) {
         return tensor.shape().length == 2
                 && tensor.elements() > 0
                 && tensor.name().endsWith(".weight")

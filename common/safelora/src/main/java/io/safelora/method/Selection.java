@@ -82,7 +82,8 @@ public final class Selection {
         return chosen.stream().map(Candidate::module).collect(Collectors.toCollection(TreeSet::new));
     }
 
-    private static List<Candidate> narrowed(Collection<Candidate> candidates, SelectionOptions options) {
+    /** Those that {@code layers} and {@code modules} allow, by name. */
+    static List<Candidate> narrowed(Collection<Candidate> candidates, SelectionOptions options) {
         List<Candidate> allowed = new ArrayList<>(candidates);
         if (options.layers() != null) {
             Predicate<String> layers = layers(options.layers());
@@ -139,7 +140,8 @@ public final class Selection {
         int n = ordered.size();
         double total = ordered.stream().mapToDouble(Candidate::cosine).sum();
         double below = 0;
-        double largest = -1;
+        // Where all are equal there is but one group.
+        double largest = 0;
         int cut = n;
         for (int k = 1; k < n; k++) {
             below += ordered.get(k - 1).cosine();

@@ -87,6 +87,11 @@ public final class SafetensorsFile {
         return info;
     }
 
+    /** Where in the file the tensor's first byte is. */
+    public long offset(String name) {
+        return dataOffset + info(name).begin();
+    }
+
     /**
      * The tensor's bytes in a direct, read-only, little-endian buffer: a memory map where the file is local.
      *

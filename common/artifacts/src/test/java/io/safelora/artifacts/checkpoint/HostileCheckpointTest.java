@@ -25,7 +25,7 @@ import org.junit.jupiter.api.Test;
 
 /** Headers and indexes are changed in every way; a checkpoint opens or is refused in one line, and memory stays small. */
 class HostileCheckpointTest {
-    private static final int MUTATIONS = 20_000;
+    private static final int MUTATIONS = 10_000;
     private static final String INDEX = "model.safetensors.index.json";
     private static final String HEADER =
             "{\"__metadata__\":{\"format\":\"pt\"},\"%s.q\":{\"dtype\":\"BF16\",\"shape\":[2,3],\"data_offsets\":[0,12]},"
@@ -77,16 +77,22 @@ class HostileCheckpointTest {
     private final Random random = new Random(20261124);
 
     @Test
-    void twentyThousandMutationsOpenOrAreRefusedInOneLine() throws IOException {
+    void tenThousandMutationsOpenOrAreRefusedInOneLine() throws IOException {
         ThreadMXBean memory = (ThreadMXBean) ManagementFactory.getThreadMXBean();
         long thread = Thread.currentThread().getId();
+        // What classes allocate when they are first used is not counted.
+        Map<String, byte[]> good = Map.of(
+                "a.safetensors",
+                safetensors(HEADER.formatted("a", "a")),
+                "b.safetensors",
+                safetensors(HEADER.formatted("b", "b")),
+                INDEX,
+                WEIGHT_MAP.getBytes(UTF_8));
+        assertThat(Checkpoint.open(new Memory(good)).names()).hasSize(4);
         int opened = 0;
         Set<String> reasons = new HashSet<>();
         for (int i = 0; i < MUTATIONS; i++) {
-            Map<String, byte[]> files = new TreeMap<>();
-            files.put("a.safetensors", safetensors(HEADER.formatted("a", "a")));
-            files.put("b.safetensors", safetensors(HEADER.formatted("b", "b")));
-            files.put(INDEX, WEIGHT_MAP.getBytes(UTF_8));
+            Map<String, byte[]> files = new TreeMap<>(good);
             switch (random.nextInt(6)) {
                 case 0 -> files.put(INDEX, bytes(files.get(INDEX)));
                 case 1, 2 -> files.put(INDEX, json(WEIGHT_MAP).getBytes(UTF_8));
@@ -108,10 +114,10 @@ class HostileCheckpointTest {
                 reasons.add(e.getMessage().replaceAll("[0-9]+|\".*?\"", "#"));
             }
             assertThat(memory.getThreadAllocatedBytes(thread) - before)
-                    .as("bytes allocated for files of 700")
+                    .as("bytes allocated for files of 700, mutation %s: %s", i, new String(files.get(INDEX), UTF_8))
                     .isLessThan(2_000_000);
         }
-        assertThat(opened).isBetween(500, MUTATIONS / 2);
+        assertThat(opened).isBetween(300, MUTATIONS / 2);
         assertThat(reasons).hasSizeGreaterThan(30);
     }
 

@@ -106,14 +106,20 @@ public final class Evaluation {
         int runs = tasks.size() * adapters.size();
         int done = 0;
         for (LocalTask task : tasks) {
+            // All models go through the weights together.
+            long began = System.nanoTime();
+            double before = (double) done / runs;
+            String what = (adapters.size() > 3 ? adapters.size() + " models" : String.join(", ", adapters.keySet()))
+                    + " on " + task.task().task();
             if (task.task().task() == Task.answer_loss) {
-                for (Map.Entry<String, String> named : adapters.entrySet()) {
-                    long began = System.nanoTime();
-                    String what = named.getKey() + " on " + Task.answer_loss;
-                    listener.at((double) done++ / runs, what);
-                    scores.add(AnswerLoss.of(model, named.getKey(), named.getValue(), task));
-                    seconds.merge(what, (System.nanoTime() - began) / 1e9, Double::sum);
-                }
+                int rows = adapters.size();
+                scores.addAll(AnswerLoss.of(
+                        model,
+                        adapters,
+                        task,
+                        finished -> listener.at(before, what + ", " + finished / rows + " rows")));
+                seconds.merge(what, (System.nanoTime() - began) / 1e9, Double::sum);
+                done += adapters.size();
                 continue;
             }
             Rows rows = task.task().task() == Task.gsm8k ? problems(task) : requests(task);
@@ -125,11 +131,6 @@ public final class Evaluation {
                 warnings.add(unsolved + " of " + rows.targets.size() + " answers in "
                         + task.data().getFileName() + " do not end in \"#### n\"; no response can match them");
             }
-            // All models go through the weights together.
-            long began = System.nanoTime();
-            double before = (double) done / runs;
-            String what =
-                    String.join(", ", adapters.keySet()) + " on " + task.task().task();
             List<Request> requests = new ArrayList<>();
             for (String adapter : adapters.values()) {
                 prompts.forEach(prompt -> requests.add(new Request(prompt, adapter)));

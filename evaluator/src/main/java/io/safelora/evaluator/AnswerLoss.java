@@ -5,10 +5,14 @@ import io.safelora.contract.JobEvent.Score;
 import io.safelora.evaluator.Evaluation.LocalTask;
 import io.safelora.evaluator.Gsm8k.Problem;
 import io.safelora.lm.CausalLm;
+import io.safelora.lm.CausalLm.Continuation;
 import io.safelora.lm.ChatTemplate.Message;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.function.IntConsumer;
+import java.util.stream.DoubleStream;
 import java.util.stream.IntStream;
 
 /**
@@ -21,32 +25,42 @@ final class AnswerLoss {
     private AnswerLoss() {}
 
     /**
-     * @param name what scores call the model
-     * @param adapter a loaded adapter's name, or null
+     * Scores all models in one pass over the weights.
+     *
+     * @param adapters by the models' names: a loaded adapter's name, or null for the weights as they are
+     * @param done called with the number of scored rows
      */
-    static Score of(CausalLm model, String name, String adapter, LocalTask task) throws IOException {
+    static List<Score> of(CausalLm model, Map<String, String> adapters, LocalTask task, IntConsumer done)
+            throws IOException {
         List<Problem> problems = Evaluation.limited(
                 Evaluation.readProblems(task.data()), task.task().limit());
-        double sum = 0;
-        long tokens = 0;
+        boolean chat = task.task().applyChatTemplate();
+        List<Continuation> texts = new ArrayList<>();
         for (Problem problem : problems) {
-            int[] prompt = prompt(model, problem, task.task().applyChatTemplate());
-            int[] answer = answer(model, problem, task.task().applyChatTemplate());
-            int room = model.config().maxPositionEmbeddings();
-            int[] ids = IntStream.concat(IntStream.of(prompt), IntStream.of(answer))
-                    .limit(room)
+            int[] prompt = prompt(model, problem, chat);
+            int[] ids = IntStream.concat(IntStream.of(prompt), IntStream.of(answer(model, problem, chat)))
+                    .limit(model.config().maxPositionEmbeddings())
                     .toArray();
-            double[] logprobs = model.logprobs(ids, adapter);
-            for (int t = prompt.length; t < ids.length; t++) {
-                sum -= logprobs[t - 1];
-                tokens++;
+            if (ids.length == prompt.length) {
+                throw new IllegalArgumentException(task.data().getFileName() + ": the question \""
+                        + problem.question().lines().findFirst().orElse("") + "\" fills the model's "
+                        + model.config().maxPositionEmbeddings() + " positions; shorten it or take it out");
             }
+            adapters.values().forEach(adapter -> texts.add(new Continuation(ids, prompt.length, adapter)));
         }
-        if (tokens == 0) {
-            throw new IllegalArgumentException(
-                    "answer_loss: no answer is within the model's max_position_embeddings; shorten the questions");
+        List<double[]> logprobs = model.score(texts, done);
+        List<Score> scores = new ArrayList<>();
+        int at = 0;
+        for (String name : adapters.keySet()) {
+            double sum = 0;
+            long tokens = 0;
+            for (int i = at++; i < texts.size(); i += adapters.size()) {
+                sum -= DoubleStream.of(logprobs.get(i)).sum();
+                tokens += logprobs.get(i).length;
+            }
+            scores.add(new Score(name, Task.answer_loss.name(), METRIC, sum / tokens, problems.size(), false));
         }
-        return new Score(name, Task.answer_loss.name(), METRIC, sum / tokens, problems.size(), false);
+        return scores;
     }
 
     private static int[] prompt(CausalLm model, Problem problem, boolean chat) {

@@ -9,6 +9,7 @@ import io.safelora.contract.JobEvent.Score;
 import io.safelora.contract.Json;
 import io.safelora.evaluator.Gsm8k.Problem;
 import io.safelora.lm.CausalLm;
+import io.safelora.lm.CausalLm.Request;
 import io.safelora.lm.ChatTemplate.Message;
 import io.safelora.lm.GenerationOptions;
 import java.io.IOException;
@@ -24,7 +25,6 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.function.ToIntFunction;
 import org.apache.commons.csv.CSVFormat;
 import org.apache.commons.csv.CSVParser;
 import org.apache.commons.csv.CSVRecord;
@@ -106,14 +106,20 @@ public final class Evaluation {
         int runs = tasks.size() * adapters.size();
         int done = 0;
         for (LocalTask task : tasks) {
+            // All models go through the weights together.
+            long began = System.nanoTime();
+            double before = (double) done / runs;
+            String what = (adapters.size() > 3 ? adapters.size() + " models" : String.join(", ", adapters.keySet()))
+                    + " on " + task.task().task();
             if (task.task().task() == Task.answer_loss) {
-                for (Map.Entry<String, String> named : adapters.entrySet()) {
-                    long began = System.nanoTime();
-                    String what = named.getKey() + " on " + Task.answer_loss;
-                    listener.at((double) done++ / runs, what);
-                    scores.add(AnswerLoss.of(model, named.getKey(), named.getValue(), task));
-                    seconds.merge(what, (System.nanoTime() - began) / 1e9, Double::sum);
-                }
+                int rows = adapters.size();
+                scores.addAll(AnswerLoss.of(
+                        model,
+                        adapters,
+                        task,
+                        finished -> listener.at(before, what + ", " + finished / rows + " rows")));
+                seconds.merge(what, (System.nanoTime() - began) / 1e9, Double::sum);
+                done += adapters.size();
                 continue;
             }
             Rows rows = task.task().task() == Task.gsm8k ? problems(task) : requests(task);
@@ -125,19 +131,25 @@ public final class Evaluation {
                 warnings.add(unsolved + " of " + rows.targets.size() + " answers in "
                         + task.data().getFileName() + " do not end in \"#### n\"; no response can match them");
             }
-            for (Map.Entry<String, String> named : adapters.entrySet()) {
-                long began = System.nanoTime();
-                double before = (double) done / runs;
-                String what = named.getKey() + " on " + task.task().task();
-                List<Sample> ofModel = samples(model, named, task.task(), rows, prompts, finished -> {
-                    listener.at(before + (double) finished / prompts.size() / runs, what);
-                    return finished;
-                });
-                samples.addAll(ofModel);
-                scores.addAll(scores(named.getKey(), task.task().task(), ofModel));
-                seconds.merge(what, (System.nanoTime() - began) / 1e9, Double::sum);
-                done++;
+            List<Request> requests = new ArrayList<>();
+            for (String adapter : adapters.values()) {
+                prompts.forEach(prompt -> requests.add(new Request(prompt, adapter)));
             }
+            List<String> stop = task.task().task() == Task.gsm8k ? Gsm8k.STOP : List.of();
+            List<int[]> answers = model.generate(
+                    requests,
+                    new GenerationOptions(
+                            task.task().maxNewTokens(), stop, task.task().batchSize()),
+                    finished -> listener.at(before + (double) finished / prompts.size() / runs, what));
+            int at = 0;
+            for (String name : adapters.keySet()) {
+                List<Sample> ofModel =
+                        samples(model, name, task.task().task(), rows, answers.subList(at, at += prompts.size()));
+                samples.addAll(ofModel);
+                scores.addAll(scores(name, task.task().task(), ofModel));
+            }
+            seconds.merge(what, (System.nanoTime() - began) / 1e9, Double::sum);
+            done += adapters.size();
         }
         listener.at(1, "measured");
         return new Result(scores, scores.stream().map(StandardError::of).toList(), samples, seconds, warnings);
@@ -275,25 +287,13 @@ public final class Evaluation {
         return encoded;
     }
 
-    private static List<Sample> samples(
-            CausalLm model,
-            Map.Entry<String, String> named,
-            EvaluationTask task,
-            Rows rows,
-            List<int[]> prompts,
-            ToIntFunction<Integer> finished) {
-        List<String> stop = task.task() == Task.gsm8k ? Gsm8k.STOP : List.of();
-        List<int[]> answers = model.generate(
-                prompts,
-                new GenerationOptions(task.maxNewTokens(), stop, task.batchSize()),
-                named.getValue(),
-                n -> finished.applyAsInt(n));
+    private static List<Sample> samples(CausalLm model, String name, Task task, Rows rows, List<int[]> answers) {
         List<Sample> samples = new ArrayList<>();
         for (int i = 0; i < answers.size(); i++) {
             String response = model.tokenizer().decode(answers.get(i), true);
             Map<String, String> extracted = new LinkedHashMap<>();
             Map<String, Boolean> correct = new LinkedHashMap<>();
-            if (task.task() == Task.gsm8k) {
+            if (task == Task.gsm8k) {
                 response = Gsm8k.untilStop(response);
                 extracted.put(Gsm8k.STRICT, Gsm8k.strict(response));
                 extracted.put(Gsm8k.FLEXIBLE, Gsm8k.flexible(response));
@@ -302,15 +302,8 @@ public final class Evaluation {
             } else {
                 correct.put("refused", Refusals.isRefusal(response));
             }
-            samples.add(new Sample(
-                    named.getKey(),
-                    task.task(),
-                    i,
-                    rows.prompts.get(i),
-                    response,
-                    rows.targets.get(i),
-                    extracted,
-                    correct));
+            samples.add(
+                    new Sample(name, task, i, rows.prompts.get(i), response, rows.targets.get(i), extracted, correct));
         }
         return samples;
     }

@@ -363,7 +363,7 @@ final class Report {
         Map<Integer, Map<String, Double>> layers = new java.util.TreeMap<>();
         Set<String> kinds = new LinkedHashSet<>();
         var layered = java.util.regex.Pattern.compile(".*?\\.(\\d+)\\.(.+)");
-        for (JsonNode module : alignment.path("modules")) {
+        for (JsonNode module : alignment) {
             var matcher = layered.matcher(module.path("module").asText());
             if (matcher.matches()) {
                 kinds.add(matcher.group(2));

@@ -19,6 +19,15 @@ public interface ByteSource {
      */
     void read(long offset, ByteBuffer into) throws IOException;
 
+    /**
+     * The same for a reader that goes on to {@code end}, by parts of this size: a remote source fetches the next part meanwhile.
+     *
+     * @param end offset after the last byte that will be read
+     */
+    default void read(long offset, ByteBuffer into, long end) throws IOException {
+        read(offset, into);
+    }
+
     /** {@code length} bytes at {@code offset}, in a direct, read-only, little-endian buffer. */
     default ByteBuffer map(long offset, long length) throws IOException {
         ByteBuffer buffer = ByteBuffer.allocateDirect(Math.toIntExact(length));

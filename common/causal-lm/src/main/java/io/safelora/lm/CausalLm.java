@@ -19,18 +19,15 @@ import io.safelora.torch.Torch;
 import io.safelora.torch.TorchScript;
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
-import java.util.Deque;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.function.IntConsumer;
-import java.util.stream.LongStream;
 
 /**
  * A causal language model as Hugging Face checkpoints hold it: text in, log-probabilities, text or gradients out.
@@ -39,12 +36,10 @@ import java.util.stream.LongStream;
  * type is the one that is computed in), lays sequences out for it, and keeps the caches. Not thread safe.
  */
 public final class CausalLm implements AutoCloseable {
-    /** Prompts enter a batch until this many tokens run through the layers at once; bounds the memory of a step. */
-    private static final int MAX_TOKENS_PER_STEP = 2048;
-
     private final ModelConfig config;
     private final Tokenizer tokenizer;
     private final ChatTemplate chatTemplate;
+    private final GenerationConfig generationConfig;
     private final NDManager manager;
     private final TorchScript decoder;
     private final Map<String, NDArray> weights = new LinkedHashMap<>();
@@ -55,11 +50,11 @@ public final class CausalLm implements AutoCloseable {
         NDArray get(NDManager manager, String name, long[] shape) throws IOException;
     }
 
-    private CausalLm(ModelConfig config, Tokenizer tokenizer, ChatTemplate chatTemplate, Device device, Source source)
-            throws IOException {
+    private CausalLm(ModelConfig config, Path texts, Device device, Source source) throws IOException {
         this.config = config;
-        this.tokenizer = tokenizer;
-        this.chatTemplate = chatTemplate;
+        this.chatTemplate = ChatTemplate.load(texts);
+        this.generationConfig = GenerationConfig.of(Tokenizer.read(texts, "generation_config.json"));
+        this.tokenizer = Tokenizer.load(texts);
         this.manager = Torch.manager(device);
         try {
             decoder = TorchScript.load(CausalLm.class, "decoder.py", device, attributes(config));
@@ -80,6 +75,7 @@ public final class CausalLm implements AutoCloseable {
             decoder.call(manager, "load", layers, outer);
         } catch (IOException | RuntimeException e) {
             manager.close();
+            tokenizer.close();
             throw e;
         }
     }
@@ -157,8 +153,7 @@ public final class CausalLm implements AutoCloseable {
             NDArray tensor = Tensors.of(manager, checkpoint.map(name), stored, shape);
             return stored == computed ? tensor : Tensors.to(manager, tensor, computed);
         };
-        return new CausalLm(
-                config, Tokenizer.load(directory), ChatTemplate.load(directory), Torch.device(device), source);
+        return new CausalLm(config, directory, Torch.device(device), source);
     }
 
     /**
@@ -176,12 +171,7 @@ public final class CausalLm implements AutoCloseable {
             }
             return Tensors.of(manager, values, shape);
         };
-        return new CausalLm(
-                ModelConfig.of(config),
-                Tokenizer.load(tokenizerDirectory),
-                ChatTemplate.load(tokenizerDirectory),
-                Torch.device("cpu"),
-                source);
+        return new CausalLm(ModelConfig.of(config), tokenizerDirectory, Torch.device("cpu"), source);
     }
 
     private static ScalarType scalarType(TensorInfo info) {
@@ -262,35 +252,93 @@ public final class CausalLm implements AutoCloseable {
      */
     public double[] logprobs(int[] ids, String adapter) {
         check(ids);
-        if (ids.length == 1) {
-            return new double[0];
+        return ids.length == 1
+                ? new double[0]
+                : score(List.of(new Continuation(ids, 1, adapter)), null).get(0);
+    }
+
+    /**
+     * A text whose end is scored.
+     *
+     * @param from the first token that is scored; at least 1
+     * @param adapter a loaded adapter's name, or null
+     */
+    public record Continuation(int[] ids, int from, String adapter) {}
+
+    /**
+     * log p(ids[t] | ids[&lt;t]) for t &gt;= from, for many texts; what they begin with alike is computed once.
+     *
+     * @param done called with the number of finished texts, or null
+     * @return per text (ids.length - from) natural logarithms
+     */
+    public List<double[]> score(List<Continuation> texts, IntConsumer done) {
+        for (Continuation text : texts) {
+            check(text.ids());
+            checkAdapter(text.adapter());
+            if (text.from() < 1 || text.from() >= text.ids().length) {
+                throw new IllegalArgumentException("a text of " + text.ids().length
+                        + " tokens cannot be scored from token " + text.from() + " on");
+            }
         }
-        try (NDManager step = newManager()) {
-            Run run = run(step, List.of(ids), adapter);
-            long[] labels = Arrays.stream(ids, 1, ids.length).asLongStream().toArray();
-            return decoder.call(
-                            step,
-                            "logprobs",
-                            run.with(
-                                    Tensors.of(
-                                            step,
-                                            LongStream.range(0, labels.length).toArray(),
-                                            labels.length),
-                                    Tensors.of(step, labels, labels.length)))
-                    .get(0)
-                    .toDoubleArray();
-        }
+        return new Scorer(this, decoder, texts).run(done);
     }
 
     /** The logits (vocab,) of the token that follows {@code ids}. */
     public float[] lastLogits(int[] ids, String adapter) {
         check(ids);
+        checkAdapter(adapter);
         try (NDManager step = newManager()) {
             NDArray last = Tensors.of(step, new long[] {ids.length - 1}, 1);
-            return decoder.call(step, "logits", run(step, List.of(ids), adapter).with(last))
+            return decoder.call(step, "logits", hidden(step, Run.of(List.of(ids), adapter)), last)
                     .get(0)
                     .toFloatArray();
         }
+    }
+
+    /** The last layer's output (tokens, hidden) after the final norm, without autograd. */
+    NDArray hidden(NDManager step, Run run) {
+        return decoder.call(step, "hidden", run.arguments(step, 0)).get(0);
+    }
+
+    /** Keys and values (layers, 2, 1, kv_heads, tokens, head_dim) of what texts begin with. */
+    NDArray prefix(NDManager owner, int[] ids, String adapter) {
+        NDArray cache = newCache(owner, 1, ids.length);
+        for (int past = 0; past < ids.length; past += Generator.MAX_TOKENS_PER_STEP) {
+            int[] piece = Arrays.copyOfRange(ids, past, Math.min(ids.length, past + Generator.MAX_TOKENS_PER_STEP));
+            try (NDManager step = newManager()) {
+                hidden(
+                        step,
+                        new Run(List.of(new Run.Part(piece, ids.length, past, 0, adapter, null, 0)), cache, false));
+            }
+        }
+        return cache;
+    }
+
+    NDArray newCache(NDManager owner, int slots, int capacity) {
+        long[] shape = {config.numHiddenLayers(), 2, slots, config.numKeyValueHeads(), capacity, config.headDim()};
+        return decoder.call(owner, "zeros", shape).get(0);
+    }
+
+    /** What so many tokens' keys and values take. */
+    long cacheBytes(int tokens) {
+        NDArray any = weights.values().iterator().next();
+        long element = any.getDataType() == ai.djl.ndarray.types.DataType.FLOAT32 ? 4 : 2;
+        return element * config.numHiddenLayers() * 2L * config.numKeyValueHeads() * config.headDim() * tokens;
+    }
+
+    long defaultMemoryBudget() {
+        var system = (com.sun.management.OperatingSystemMXBean)
+                java.lang.management.ManagementFactory.getOperatingSystemMXBean();
+        return system.getTotalMemorySize() / 4;
+    }
+
+    /** With dynamic RoPE a token's keys depend on the length of the whole text, so no two texts share any. */
+    boolean sharesPrefixes() {
+        return config.rope() == null || !config.rope().type().equals("dynamic");
+    }
+
+    GenerationConfig generationConfig() {
+        return generationConfig;
     }
 
     /**
@@ -307,9 +355,7 @@ public final class CausalLm implements AutoCloseable {
     public NDArray loss(NDManager step, List<int[]> sequences, List<int[]> labels, String adapter, double dropout) {
         Targets targets = Targets.of(step, labels);
         return decoder.callWithGrad(
-                        step,
-                        "loss",
-                        run(step, sequences, adapter).dropping(dropout).with(targets.rows, targets.labels))
+                        step, "loss", hiddenWithGrad(step, sequences, adapter, dropout), targets.rows, targets.labels)
                 .get(0);
     }
 
@@ -327,14 +373,17 @@ public final class CausalLm implements AutoCloseable {
     public NDArray backward(
             NDManager step, List<int[]> sequences, List<int[]> labels, String adapter, Pass pass, double scale) {
         try (NDManager scratch = step.newSubManager()) {
-            Run run = run(scratch, sequences, adapter).dropping(pass.dropout());
             Targets targets = Targets.of(scratch, labels);
             NDArray loss;
             if (pass.gradientCheckpointing()) {
-                loss = layerByLayer(scratch, run, targets, pass, scale);
+                loss = layerByLayer(scratch, sequences, adapter, targets, pass, scale);
             } else {
                 seed(pass, 0);
-                NDArray answers = decoder.callWithGrad(scratch, "answers", run.with(targets.rows))
+                NDArray answers = decoder.callWithGrad(
+                                scratch,
+                                "answers",
+                                hiddenWithGrad(scratch, sequences, adapter, pass.dropout()),
+                                targets.rows)
                         .get(0);
                 NDList head = decoder.call(scratch, "head_gradient", answers, targets.labels, scale);
                 Tensors.backward(answers, head.get(1));
@@ -345,12 +394,23 @@ public final class CausalLm implements AutoCloseable {
         }
     }
 
-    private NDArray layerByLayer(NDManager scratch, Run run, Targets targets, Pass pass, double scale) {
-        NDList start = decoder.call(scratch, "start", run.ids, run.positions, run.totals);
-        List<NDArray> inputs = new ArrayList<>(List.of(start.get(0)));
+    private NDArray hiddenWithGrad(NDManager step, List<int[]> sequences, String adapter, double dropout) {
+        sequences.forEach(this::check);
+        checkAdapter(adapter);
+        return decoder.callWithGrad(step, "hidden", Run.of(sequences, adapter).arguments(step, dropout))
+                .get(0);
+    }
+
+    private NDArray layerByLayer(
+            NDManager scratch, List<int[]> sequences, String adapter, Targets targets, Pass pass, double scale) {
+        sequences.forEach(this::check);
+        checkAdapter(adapter);
+        Object[] run = Run.of(sequences, adapter).arguments(scratch, pass.dropout());
+        List<NDArray> inputs = new ArrayList<>();
+        inputs.add(decoder.call(scratch, "embed", run[0], run[1]).get(0));
         for (int i = 0; i < config.numHiddenLayers(); i++) {
             seed(pass, i);
-            inputs.add(decoder.call(scratch, "layer", layer(i, inputs.get(i), start, run))
+            inputs.add(decoder.call(scratch, "one_layer", layer(i, inputs.get(i), run))
                     .get(0));
         }
         NDArray top = inputs.get(inputs.size() - 1);
@@ -360,13 +420,13 @@ public final class CausalLm implements AutoCloseable {
         NDList head = decoder.call(scratch, "head_gradient", answers, targets.labels, scale);
         Tensors.backward(answers, head.get(1));
         NDArray gradient = Tensors.gradient(scratch, top).orElseThrow();
-        int lowest = adapters.get(run.adapters.get(0)).lowestLayer();
+        int lowest = adapters.get(adapter).lowestLayer();
         for (int i = config.numHiddenLayers() - 1; i >= lowest; i--) {
             try (NDManager again = scratch.newSubManager()) {
                 NDArray input = inputs.get(i);
                 Tensors.requiresGrad(input, i > lowest);
                 seed(pass, i);
-                NDArray output = decoder.callWithGrad(again, "layer", layer(i, input, start, run))
+                NDArray output = decoder.callWithGrad(again, "one_layer", layer(i, input, run))
                         .get(0);
                 Tensors.backward(output, gradient);
                 gradient.close();
@@ -379,10 +439,13 @@ public final class CausalLm implements AutoCloseable {
         return head.get(0);
     }
 
-    private static Object[] layer(int i, NDArray x, NDList start, Run run) {
-        return new Object[] {
-            i, x, start.get(1), start.get(2), run.adapters, run.spans, run.dropout, run.lens, run.past, run.caches
-        };
+    /** The arguments of {@code one_layer}: a run's, with x in place of the token ids. */
+    private static Object[] layer(int i, NDArray x, Object[] run) {
+        Object[] arguments = new Object[run.length + 1];
+        arguments[0] = i;
+        arguments[1] = x;
+        System.arraycopy(run, 1, arguments, 2, run.length - 1);
+        return arguments;
     }
 
     /** A layer that runs twice must drop the same elements both times. */
@@ -416,178 +479,34 @@ public final class CausalLm implements AutoCloseable {
     }
 
     /**
-     * Continues every prompt greedily. A sequence ends with an end token (kept), a stop string (kept), or
-     * {@code maxNewTokens}; the tokens are the same whatever the batch size, up to rounding.
+     * A text to continue.
      *
      * @param adapter a loaded adapter's name, or null
-     * @param done called with the number of finished prompts, or null
-     * @return the new tokens of every prompt, in the prompts' order
      */
+    public record Request(int[] prompt, String adapter) {}
+
+    /**
+     * Continues every text. A sequence ends with an end token (kept), a stop string (kept), or {@code maxNewTokens}; the
+     * tokens are the same whatever the batch, up to rounding. Texts with different adapters go through the weights together.
+     *
+     * @param done called with the number of finished texts, or null
+     * @return the new tokens of every text, in the texts' order
+     * @throws IllegalArgumentException if a text cannot fit into the model or the memory budget
+     */
+    public List<int[]> generate(List<Request> requests, GenerationOptions options, IntConsumer done) {
+        for (Request request : requests) {
+            check(request.prompt());
+            checkAdapter(request.adapter());
+        }
+        generationConfig.check();
+        try (Generator generator = new Generator(this, decoder, requests, options)) {
+            return generator.run(done);
+        }
+    }
+
+    /** The same, all with one adapter. */
     public List<int[]> generate(List<int[]> prompts, GenerationOptions options, String adapter, IntConsumer done) {
-        prompts.forEach(this::check);
-        checkAdapter(adapter);
-        int[][] results = new int[prompts.size()][];
-        Deque<Integer> waiting = new ArrayDeque<>();
-        for (int i = 0; i < prompts.size(); i++) {
-            waiting.add(i);
-        }
-        List<Running> running = new ArrayList<>();
-        int finished = 0;
-        try {
-            while (!waiting.isEmpty() || !running.isEmpty()) {
-                int tokens = running.size();
-                while (!waiting.isEmpty()
-                        && running.size() < options.batchSize()
-                        && (tokens == running.size()
-                                || tokens + prompts.get(waiting.peek()).length <= MAX_TOKENS_PER_STEP)) {
-                    int next = waiting.poll();
-                    tokens += prompts.get(next).length;
-                    running.add(new Running(next, prompts.get(next), options.maxNewTokens()));
-                }
-                long[] said = step(running, adapter);
-                for (int i = running.size() - 1; i >= 0; i--) {
-                    Running sequence = running.get(i);
-                    sequence.add((int) said[i]);
-                    if (sequence.isFinished(options)) {
-                        results[sequence.index] = sequence.answer();
-                        sequence.close();
-                        running.remove(i);
-                        finished++;
-                        if (done != null) {
-                            done.accept(finished);
-                        }
-                    }
-                }
-            }
-        } finally {
-            running.forEach(Running::close);
-        }
-        return Arrays.asList(results);
-    }
-
-    /** One pass over what every running sequence has not seen yet: a whole prompt, or its last token. */
-    private long[] step(List<Running> running, String adapter) {
-        try (NDManager step = newManager()) {
-            Run run = Run.of(
-                    step,
-                    running.stream().map(s -> s.unseen).toList(),
-                    running.stream().mapToLong(s -> s.past).toArray(),
-                    running.stream().map(s -> s.cache).toList(),
-                    adapter);
-            long[] rows = new long[run.lens.length];
-            long end = 0;
-            for (int i = 0; i < rows.length; i++) {
-                end += run.lens[i];
-                rows[i] = end - 1;
-            }
-            return decoder.call(step, "next", run.with(Tensors.of(step, rows, rows.length)))
-                    .get(0)
-                    .toLongArray();
-        }
-    }
-
-    /** A sequence that is being continued, with the keys and values of the tokens it has seen. */
-    private final class Running implements AutoCloseable {
-        private final int index;
-        private final NDManager owner = newManager();
-        private final NDArray cache;
-        private final List<Integer> answer = new ArrayList<>();
-        private final int room;
-        private int[] unseen;
-        private int past;
-
-        Running(int index, int[] prompt, int maxNewTokens) {
-            this.index = index;
-            this.unseen = prompt;
-            this.room = Math.min(maxNewTokens, config.maxPositionEmbeddings() - prompt.length);
-            long[] shape = {
-                config.numHiddenLayers(), 2, config.numKeyValueHeads(), prompt.length + room, config.headDim()
-            };
-            this.cache = decoder.call(owner, "zeros", shape).get(0);
-        }
-
-        void add(int token) {
-            past += unseen.length;
-            unseen = new int[] {token};
-            answer.add(token);
-        }
-
-        boolean isFinished(GenerationOptions options) {
-            int last = answer.get(answer.size() - 1);
-            if (answer.size() >= room || Arrays.stream(tokenizer.eosTokenIds()).anyMatch(eos -> eos == last)) {
-                return true;
-            }
-            if (options.stopStrings().isEmpty()) {
-                return false;
-            }
-            String text = tokenizer.decode(answer(), false);
-            return options.stopStrings().stream().anyMatch(text::contains);
-        }
-
-        int[] answer() {
-            return answer.stream().mapToInt(Integer::intValue).toArray();
-        }
-
-        @Override
-        public void close() {
-            owner.close();
-        }
-    }
-
-    /** What decoder.py runs on: sequences one after another, without padding; its first lines say what the fields are. */
-    private record Run(
-            NDArray ids,
-            NDArray positions,
-            NDArray totals,
-            List<String> adapters,
-            long[] spans,
-            double dropout,
-            long[] lens,
-            long[] past,
-            List<NDArray> caches) {
-
-        static Run of(NDManager step, List<int[]> sequences, long[] past, List<NDArray> caches, String adapter) {
-            long[] lens = sequences.stream().mapToLong(s -> s.length).toArray();
-            int tokens = Math.toIntExact(Arrays.stream(lens).sum());
-            long[] ids = new long[tokens];
-            long[] positions = new long[tokens];
-            long[] totals = new long[tokens];
-            int at = 0;
-            for (int i = 0; i < lens.length; i++) {
-                for (int t = 0; t < lens[i]; t++) {
-                    ids[at] = sequences.get(i)[t];
-                    totals[at] = past[i] + lens[i];
-                    positions[at++] = past[i] + t;
-                }
-            }
-            return new Run(
-                    Tensors.of(step, ids, tokens),
-                    Tensors.of(step, positions, tokens),
-                    Tensors.of(step, totals, tokens),
-                    List.of(adapter == null ? "" : adapter),
-                    new long[] {tokens},
-                    0,
-                    lens,
-                    past,
-                    caches);
-        }
-
-        Run dropping(double dropout) {
-            return new Run(ids, positions, totals, adapters, spans, dropout, lens, past, caches);
-        }
-
-        /** The arguments of a method that takes some tensors and then a run. */
-        Object[] with(NDArray... before) {
-            List<Object> arguments = new ArrayList<>(List.of(before));
-            arguments.addAll(List.of(ids, positions, totals, adapters, spans, dropout, lens, past, caches));
-            return arguments.toArray();
-        }
-    }
-
-    private Run run(NDManager step, List<int[]> sequences, String adapter) {
-        checkAdapter(adapter);
-        sequences.forEach(this::check);
-        return Run.of(step, sequences, new long[sequences.size()], List.of(), adapter);
+        return generate(prompts.stream().map(p -> new Request(p, adapter)).toList(), options, done);
     }
 
     /** The embedding would read outside its memory for an id that the model does not have. */
@@ -607,7 +526,7 @@ public final class CausalLm implements AutoCloseable {
         }
     }
 
-    private static long[] longs(List<Long> values) {
+    static long[] longs(List<Long> values) {
         return values.stream().mapToLong(Long::longValue).toArray();
     }
 
@@ -615,5 +534,6 @@ public final class CausalLm implements AutoCloseable {
     public void close() {
         decoder.close();
         manager.close();
+        tokenizer.close();
     }
 }

@@ -3,13 +3,38 @@ package io.safelora.lm;
 import java.util.List;
 
 /**
- * How a text is continued. Decoding is greedy: the likeliest token is taken every time.
+ * How texts are continued.
  *
  * @param maxNewTokens most tokens that are added
  * @param stopStrings texts that end the answer once they appear in it; they stay in it
- * @param batchSize sequences that are decoded together; a finished one's place is taken at once
+ * @param batchSize sequences that are decoded together at most; a finished one's place is taken at once
+ * @param sampling how the next token is drawn; null: the likeliest is taken
+ * @param memoryBudget bytes that keys and values may take; 0: a quarter of the machine's (or the container's) memory
  */
-public record GenerationOptions(int maxNewTokens, List<String> stopStrings, int batchSize) {
+public record GenerationOptions(
+        int maxNewTokens, List<String> stopStrings, int batchSize, Sampling sampling, long memoryBudget) {
+
+    /**
+     * Draws as transformers does it. The draws of a sequence follow from the seed and its number alone.
+     *
+     * @param temperature logits are divided by it
+     * @param topK the likeliest tokens that are drawn from; 0: all
+     * @param topP of these, the fewest that hold this share of the probability
+     */
+    public record Sampling(double temperature, int topK, double topP, long seed) {
+        public Sampling {
+            if (!(temperature > 0) || Double.isInfinite(temperature)) {
+                throw new IllegalArgumentException("temperature must be above 0, but is " + temperature);
+            }
+            if (topK < 0) {
+                throw new IllegalArgumentException("top_k must not be below 0, but is " + topK);
+            }
+            if (!(topP > 0 && topP <= 1)) {
+                throw new IllegalArgumentException("top_p must be above 0 and not above 1, but is " + topP);
+            }
+        }
+    }
+
     public GenerationOptions {
         if (maxNewTokens < 1) {
             throw new IllegalArgumentException("max_new_tokens must be at least 1, but is " + maxNewTokens);
@@ -17,7 +42,15 @@ public record GenerationOptions(int maxNewTokens, List<String> stopStrings, int 
         if (batchSize < 1) {
             throw new IllegalArgumentException("batch_size must be at least 1, but is " + batchSize);
         }
+        if (memoryBudget < 0) {
+            throw new IllegalArgumentException("the memory budget must not be below 0, but is " + memoryBudget);
+        }
         stopStrings = List.copyOf(stopStrings);
+    }
+
+    /** Greedy, within the usual memory. */
+    public GenerationOptions(int maxNewTokens, List<String> stopStrings, int batchSize) {
+        this(maxNewTokens, stopStrings, batchSize, null, 0);
     }
 
     /** No stop strings, one sequence at a time. */

@@ -72,7 +72,7 @@ public final class Tokenizer implements AutoCloseable {
         }
     }
 
-    private static JsonNode read(Path directory, String name) throws IOException {
+    static JsonNode read(Path directory, String name) throws IOException {
         Path file = directory.resolve(name);
         if (!Files.exists(file)) {
             return JSON.missingNode();
@@ -101,6 +101,10 @@ public final class Tokenizer implements AutoCloseable {
     /** The tokens that end an answer: generation_config.json's, else config.json's, else the tokenizer's. */
     public int[] eosTokenIds() {
         return eosTokenIds.clone();
+    }
+
+    boolean isEos(int id) {
+        return Arrays.stream(eosTokenIds).anyMatch(eos -> eos == id);
     }
 
     /** The tokenizer's own end token, the one that training puts after an answer. */

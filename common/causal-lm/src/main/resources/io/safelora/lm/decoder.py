@@ -1,9 +1,24 @@
 # The decoder-only transformer, as TorchScript. All model families run through the one layer below; they differ by the attributes, and by which
-# weights a layer has: its names are those of Family.java. Sequences lie one after another without padding: "tokens" is the sum of their
-# lengths. Linear layers run over all tokens at once, attention runs sequence by sequence.
-#   adapters, spans: the LoRA adapter ("" for none) of so many tokens, one after another; dropout acts on an adapter's input
-#   lens: new tokens per sequence      past: tokens per sequence that are in its cache already
-#   caches: none, or one per sequence (layers, 2, kv_heads, capacity, head_dim)
+# weights a layer has: its names are those of families.json. Sequences lie one after another without padding: "tokens" is the sum of their
+# lengths. Linear layers run over all tokens at once. A sequence may begin with a prefix that it shares with others, whose keys and values
+# stand once; attention over the prefix and over a sequence's own tokens are two softmaxes, merged by the logarithms of their sums.
+
+# What the layers are told of the tokens; see Decoder.run
+class Run(NamedTuple):
+  cos : Tensor
+  sin : Tensor
+  positions : Tensor
+  adapters : List[str]
+  spans : List[int]
+  dropout : float
+  lens : List[int]
+  past : List[int]
+  slots : List[int]
+  prefixes : List[Tensor]
+  sharers : List[int]
+  cache : List[Tensor]
+  seen : List[Tensor]
+
 class Decoder(Module):
   heads : int
   kv_heads : int
@@ -40,24 +55,24 @@ class Decoder(Module):
     _ = torch.pop(self.adapters, name)
 
   # y = W x + bias + s B A x (Hu et al. 2021, arXiv 2106.09685, section 4.1)
-  def linear(self, i: int, name: str, x: Tensor, adapters: List[str], spans: List[int], dropout: float) -> Tensor:
+  def linear(self, i: int, name: str, x: Tensor, run: __torch__.Run) -> Tensor:
     w = self.layers[i][name]
     if self.transposed:
       w = torch.t(w)
     y = torch.linear(x, w, torch.get(self.layers[i], name + ".bias"))            # (tokens, out)
     begin = 0
-    for n in range(torch.len(adapters)):
-      if adapters[n] != "":
-        lora = self.adapters[adapters[n]][i]
+    for n in range(torch.len(run.adapters)):
+      if run.adapters[n] != "":
+        lora = self.adapters[run.adapters[n]][i]
         if name + ".a" in lora:
           a = lora[name + ".a"]
-          u = torch.dropout(torch.type_as(torch.narrow(x, 0, begin, spans[n]), a), dropout, dropout > 0.)
+          u = torch.dropout(torch.type_as(torch.narrow(x, 0, begin, run.spans[n]), a), run.dropout, run.dropout > 0.)
           update = torch.linear(torch.linear(u, a), lora[name + ".b"]) * lora[name + ".scale"]
-          if torch.len(adapters) == 1:
+          if torch.len(run.adapters) == 1:
             y = torch.type_as(y + update, y)
           else:
-            _ = torch.add_(torch.narrow(y, 0, begin, spans[n]), update)
-      begin = begin + spans[n]
+            _ = torch.add_(torch.narrow(y, 0, begin, run.spans[n]), update)
+      begin = begin + run.spans[n]
     return y
 
   # Over the last dimension: layer norm where there is a bias, else RMS norm (Zhang and Sennrich 2019)
@@ -73,64 +88,140 @@ class Decoder(Module):
     return y
 
   # x (tokens, heads, head_dim) turned by the angles of their positions (Su et al. 2021), halves paired as Hugging Face does
-  def rotate(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+  def rotate(self, x: Tensor, run: __torch__.Run) -> Tensor:
     d = self.rotary_dim
     if d > 0:
       half = torch.floordiv(d, 2)
       r = torch.narrow(x, -1, 0, d)
       turned = torch.cat([-torch.narrow(r, -1, half, half), torch.narrow(r, -1, 0, half)], -1)
-      r = r * cos + turned * sin
+      r = r * run.cos + turned * run.sin
       if d < self.head_dim:
         r = torch.cat([r, torch.narrow(x, -1, d, self.head_dim - d)], -1)
       x = r
     return x
 
-  # softmax(q k^T scale) v of one sequence, each token looking at itself and what came before
-  # q (new, heads, head_dim); k, v (kv_heads, past + new, head_dim); out (new, heads * head_dim)
-  def attend(self, i: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    new, total, window = torch.size(q, 0), torch.size(k, 1), self.windows[i]
-    if new == 1 and window > 0 and window < total:
-      k = torch.narrow(k, 1, total - window, window)
-      v = torch.narrow(v, 1, total - window, window)
-    group = torch.floordiv(self.heads, self.kv_heads)
-    mask = annotate(Optional[Tensor], None)
-    if new == 1:
-      # One token sees everything: the heads of a group become the queries of their key-value head, and nothing is copied.
-      qh = torch.view(q, [1, self.kv_heads, group, -1])
+  # softmax(q k^T scale + mask) v and, if asked for, the logarithm of each softmax's sum (Dao et al. 2022, arXiv 2205.14135)
+  # q (n, heads, queries, head_dim); k, v (n, heads, keys, head_dim); mask 0 or LOW, broadcast; out as q; (n, heads, queries)
+  def softmax_v(self, q: Tensor, k: Tensor, v: Tensor, mask: Optional[Tensor], causal: bool, with_log: bool) -> Tuple[Tensor, Tensor]:
+    cap = self.score_softcap
+    log = torch.new_empty(q, [0])
+    if cap == 0. and not with_log:
+      y = torch.scaled_dot_product_attention(q, k, v, mask, 0., causal, scale=self.score_scale)
+    elif cap == 0. and torch.eq(ops.prim.type(ops.prim.device(q)), "cpu"):
+      y, log, = torch._scaled_dot_product_flash_attention_for_cpu(q, k, v, 0., causal, attn_mask=mask, scale=self.score_scale)
     else:
+      scores = torch.to(torch.matmul(q, torch.transpose(k, -1, -2)), 6) * self.score_scale
+      if cap > 0.:
+        scores = torch.tanh(scores / cap) * cap
+      if torch.__isnot__(mask, None):
+        scores = scores + unchecked_cast(Tensor, mask)
+      elif causal:
+        scores = scores + self.low(torch.triu(torch.ones([torch.size(q, -2), torch.size(k, -2)], dtype=11, device=ops.prim.device(q)), 1), scores)
+      log = torch.logsumexp(scores, [-1])
+      y = torch.matmul(torch.type_as(torch.softmax(scores, -1), v), v)
+    return (y, log)
+
+  # 0, and where hidden so low that nothing is left of it: not -inf, of which a row without any other would make NaN
+  def low(self, hidden: Tensor, like: Tensor) -> Tensor:
+    return torch.masked_fill(torch.new_zeros(like, torch.size(hidden)), hidden, -1.0e+30)
+
+  # One sequence's tokens over its own tokens, each looking at itself and what came before
+  # q (new, heads, head_dim); k, v (kv_heads, past + new, head_dim)
+  def own(self, i: int, q: Tensor, k: Tensor, v: Tensor, with_log: bool) -> Tuple[Tensor, Tensor]:
+    new, total, window = torch.size(q, 0), torch.size(k, 1), self.windows[i]
+    group = torch.floordiv(self.heads, self.kv_heads)
+    if group > 1:
       k = torch.reshape(torch.expand(torch.unsqueeze(k, 1), [-1, group, -1, -1]), [self.heads, total, -1])
       v = torch.reshape(torch.expand(torch.unsqueeze(v, 1), [-1, group, -1, -1]), [self.heads, total, -1])
-      qh = torch.unsqueeze(torch.transpose(q, 0, 1), 0)                           # (1, heads, new, head_dim)
-      near = window > 0 and window < total
-      if near or new < total or self.score_softcap > 0.:
-        seen = torch.tril(torch.ones([new, total], dtype=11, device=ops.prim.device(q)), total - new)
-        if near:
-          seen = torch.triu(seen, total - new - window + 1)
-        mask = seen
-    y = self.softmax_v(qh, torch.unsqueeze(k, 0), torch.unsqueeze(v, 0), mask, new > 1 and torch.__is__(mask, None))
-    if new == 1:
-      y = torch.reshape(y, [1, -1])
-    else:
-      y = torch.reshape(torch.transpose(torch.squeeze(y, 0), 0, 1), [new, -1])
-    return y
+    mask = annotate(Optional[Tensor], None)
+    near = window > 0 and window < total
+    if near or new < total:
+      at = torch.unsqueeze(torch.arange(total - new, total, device=ops.prim.device(q)), 1)
+      before = at - torch.arange(total, device=ops.prim.device(q))                # (new, total)
+      hidden = before < 0
+      if near:
+        hidden = torch.__or__(hidden, before >= window)
+      mask = self.low(hidden, q)
+    y, log, = self.softmax_v(torch.unsqueeze(torch.transpose(q, 0, 1), 0), torch.unsqueeze(k, 0), torch.unsqueeze(v, 0), mask,
+                             torch.__is__(mask, None), with_log)
+    return (torch.transpose(torch.squeeze(y, 0), 0, 1), log)                      # (new, heads, head_dim), (1, heads, new)
 
-  # q (1, heads, queries, head_dim); k, v (1, heads, keys, head_dim); mask (queries, keys), true where seen
-  def softmax_v(self, q: Tensor, k: Tensor, v: Tensor, mask: Optional[Tensor], causal: bool) -> Tensor:
-    cap = self.score_softcap
-    if cap == 0.:
-      y = torch.scaled_dot_product_attention(q, k, v, mask, 0., causal, scale=self.score_scale)
+  # One new token of every sequence over what is in their slots of the cache, all at once. The heads of a group are the queries of their
+  # key-value head, so nothing is copied. q (slots, heads, head_dim); k, v (slots, kv_heads, longest, head_dim)
+  def next_token(self, i: int, q: Tensor, k: Tensor, v: Tensor, seen: Tensor) -> Tuple[Tensor, Tensor]:
+    n, d = torch.size(q, 0), self.head_dim
+    y, log, = self.softmax_v(torch.view(q, [n, self.kv_heads, -1, d]), k, v, seen, False, True)
+    return (torch.reshape(y, [n, -1, d]), torch.reshape(log, [n, -1]))                  # (slots, heads, head_dim), (slots, heads)
+
+  # The tokens of all sequences with one prefix over that prefix. q (tokens, heads, head_dim); k, v (1, kv_heads, prefix, head_dim)
+  def shared(self, i: int, q: Tensor, k: Tensor, v: Tensor, positions: Tensor) -> Tuple[Tensor, Tensor]:
+    n, prefix, m, d, window = torch.size(q, 0), torch.size(k, 2), self.kv_heads, self.head_dim, self.windows[i]
+    qs = torch.reshape(torch.transpose(torch.view(q, [n, m, -1, d]), 0, 1), [1, m, -1, d])
+    mask = annotate(Optional[Tensor], None)
+    if window > 0:
+      before = torch.unsqueeze(positions, 1) - torch.arange(prefix, device=ops.prim.device(q))
+      far = torch.repeat_interleave(before >= window, torch.floordiv(self.heads, m), 0)
+      mask = self.low(far, q)
+    y, log, = self.softmax_v(qs, k, v, mask, False, True)
+    y = torch.reshape(torch.transpose(torch.reshape(y, [m, n, -1, d]), 0, 1), [n, -1, d])
+    return (y, torch.reshape(torch.transpose(torch.reshape(log, [m, n, -1]), 0, 1), [n, -1]))
+
+  # All sequences' attention, one after another (tokens, heads * head_dim)
+  def attention(self, i: int, q: Tensor, k: Tensor, v: Tensor, run: __torch__.Run) -> Tensor:
+    if torch.len(run.seen) > 0:
+      # In a step of decoding: seen are slots (sequences,), past (sequences,), order of the slots' tokens, their mask, and that with a window.
+      slots, past, order = run.seen[0], run.seen[1], run.seen[2]
+      cache = torch.select(run.cache[0], 0, i)                                    # (2, slots, kv_heads, capacity, head_dim)
+      _ = torch.index_put_(torch.select(cache, 0, 0), [slots, None, past], k)
+      _ = torch.index_put_(torch.select(cache, 0, 1), [slots, None, past], v)
+      seen = run.seen[4] if self.windows[i] > 0 else run.seen[3]
+      kv = torch.narrow(torch.narrow(cache, 1, 0, torch.size(order, 0)), 3, 0, torch.size(seen, -1))
+      y, log, = self.next_token(i, torch.index_select(q, 0, order), torch.select(kv, 0, 0), torch.select(kv, 0, 1), seen)
+      y, log = torch.index_select(y, 0, slots), torch.index_select(log, 0, slots)
     else:
-      scores = torch.tanh(torch.matmul(q, torch.transpose(k, -1, -2)) * self.score_scale / cap) * cap
-      if torch.__isnot__(mask, None):
-        scores = torch.masked_fill(scores, torch.logical_not(unchecked_cast(Tensor, mask)), -inf)
-      y = torch.matmul(torch.type_as(torch.softmax(scores, -1, 6), v), v)
-    return y
+      ys, logs = annotate(List[Tensor], []), annotate(List[Tensor], [])
+      with_log = torch.len(run.prefixes) > 0
+      begin = 0
+      for n in range(torch.len(run.lens)):
+        new = run.lens[n]
+        kn = torch.transpose(torch.narrow(k, 0, begin, new), 0, 1)                # (kv_heads, new, head_dim)
+        vn = torch.transpose(torch.narrow(v, 0, begin, new), 0, 1)
+        if torch.len(run.cache) > 0:
+          cache = torch.select(torch.select(run.cache[0], 0, i), 1, run.slots[n])
+          before = run.past[n]
+          _ = torch.copy_(torch.narrow(torch.select(cache, 0, 0), 1, before, new), kn)
+          _ = torch.copy_(torch.narrow(torch.select(cache, 0, 1), 1, before, new), vn)
+          kn = torch.narrow(torch.select(cache, 0, 0), 1, 0, before + new)
+          vn = torch.narrow(torch.select(cache, 0, 1), 1, 0, before + new)
+        yn, logn, = self.own(i, torch.narrow(q, 0, begin, new), kn, vn, with_log)
+        _ = torch.append(ys, yn)
+        if with_log:
+          _ = torch.append(logs, torch.transpose(torch.squeeze(logn, 0), 0, 1))
+        begin = begin + new
+      y = torch.cat(ys, 0)
+      log = torch.cat(logs, 0) if with_log else torch.new_empty(q, [0])
+    if torch.len(run.prefixes) > 0:
+      ys = annotate(List[Tensor], [])
+      begin = 0
+      for n in range(torch.len(run.prefixes)):
+        new = run.sharers[n]
+        yn = torch.narrow(y, 0, begin, new)
+        if torch.size(run.prefixes[n], 4) > 0:
+          kv = torch.select(run.prefixes[n], 0, i)                                # (2, 1, kv_heads, prefix, head_dim)
+          ysn, logsn, = self.shared(i, torch.narrow(q, 0, begin, new), torch.select(kv, 0, 0), torch.select(kv, 0, 1),
+                                    torch.narrow(run.positions, 0, begin, new))
+          share = torch.unsqueeze(torch.sigmoid(torch.to(logsn, 6) - torch.narrow(log, 0, begin, new)), -1)
+          yn = torch.type_as(torch.lerp(torch.to(yn, 6), torch.to(ysn, 6), share), yn)
+        _ = torch.append(ys, yn)
+        begin = begin + new
+      y = torch.cat(ys, 0)
+    return torch.reshape(y, [torch.size(q, 0), -1])
 
   # q, k, v (tokens, heads or kv_heads, head_dim) of h (tokens, hidden)
-  def qkv(self, i: int, h: Tensor, adapters: List[str], spans: List[int], dropout: float) -> Tuple[Tensor, Tensor, Tensor]:
+  def qkv(self, i: int, h: Tensor, run: __torch__.Run) -> Tuple[Tensor, Tensor, Tensor]:
     w, d, n, m = self.layers[i], self.head_dim, self.heads, self.kv_heads
     if "qkv" in w:
-      y = self.linear(i, "qkv", h, adapters, spans, dropout)
+      y = self.linear(i, "qkv", h, run)
       if self.heads_first:
         y = torch.view(y, [-1, n, 3 * d])
         q, k, v = torch.narrow(y, -1, 0, d), torch.narrow(y, -1, d, d), torch.narrow(y, -1, 2 * d, d)
@@ -138,9 +229,9 @@ class Decoder(Module):
         y = torch.view(y, [-1, n + 2 * m, d])
         q, k, v = torch.narrow(y, 1, 0, n), torch.narrow(y, 1, n, m), torch.narrow(y, 1, n + m, m)
     else:
-      q = torch.view(self.linear(i, "q", h, adapters, spans, dropout), [-1, n, d])
-      k = torch.view(self.linear(i, "k", h, adapters, spans, dropout), [-1, m, d])
-      v = torch.view(self.linear(i, "v", h, adapters, spans, dropout), [-1, m, d])
+      q = torch.view(self.linear(i, "q", h, run), [-1, n, d])
+      k = torch.view(self.linear(i, "k", h, run), [-1, m, d])
+      v = torch.view(self.linear(i, "v", h, run), [-1, m, d])
     if "norm.q" in w:
       q, k = self.norm(q, w, "norm.q"), self.norm(k, w, "norm.k")
     return (q, k, v)
@@ -156,54 +247,34 @@ class Decoder(Module):
       y = torch.relu(x)
     return y
 
-  def mlp(self, i: int, h: Tensor, adapters: List[str], spans: List[int], dropout: float) -> Tensor:
+  def mlp(self, i: int, h: Tensor, run: __torch__.Run) -> Tensor:
     w = self.layers[i]
     if "gate_up" in w:
-      y = self.linear(i, "gate_up", h, adapters, spans, dropout)
+      y = self.linear(i, "gate_up", h, run)
       half = torch.floordiv(torch.size(y, -1), 2)
       y = self.act(torch.narrow(y, -1, 0, half)) * torch.narrow(y, -1, half, half)
     elif "gate" in w:
-      y = self.act(self.linear(i, "gate", h, adapters, spans, dropout)) * self.linear(i, "up", h, adapters, spans, dropout)
+      y = self.act(self.linear(i, "gate", h, run)) * self.linear(i, "up", h, run)
     else:
-      y = self.act(self.linear(i, "up", h, adapters, spans, dropout))
-    return self.linear(i, "down", y, adapters, spans, dropout)
+      y = self.act(self.linear(i, "up", h, run))
+    return self.linear(i, "down", y, run)
 
-  def layer(self, i: int, x: Tensor, cos: Tensor, sin: Tensor, adapters: List[str], spans: List[int], dropout: float,
-            lens: List[int], past: List[int], caches: List[Tensor]) -> Tensor:
+  def layer(self, i: int, x: Tensor, run: __torch__.Run) -> Tensor:
     w = self.layers[i]
-    q, k, v, = self.qkv(i, self.norm(x, w, "norm.attention"), adapters, spans, dropout)
-    y = self.attention(i, self.rotate(q, cos, sin), self.rotate(k, cos, sin), v, lens, past, caches)
-    y = self.linear(i, "o", y, adapters, spans, dropout)
+    q, k, v, = self.qkv(i, self.norm(x, w, "norm.attention"), run)
+    y = self.attention(i, self.rotate(q, run), self.rotate(k, run), v, run)
+    y = self.linear(i, "o", y, run)
     if "norm.attention.out" in w:
       y = self.norm(y, w, "norm.attention.out")
     if self.parallel:
-      x = x + y + self.mlp(i, self.norm(x, w, "norm.mlp"), adapters, spans, dropout)
+      x = x + y + self.mlp(i, self.norm(x, w, "norm.mlp"), run)
     else:
       x = x + y
-      y = self.mlp(i, self.norm(x, w, "norm.mlp"), adapters, spans, dropout)
+      y = self.mlp(i, self.norm(x, w, "norm.mlp"), run)
       if "norm.mlp.out" in w:
         y = self.norm(y, w, "norm.mlp.out")
       x = x + y
     return x                                                                     # (tokens, hidden)
-
-  # All sequences' attention, one after another (tokens, heads * head_dim)
-  def attention(self, i: int, q: Tensor, k: Tensor, v: Tensor, lens: List[int], past: List[int], caches: List[Tensor]) -> Tensor:
-    attended = annotate(List[Tensor], [])
-    begin = 0
-    for n in range(torch.len(lens)):
-      new = lens[n]
-      kn = torch.transpose(torch.narrow(k, 0, begin, new), 0, 1)                  # (kv_heads, new, head_dim)
-      vn = torch.transpose(torch.narrow(v, 0, begin, new), 0, 1)
-      if torch.len(caches) > 0:
-        cache = torch.select(caches[n], 0, i)
-        before = past[n]
-        torch.copy_(torch.narrow(torch.select(cache, 0, 0), 1, before, new), kn)
-        torch.copy_(torch.narrow(torch.select(cache, 0, 1), 1, before, new), vn)
-        kn = torch.narrow(torch.select(cache, 0, 0), 1, 0, before + new)
-        vn = torch.narrow(torch.select(cache, 0, 1), 1, 0, before + new)
-      _ = torch.append(attended, self.attend(i, torch.narrow(q, 0, begin, new), kn, vn))
-      begin = begin + new
-    return torch.cat(attended, 0)
 
   # The layers' first input (tokens, hidden). ids, positions (tokens,) int64
   def embed(self, ids: Tensor, positions: Tensor) -> Tensor:
@@ -228,14 +299,35 @@ class Decoder(Module):
     angles = torch.unsqueeze(torch.cat([angles, angles], -1), 1)
     return (torch.type_as(torch.cos(angles) * self.rotary_scale, x), torch.type_as(torch.sin(angles) * self.rotary_scale, x))
 
-  # The last layer's output after the final norm (tokens, hidden). ids, positions, totals (tokens,) int64: a token, its place in its sequence,
-  # and the length of that so far. From ids on, the methods below take the same arguments: a run.
-  def hidden(self, ids: Tensor, positions: Tensor, totals: Tensor, adapters: List[str], spans: List[int], dropout: float,
-             lens: List[int], past: List[int], caches: List[Tensor]) -> Tensor:
-    x = self.embed(ids, positions)
+  # A run of tokens:
+  #   ids, positions, totals (tokens,) int64: a token, its place in its sequence, and the length of that so far
+  #   adapters, spans: the LoRA adapter ("" for none) of so many tokens, one after another; dropout acts on an adapter's input
+  #   lens: new tokens per sequence      past: its own tokens in the cache already      slots: its place there
+  #   prefixes, sharers: none, or the keys and values (layers, 2, 1, kv_heads, prefix, head_dim) before so many tokens, one after another
+  #   cache: none, or one (layers, 2, slots, kv_heads, capacity, head_dim)
+  #   decode: whether each sequence has one new token and all together fill the first slots of the cache
+  def run(self, x: Tensor, positions: Tensor, totals: Tensor, adapters: List[str], spans: List[int], dropout: float, lens: List[int], past: List[int],
+          slots: List[int], prefixes: List[Tensor], sharers: List[int], cache: List[Tensor], decode: bool) -> __torch__.Run:
     cos, sin, = self.angles(positions, totals, x)
+    seen = annotate(List[Tensor], [])
+    if decode:
+      slot = torch.tensor(slots, device=ops.prim.device(x))
+      own = torch.tensor(past, device=ops.prim.device(x))
+      order = torch.argsort(slot)
+      longest = ops.prim.max(past) + 1
+      before = torch.unsqueeze(torch.index_select(own, 0, order), 1) - torch.arange(longest, device=ops.prim.device(x))
+      before = torch.view(before, [-1, 1, 1, longest])
+      window = ops.prim.max(self.windows)
+      seen = [slot, own, order, self.low(before < 0, x), self.low(torch.__or__(before < 0, before >= window), x)]
+    return __torch__.Run(cos, sin, positions, adapters, spans, dropout, lens, past, slots, prefixes, sharers, cache, seen)
+
+  # The last layer's output after the final norm (tokens, hidden)
+  def hidden(self, ids: Tensor, positions: Tensor, totals: Tensor, adapters: List[str], spans: List[int], dropout: float, lens: List[int], past: List[int],
+             slots: List[int], prefixes: List[Tensor], sharers: List[int], cache: List[Tensor], decode: bool) -> Tensor:
+    x = self.embed(ids, positions)
+    run = self.run(x, positions, totals, adapters, spans, dropout, lens, past, slots, prefixes, sharers, cache, decode)
     for i in range(torch.len(self.layers)):
-      x = self.layer(i, x, cos, sin, adapters, spans, dropout, lens, past, caches)
+      x = self.layer(i, x, run)
     return self.norm(x, self.outer, "norm")
 
   # Logits (tokens, vocab) in float32 of h (tokens, hidden)
@@ -245,27 +337,40 @@ class Decoder(Module):
       logits = torch.tanh(logits / self.logit_softcap) * self.logit_softcap
     return torch.to(logits, 6)
 
-  # Logits (rows, vocab) of some tokens. rows (rows,) int64
-  def logits(self, rows: Tensor, ids: Tensor, positions: Tensor, totals: Tensor, adapters: List[str], spans: List[int],
-             dropout: float, lens: List[int], past: List[int], caches: List[Tensor]) -> Tensor:
-    h = self.hidden(ids, positions, totals, adapters, spans, dropout, lens, past, caches)
+  # Logits (rows, vocab) of some tokens. h (tokens, hidden): the result of hidden; rows (rows,) int64
+  def logits(self, h: Tensor, rows: Tensor) -> Tensor:
     return self.head(torch.index_select(h, 0, rows))
 
-  # The likeliest next token (rows,) after some tokens
-  def next(self, rows: Tensor, ids: Tensor, positions: Tensor, totals: Tensor, adapters: List[str], spans: List[int],
-           dropout: float, lens: List[int], past: List[int], caches: List[Tensor]) -> Tensor:
-    return torch.argmax(self.logits(rows, ids, positions, totals, adapters, spans, dropout, lens, past, caches), -1)
+  # The likeliest next token (rows,)
+  def likeliest(self, logits: Tensor) -> Tensor:
+    return torch.argmax(logits, -1)
 
-  # The sum of -log p(labels[k] | everything up to token rows[k]), a scalar in float32
-  def loss(self, rows: Tensor, labels: Tensor, ids: Tensor, positions: Tensor, totals: Tensor, adapters: List[str], spans: List[int],
-           dropout: float, lens: List[int], past: List[int], caches: List[Tensor]) -> Tensor:
-    h = self.hidden(ids, positions, totals, adapters, spans, dropout, lens, past, caches)
-    return torch.cross_entropy_loss(self.head(torch.index_select(h, 0, rows)), labels, None, 2, -100, 0.)
+  # The logits of ids that were there before made less likely (Keskar et al. 2019, arXiv 1909.05858). ids (rows, any) int64
+  def penalize(self, logits: Tensor, ids: Tensor, penalty: float) -> Tensor:
+    score = torch.gather(logits, 1, ids)
+    return torch.scatter(logits, 1, ids, torch.where(score < 0., score * penalty, score / penalty))
+
+  # A next token (rows,) drawn as transformers does: of the top_k likeliest (0: all), of those the fewest that hold top_p of the probability.
+  # u (rows,) uniform in [0, 1) picks it, so that a sequence's draws depend on nobody else's
+  def sample(self, logits: Tensor, u: Tensor, temperature: float, top_k: int, top_p: float) -> Tensor:
+    logits = logits / temperature
+    size = torch.size(logits, -1)
+    k = ops.prim.min(top_k, size) if top_k > 0 else size
+    logits, tokens, = torch.topk(logits, k, -1, True, True)                       # from the likeliest on
+    p = torch.softmax(logits, -1, 7)
+    below = torch.cumsum(p, -1) - p
+    p = torch.masked_fill(p, torch.__and__(below >= top_p, below > 0.), 0.)
+    sums = torch.cumsum(p, -1)
+    at = torch.searchsorted(sums, torch.unsqueeze(torch.to(u, 7), 1) * torch.narrow(sums, -1, k - 1, 1), right=True)
+    return torch.squeeze(torch.gather(tokens, -1, torch.clamp(at, None, k - 1)), -1)
+
+  # The sum of -log p(labels[k] | everything up to token rows[k]), a scalar in float32. labels (rows,) int64
+  def loss(self, h: Tensor, rows: Tensor, labels: Tensor) -> Tensor:
+    return torch.cross_entropy_loss(self.logits(h, rows), labels, None, 2, -100, 0.)
 
   # What the head reads of some tokens (rows, hidden), with autograd's record of how it came to be
-  def answers(self, rows: Tensor, ids: Tensor, positions: Tensor, totals: Tensor, adapters: List[str], spans: List[int],
-              dropout: float, lens: List[int], past: List[int], caches: List[Tensor]) -> Tensor:
-    return torch.index_select(self.hidden(ids, positions, totals, adapters, spans, dropout, lens, past, caches), 0, rows)
+  def answers(self, h: Tensor, rows: Tensor) -> Tensor:
+    return torch.index_select(h, 0, rows)
 
   # The sum of -log p(labels[k]) (), float32, and the gradient of scale times it with respect to h (rows, hidden): (softmax - one-hot) times the
   # head. Both at once and some rows at a time, so that logits never stand whole, and never wait for a backward pass.
@@ -289,34 +394,32 @@ class Decoder(Module):
       _ = torch.copy_(torch.narrow(gradient, 0, begin, size), torch.matmul(torch.type_as(torch.mul_(g, scale), w), w))
     return (loss, gradient)
 
-  # Activation checkpointing (Chen et al. 2016, arXiv 1604.06174) runs the layers one by one: their first input with cosines and sines,
-  # a layer, and what the head reads of the last one's output
-  def start(self, ids: Tensor, positions: Tensor, totals: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
-    x = self.embed(ids, positions)
-    cos, sin, = self.angles(positions, totals, x)
-    return (x, cos, sin)
+  # Activation checkpointing (Chen et al. 2016, arXiv 1604.06174) runs the layers one by one, from embed to what the head reads
+  def one_layer(self, i: int, x: Tensor, positions: Tensor, totals: Tensor, adapters: List[str], spans: List[int], dropout: float, lens: List[int],
+                past: List[int], slots: List[int], prefixes: List[Tensor], sharers: List[int], cache: List[Tensor], decode: bool) -> Tensor:
+    return self.layer(i, x, self.run(x, positions, totals, adapters, spans, dropout, lens, past, slots, prefixes, sharers, cache, decode))
 
   def finish(self, rows: Tensor, x: Tensor) -> Tensor:
     return self.norm(torch.index_select(x, 0, rows), self.outer, "norm")
 
-  # log p(labels[k] | everything up to token rows[k]) (rows,), float64; logits never stand for more than 256 tokens at once
-  def logprobs(self, rows: Tensor, labels: Tensor, ids: Tensor, positions: Tensor, totals: Tensor, adapters: List[str], spans: List[int],
-               dropout: float, lens: List[int], past: List[int], caches: List[Tensor]) -> Tensor:
-    h = self.hidden(ids, positions, totals, adapters, spans, dropout, lens, past, caches)
-    h = torch.index_select(h, 0, rows)
-    n = torch.size(h, 0)
+  # log p(labels[k] | everything up to token rows[k]) (rows,), float32; logits never stand for more than 256 tokens at once
+  def logprobs(self, h: Tensor, rows: Tensor, labels: Tensor) -> Tensor:
     parts = annotate(List[Tensor], [])
-    for part in range(torch.floordiv(n + 255, 256)):
+    for part in range(torch.floordiv(torch.size(rows, 0) + 255, 256)):
       begin = 256 * part
-      size = ops.prim.min(256, n - begin)
-      logits = torch.to(self.head(torch.narrow(h, 0, begin, size)), 7)
+      size = ops.prim.min(256, torch.size(rows, 0) - begin)
+      logits = self.logits(h, torch.narrow(rows, 0, begin, size))
       label = torch.unsqueeze(torch.narrow(labels, 0, begin, size), 1)
-      _ = torch.append(parts, torch.squeeze(torch.gather(torch.log_softmax(logits, -1), 1, label), 1))
+      _ = torch.append(parts, torch.squeeze(torch.gather(logits, 1, label), 1) - torch.logsumexp(logits, [-1]))
     return torch.cat(parts, 0)
 
   # theta^(-2 i / dim), i < dim / 2, computed as transformers does, so that the last bit agrees
   def inv_freq(self, theta: float, dim: int) -> Tensor:
     return torch.reciprocal(torch.pow(theta, torch.to(torch.arange(0, dim, 2, dtype=4), 6) / dim))
+
+  # Moves what a sequence has in one slot of the cache to another
+  def move(self, cache: Tensor, source: int, target: int, tokens: int) -> None:
+    _ = torch.copy_(torch.narrow(torch.select(cache, 2, target), 3, 0, tokens), torch.narrow(torch.select(cache, 2, source), 3, 0, tokens))
 
   # A cache of the weights' type
   def zeros(self, shape: List[int]) -> Tensor:

@@ -20,7 +20,7 @@ import java.util.Map;
 public record SelectionOptions(
         @JsonProperty(defaultValue = "number")
         @JsonPropertyDescription(
-                "number: the modules of lowest cosine; threshold: all whose cosine is below threshold; auto: the lower group of the cosines, cut by Otsu's method; energy: the fewest modules that hold share of all modules' |V|_F^2; random: number modules, by seed; all: every module. layers and modules narrow each of them down")
+                "number: the modules of lowest cosine; threshold: all whose cosine is below threshold; auto: the fewest modules of lowest cosine that hold 90 % of the sum of 1 - cosine^2; energy: the fewest modules that hold share of all modules' |V|_F^2; random: number modules, by seed; all: every module. layers and modules narrow each of them down")
         Strategy strategy,
 
         @Min(0)

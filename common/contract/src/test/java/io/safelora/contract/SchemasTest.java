@@ -157,7 +157,18 @@ class SchemasTest {
             return SelectionOptions.DEFAULTS;
         }
         return Map.<Class<?>, Object>of(
-                        String.class, "s3://x", Double.class, 0.5, Instant.class, Instant.EPOCH, List.class, List.of())
+                        String.class,
+                        "s3://x",
+                        long.class,
+                        1L,
+                        int.class,
+                        1,
+                        Double.class,
+                        0.5,
+                        Instant.class,
+                        Instant.EPOCH,
+                        List.class,
+                        List.of())
                 .get(type);
     }
 }

@@ -49,7 +49,8 @@ public final class AdapterRepair {
         /** Safety vectors of rank k or more, by module; modules that alignment did not change have none. */
         private Map<String, SafetyVector> vectors(PeftAdapter adapter, int k, Progress progress) {
             if (k > vectorRank) {
-                boolean transposed = adapter.config().fanInFanOut();
+                boolean transposed =
+                        WeightPair.transposed(aligned, adapter.config().fanInFanOut());
                 List<LoraModule> modules = List.copyOf(adapter.modules().values());
                 List<Optional<SafetyVector>> made = SafeLora.forEachModule(
                         base,
@@ -148,16 +149,22 @@ public final class AdapterRepair {
     }
 
     private static LoraModule safeMerge(LoraModule m, PeftAdapter safety, double blend) {
+        LoraModule other = safetyModule(safety, m.name(), m.out(), m.in());
+        return joined(m, 1 - blend, other.r(), other.b(), other.a(), blend * other.scale() / m.scale());
+    }
+
+    /** The safety adapter's module of that name and shape. */
+    static LoraModule safetyModule(PeftAdapter safety, String name, long out, long in) {
         if (safety == null) {
             throw new InvalidArtifactException(
                     "selection.safety_adapter: is missing; repair safe-merge blends with a PEFT adapter trained on safety data");
         }
-        LoraModule other = safety.modules().get(m.name());
-        if (other == null || other.in() != m.in() || other.out() != m.out()) {
-            throw new InvalidArtifactException("selection.safety_adapter: has no module " + m.name() + " of shape ("
-                    + m.out() + ", " + m.in() + "); it must adapt the same modules of the same model");
+        LoraModule module = safety.modules().get(name);
+        if (module == null || module.in() != in || module.out() != out) {
+            throw new InvalidArtifactException("selection.safety_adapter: has no module " + name + " of shape (" + out
+                    + ", " + in + "); it must adapt the same modules of the same model");
         }
-        return joined(m, 1 - blend, other.r(), other.b(), other.a(), blend * other.scale() / m.scale());
+        return module;
     }
 
     private static LoraModule add(LoraModule m, SafetyVector vector, SelectionOptions options) {

@@ -43,7 +43,7 @@ public final class AlignmentAnalysis {
         if (weights.isEmpty()) {
             throw new InvalidArtifactException(aligned.name() + ": has no linear module; is it a language model?");
         }
-        WeightPair pair = new WeightPair(base, aligned);
+        WeightPair pair = new WeightPair(base, aligned, 0);
         weights.forEach(weight -> pair.weight(weight.name()));
         return weights;
     }
@@ -87,7 +87,7 @@ public final class AlignmentAnalysis {
                 modules);
     }
 
-    private static boolean isTarget(TensorInfo tensor) {
+    static boolean isTarget(TensorInfo tensor) {
         return tensor.shape().length == 2
                 && tensor.elements() > 0
                 && tensor.name().endsWith(".weight")

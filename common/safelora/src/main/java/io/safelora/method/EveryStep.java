@@ -8,7 +8,6 @@ import io.safelora.contract.SelectionOptions;
 import io.safelora.torch.Tensors;
 import io.safelora.torch.Torch;
 import io.safelora.torch.TorchScript;
-import java.io.IOException;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Set;
@@ -33,10 +32,8 @@ public final class EveryStep implements AutoCloseable {
     private TorchScript script;
 
     /** @param selected names of modules, as the checkpoint has them */
-    public EveryStep(Checkpoint base, Checkpoint aligned, Set<String> selected, SelectionOptions options)
-            throws IOException {
-        // GPT-2's Conv1D stores weights (in, out).
-        transposed = aligned.config().path("model_type").asText().equals("gpt2");
+    public EveryStep(Checkpoint base, Checkpoint aligned, Set<String> selected, SelectionOptions options) {
+        transposed = WeightPair.transposed(aligned, false);
         this.base = base;
         this.aligned = aligned;
         this.selected = selected;
@@ -57,7 +54,7 @@ public final class EveryStep implements AutoCloseable {
         Device device = parameters.values().iterator().next().getDevice();
         manager = Torch.manager(device);
         script = TorchScript.load(EveryStep.class, "everystep.py", device);
-        WeightPair pair = new WeightPair(base, aligned);
+        WeightPair pair = new WeightPair(base, aligned, 0);
         for (Map.Entry<String, NDArray> parameter : parameters.entrySet()) {
             if (!parameter.getKey().endsWith(B)) {
                 continue;

@@ -19,6 +19,9 @@ final class ModuleAnalysis {
     /** Elements that are worked on at once: few enough to stay in a core's cache. */
     private static final int BLOCK = 1 << 18;
 
+    /** Elements that are read at once. */
+    private static final int CHUNK = 1 << 22;
+
     /** Of larger matrices, one row in so many tells how much is rounding, which is an estimate anyway. */
     private static final int SAMPLED = 1_000_000;
 
@@ -59,9 +62,15 @@ final class ModuleAnalysis {
             NDArray x = empty(manager, step, columns, ScalarType.FLOAT32);
             NDArray y = empty(manager, step, columns, ScalarType.FLOAT32);
             NDArray z = empty(manager, step, columns, coarse.bytes() == 2 ? ScalarType.INT16 : ScalarType.INT32);
-            ByteBuffer baseBlock = block(step * columns, b);
-            ByteBuffer alignedBlock = block(step * columns, a);
+            // Read are several blocks at once: S3 answers large reads no later than small ones.
+            long chunk = step * Math.max(1, CHUNK / (step * columns));
+            ByteBuffer baseChunk = buffer(chunk * columns, b);
+            ByteBuffer alignedChunk = buffer(chunk * columns, a);
             for (long row = 0; row < rows; row += step) {
+                if (row % chunk == 0) {
+                    read(base, b, baseChunk, row, Math.min(chunk, rows - row));
+                    read(aligned, a, alignedChunk, row, Math.min(chunk, rows - row));
+                }
                 long n = Math.min(step, rows - row);
                 try (NDManager local = manager.newSubManager()) {
                     double[] part = SCRIPT.call(
@@ -72,8 +81,8 @@ final class ModuleAnalysis {
                                     x,
                                     y,
                                     z,
-                                    rows(local, base, b, baseBlock, row, n),
-                                    rows(local, aligned, a, alignedBlock, row, n),
+                                    rows(local, b, baseChunk, row % chunk, n),
+                                    rows(local, a, alignedChunk, row % chunk, n),
                                     scalar(coarse).number(),
                                     rows * columns < SAMPLED ? 1 : EVERY)
                             .get(0)
@@ -116,18 +125,21 @@ final class ModuleAnalysis {
         return SCRIPT.call(manager, "empty", rows, columns, type.number()).get(0);
     }
 
-    private static ByteBuffer block(long elements, TensorInfo tensor) {
+    private static ByteBuffer buffer(long elements, TensorInfo tensor) {
         return ByteBuffer.allocateDirect(
                 Math.toIntExact(elements * tensor.dtype().bytes()));
     }
 
-    /** Rows of a tensor, over the memory of {@code block}; float64 as float32. */
-    private static NDArray rows(
-            NDManager manager, Checkpoint from, TensorInfo tensor, ByteBuffer block, long row, long n) {
+    private static void read(Checkpoint from, TensorInfo tensor, ByteBuffer chunk, long row, long n) {
         long rowBytes = tensor.shape()[1] * tensor.dtype().bytes();
-        block.clear().limit(Math.toIntExact(n * rowBytes));
-        from.read(tensor.name(), row * rowBytes, block);
-        NDArray rows = Tensors.of(manager, block.flip(), scalar(tensor.dtype()), n, tensor.shape()[1]);
+        from.read(tensor.name(), row * rowBytes, chunk.clear().limit(Math.toIntExact(n * rowBytes)));
+    }
+
+    /** Rows of a chunk, over its memory; float64 as float32. */
+    private static NDArray rows(NDManager manager, TensorInfo tensor, ByteBuffer chunk, long row, long n) {
+        int rowBytes = Math.toIntExact(tensor.shape()[1] * tensor.dtype().bytes());
+        ByteBuffer bytes = chunk.slice(Math.toIntExact(row * rowBytes), Math.toIntExact(n * rowBytes));
+        NDArray rows = Tensors.of(manager, bytes, scalar(tensor.dtype()), n, tensor.shape()[1]);
         return tensor.dtype() == Dtype.F64 ? Tensors.to(manager, rows, ScalarType.FLOAT32) : rows;
     }
 

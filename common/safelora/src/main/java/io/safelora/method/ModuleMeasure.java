@@ -13,7 +13,8 @@ package io.safelora.method;
  * @param spectral |V|_2; null where the projector does not need it
  * @param rank rank of the projector; null for approximate and normalized
  * @param identity whether C is the identity, so that C dW = dW: an exact projector of a V with full row rank
- * @param projectedB C B, shape (out, r), row by row; null where alignment did not change the module
+ * @param projectedB C B, shape (out, r), row by row; null where alignment did not change the module, and where the
+ *     update is dense
  */
 public record ModuleMeasure(
         String module,
@@ -25,4 +26,22 @@ public record ModuleMeasure(
         Double spectral,
         Integer rank,
         boolean identity,
-        float[] projectedB) {}
+        float[] projectedB) {
+
+    /** @param products <C dW, dW>, |C dW|^2, |dW|^2 and |C dW - dW|^2 */
+    static ModuleMeasure of(String module, double[] products, ProjectorKernel.Projected p, float[] projectedB) {
+        double projectedNorm = Math.sqrt(products[1]);
+        double norm = Math.sqrt(products[2]);
+        return new ModuleMeasure(
+                module,
+                norm == 0 || projectedNorm == 0 ? null : products[0] / (projectedNorm * norm),
+                Math.sqrt(products[3]),
+                norm == 0 ? 1 : projectedNorm / norm,
+                p.deltaNorm(),
+                p.relative(),
+                p.spectral(),
+                p.rank(),
+                p.identity(),
+                projectedB);
+    }
+}

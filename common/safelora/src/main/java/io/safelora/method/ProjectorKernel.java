@@ -74,7 +74,9 @@ final class ProjectorKernel {
             SelectionOptions options,
             NDManager manager) {
         NDArray out = zeros(manager, b, 6, b.getShape().get(0), b.getShape().get(1));
-        double[] squares = vvt(pair, weight, transposed, b, out, manager);
+        double[] squares = byGram(weight, transposed, b)
+                ? vvtOfWide(pair, weight, transposed, b, out, manager)
+                : vvt(pair, weight, transposed, b, out, manager);
         if (squares[0] == 0) {
             return new Projected(squares, null, null, null, false);
         }
@@ -83,6 +85,24 @@ final class ProjectorKernel {
         }
         double spectral = spectral(pair, weight, transposed, manager);
         return new Projected(squares, out.divi(spectral * spectral), spectral, null, false);
+    }
+
+    /** Whether (V V^T) B costs less than V (V^T B): never for LoRA, but for a dense update of a wide weight. */
+    private static boolean byGram(Weight weight, boolean transposed, NDArray b) {
+        long out = transposed ? weight.columns() : weight.rows();
+        long in = transposed ? weight.rows() : weight.columns();
+        long r = b.getShape().get(1);
+        return out * (in + r) < 2 * in * r;
+    }
+
+    /** (V V^T) B into out; |V|_F^2 and |W_base|_F^2. */
+    private static double[] vvtOfWide(
+            WeightPair pair, Weight weight, boolean transposed, NDArray b, NDArray out, NDManager manager) {
+        try (NDManager scratch = manager.newSubManager()) {
+            Dense dense = dense(pair, weight, transposed, scratch);
+            WeightPair.SCRIPT.call(scratch, "vvt", dense.v(), b, out);
+            return dense.squares();
+        }
     }
 
     /** Adds V (V^T B) to out; |V|_F^2 and |W_base|_F^2. */

@@ -41,7 +41,7 @@ public final class SafeLora {
      */
     public static List<ModuleMeasure> measure(
             Checkpoint base, Checkpoint aligned, PeftAdapter adapter, SelectionOptions options, Progress progress) {
-        boolean transposed = adapter.config().fanInFanOut();
+        boolean transposed = WeightPair.transposed(aligned, adapter.config().fanInFanOut());
         List<ModuleMeasure> measures = forEachModule(
                 base,
                 aligned,
@@ -70,7 +70,7 @@ public final class SafeLora {
             Progress progress) {
         int cores = Math.max(1, Math.min(Runtime.getRuntime().availableProcessors(), modules.size()));
         ExecutorService threads = Torch.singleCoreThreads(cores);
-        ThreadLocal<WeightPair> pairs = ThreadLocal.withInitial(() -> new WeightPair(base, aligned));
+        ThreadLocal<WeightPair> pairs = ThreadLocal.withInitial(() -> new WeightPair(base, aligned, cores));
         List<Future<R>> pending = new ArrayList<>();
         try {
             for (M module : modules) {
@@ -112,19 +112,7 @@ public final class SafeLora {
                     .call(manager, "products", a, b, p.projected())
                     .get(0)
                     .toDoubleArray();
-            double projectedNorm = Math.sqrt(products[1]);
-            double norm = Math.sqrt(products[2]);
-            return new ModuleMeasure(
-                    module.name(),
-                    norm == 0 || projectedNorm == 0 ? null : products[0] / (projectedNorm * norm),
-                    Math.sqrt(products[3]),
-                    norm == 0 ? 1 : projectedNorm / norm,
-                    p.deltaNorm(),
-                    p.relative(),
-                    p.spectral(),
-                    p.rank(),
-                    p.identity(),
-                    Tensors.floats(p.projected()));
+            return ModuleMeasure.of(module.name(), products, p, Tensors.floats(p.projected()));
         }
     }
 

@@ -20,9 +20,11 @@ import java.util.stream.Collectors;
  * <ul>
  *   <li>{@code number}, {@code threshold}: the K modules of lowest cosine, all below T (SafeLoRA, arXiv 2405.16833, section
  *       3.3).
- *   <li>{@code auto}: fine-tuning moves some modules away from alignment and leaves others, so that cosines fall into a low
- *       and a high group; the cut between them is the one that maximises the variance between the groups (Otsu 1979,
- *       exactly: every cut is tried), which needs no parameter.
+ *   <li>{@code auto}: of an update's energy |dW|_F^2 the share 1 - cosine^2 lies outside of what alignment spans; chosen are
+ *       the fewest modules, lowest cosine first, that hold {@value #MISALIGNED} of the sum of these shares. K follows from the
+ *       cosines alone: it grows with the number of modules and leaves out only those that stand out by a high cosine, where a
+ *       fixed K leaves out all beyond the K-th however misaligned. A cut between two groups (Otsu 1979) was tried and is
+ *       worse: cosines form one broad group, and half a group left unrepaired keeps the harm.
  *   <li>{@code energy}: the fewest modules whose |V|_F^2 reach a share of all modules': where alignment changed most, it has
  *       most to lose. Looks at V alone, so it can choose before training.
  *   <li>{@code random}: a control.
@@ -30,6 +32,9 @@ import java.util.stream.Collectors;
  * </ul>
  */
 public final class Selection {
+    /** How much of the modules' misaligned shares strategy auto repairs. */
+    static final double MISALIGNED = 0.9;
+
     private static final Pattern LAYER = Pattern.compile("(?:^|\\.)(?:layers|h|blocks?)\\.(\\d{1,5})\\.");
 
     private Selection() {}
@@ -74,7 +79,7 @@ public final class Selection {
                         ordered.stream()
                                 .filter(c -> c.cosine() < options.threshold())
                                 .toList();
-                    case auto -> ordered.subList(0, otsu(ordered));
+                    case auto -> ordered.subList(0, mostMisaligned(ordered));
                     case energy -> mostEnergy(allowed, options.share());
                     case random -> random(allowed, options);
                     case all -> allowed;
@@ -82,7 +87,8 @@ public final class Selection {
         return chosen.stream().map(Candidate::module).collect(Collectors.toCollection(TreeSet::new));
     }
 
-    private static List<Candidate> narrowed(Collection<Candidate> candidates, SelectionOptions options) {
+    /** Those that {@code layers} and {@code modules} allow, by name. */
+    static List<Candidate> narrowed(Collection<Candidate> candidates, SelectionOptions options) {
         List<Candidate> allowed = new ArrayList<>(candidates);
         if (options.layers() != null) {
             Predicate<String> layers = layers(options.layers());
@@ -134,23 +140,19 @@ public final class Selection {
         };
     }
 
-    /** How many of the lowest form the lower group: the cut of largest variance between both groups. */
-    private static int otsu(List<Candidate> ordered) {
-        int n = ordered.size();
-        double total = ordered.stream().mapToDouble(Candidate::cosine).sum();
-        double below = 0;
-        double largest = -1;
-        int cut = n;
-        for (int k = 1; k < n; k++) {
-            below += ordered.get(k - 1).cosine();
-            double gap = below / k - (total - below) / (n - k);
-            double between = (double) k * (n - k) * gap * gap;
-            if (between > largest) {
-                largest = between;
-                cut = k;
-            }
+    /** How many of the lowest hold enough of all modules' misaligned shares. */
+    private static int mostMisaligned(List<Candidate> ordered) {
+        double total = ordered.stream().mapToDouble(Selection::misaligned).sum();
+        double held = 0;
+        int k = 0;
+        while (k < ordered.size() && held < MISALIGNED * total) {
+            held += misaligned(ordered.get(k++));
         }
-        return cut;
+        return k;
+    }
+
+    private static double misaligned(Candidate c) {
+        return 1 - c.cosine() * c.cosine();
     }
 
     private static List<Candidate> mostEnergy(List<Candidate> allowed, double share) {

@@ -10,11 +10,14 @@ import io.safelora.artifacts.safetensors.TensorInfo;
 import io.safelora.torch.ScalarType;
 import io.safelora.torch.Tensors;
 import io.safelora.torch.TorchScript;
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Optional;
+import java.util.Set;
+import java.util.stream.Stream;
 
 /**
  * Streams the two weights of a module, some rows at a time, so that V = W_aligned - W_base need not stand in memory. What
@@ -24,8 +27,8 @@ final class WeightPair {
     /** Bytes read of each checkpoint at once. */
     private static final int CHUNK = 8 << 20;
 
-    /** Chunks of each checkpoint that are kept for the next pass: memory is twice this many, whatever the model's size. */
-    private static final int KEPT = 12;
+    /** Bytes kept of both checkpoints for the next pass, by all threads together, whatever the model's size. */
+    private static final int KEPT = 384 << 20;
 
     /** Bytes of float32 rows that a kernel works on at once: few enough to stay in the CPU's cache. */
     private static final int BLOCK = 3 << 19;
@@ -33,16 +36,39 @@ final class WeightPair {
     /** The kernels; loaded once. */
     static final TorchScript SCRIPT = TorchScript.load(WeightPair.class, "delta.py", Device.cpu());
 
+    /** Families whose linear modules are Conv1D, which stores weights (in, out); their heads are tied. */
+    private static final Set<String> CONV1D = Set.of("gpt2", "openai-gpt");
+
     private final Checkpoint base;
     private final Checkpoint aligned;
+    private final int keep;
     private final List<ByteBuffer> baseChunks = new ArrayList<>();
     private final List<ByteBuffer> alignedChunks = new ArrayList<>();
     private String kept;
     private int keptChunks;
 
-    WeightPair(Checkpoint base, Checkpoint aligned) {
+    /** @param threads how many pairs share the memory that is kept between passes; 0 keeps nothing */
+    WeightPair(Checkpoint base, Checkpoint aligned, int threads) {
         this.base = base;
         this.aligned = aligned;
+        this.keep = threads == 0 ? 0 : KEPT / (2 * CHUNK * threads);
+    }
+
+    /**
+     * Whether the checkpoint stores linear weights (in, out). Its own configuration says so, and PEFT, too, believes the
+     * model rather than the adapter's fan_in_fan_out.
+     *
+     * @param otherwise where there is no configuration
+     */
+    static boolean transposed(Checkpoint checkpoint, boolean otherwise) {
+        try {
+            String family = checkpoint.config().path("model_type").asText();
+            return family.isEmpty() ? otherwise : CONV1D.contains(family);
+        } catch (InvalidArtifactException e) {
+            return otherwise;
+        } catch (IOException e) {
+            throw new UncheckedIOException(checkpoint.name() + ": cannot be read: " + e.getMessage(), e);
+        }
     }
 
     /**
@@ -66,18 +92,26 @@ final class WeightPair {
         void at(NDManager manager, long row, NDArray base, NDArray aligned);
     }
 
-    /**
-     * The weight's tensor name. Checkpoints of a bare model (GPT-2's) lack the first part of the name that the adapter of its
-     * causal language model has.
-     */
+    /** The name of the tensor that a module's weight has in the aligned checkpoint. */
     String weightOf(String module) {
-        String full = module + ".weight";
-        String bare = full.substring(full.indexOf('.') + 1);
-        return Optional.of(full)
-                .filter(aligned::has)
-                .or(() -> Optional.of(bare).filter(aligned::has))
-                .orElseThrow(() -> new InvalidArtifactException(aligned.name() + ": has no tensor " + full
-                        + ", but the adapter has LoRA for it; the adapter belongs to another model"));
+        String name = module + ".weight";
+        String found = nameIn(aligned, name);
+        if (!aligned.has(found)) {
+            throw new InvalidArtifactException(aligned.name() + ": has no tensor " + name
+                    + ", but the adapter has LoRA for it; the adapter belongs to another model");
+        }
+        return found;
+    }
+
+    /**
+     * What a checkpoint calls a tensor: those of a bare model (GPT-2's) lack the first part of the name that the causal
+     * language model has for it.
+     */
+    private static String nameIn(Checkpoint checkpoint, String name) {
+        return Stream.of(name, name.substring(name.indexOf('.') + 1), "transformer." + name, "model." + name)
+                .filter(checkpoint::has)
+                .findFirst()
+                .orElse(name);
     }
 
     /**
@@ -86,22 +120,23 @@ final class WeightPair {
      * @throws InvalidArtifactException if a checkpoint lacks it, shapes differ, or it is no floating-point matrix
      */
     Weight weight(String name) {
-        TensorInfo b = base.info(name);
-        TensorInfo a = aligned.info(name);
+        TensorInfo b = base.info(nameIn(base, name));
+        TensorInfo a = aligned.info(nameIn(aligned, name));
         if (!Arrays.equals(a.shape(), b.shape())) {
             throw new InvalidArtifactException("tensor " + name + " has shape " + Arrays.toString(b.shape()) + " in "
-                    + base.fileOf(name) + ", but " + Arrays.toString(a.shape()) + " in " + aligned.fileOf(name)
+                    + base.fileOf(b.name()) + ", but " + Arrays.toString(a.shape()) + " in "
+                    + aligned.fileOf(a.name())
                     + "; base and aligned must be the same architecture");
         }
         if (a.shape().length != 2 || a.elements() == 0) {
-            throw new InvalidArtifactException(aligned.fileOf(name) + ": tensor " + name + " has shape "
+            throw new InvalidArtifactException(aligned.fileOf(a.name()) + ": tensor " + name + " has shape "
                     + Arrays.toString(a.shape()) + "; a matrix is needed");
         }
         type(base, b);
         type(aligned, a);
         long columns = a.shape()[1];
         if (columns * Math.max(a.dtype().bytes(), b.dtype().bytes()) > CHUNK) {
-            throw new InvalidArtifactException(aligned.fileOf(name) + ": tensor " + name + " has rows of " + columns
+            throw new InvalidArtifactException(aligned.fileOf(a.name()) + ": tensor " + name + " has rows of " + columns
                     + " elements; no linear module of a language model is that wide");
         }
         return new Weight(name, b, a, a.shape()[0], columns, Math.max(1, BLOCK / (4 * columns)));
@@ -120,11 +155,11 @@ final class WeightPair {
         for (long row = 0; row < weight.rows(); row += step, chunk++) {
             long n = Math.min(step, weight.rows() - row);
             // The chunks beyond those that are kept take turns in the last place.
-            int place = Math.min(chunk, KEPT);
+            int place = Math.min(chunk, keep);
             if (chunk >= keptChunks) {
                 read(base, weight.base(), baseChunks, place, row, n);
                 read(aligned, weight.aligned(), alignedChunks, place, row, n);
-                keptChunks = Math.min(chunk + 1, KEPT);
+                keptChunks = Math.min(chunk + 1, keep);
             }
             try (NDManager local = manager.newSubManager()) {
                 visitor.at(
@@ -163,13 +198,14 @@ final class WeightPair {
      */
     void refuseNonFinite(Weight weight, double[] squares) {
         if (!Double.isFinite(squares[0]) || !Double.isFinite(squares[1])) {
-            Checkpoint broken = Double.isFinite(squares[1]) ? aligned : base;
-            throw new InvalidArtifactException(broken.fileOf(weight.name()) + ": tensor " + weight.name()
+            boolean first = !Double.isFinite(squares[1]);
+            String name = (first ? weight.base() : weight.aligned()).name();
+            throw new InvalidArtifactException((first ? base : aligned).fileOf(name) + ": tensor " + name
                     + " holds NaN or infinity; the checkpoint is broken");
         }
     }
 
-    private static ScalarType type(Checkpoint checkpoint, TensorInfo tensor) {
+    static ScalarType type(Checkpoint checkpoint, TensorInfo tensor) {
         return switch (tensor.dtype()) {
             case F64 -> ScalarType.FLOAT64;
             case F32 -> ScalarType.FLOAT32;

@@ -39,6 +39,10 @@ class Delta(Module):
       _ = torch.addmm_(out, torch.t(d), torch.mm(d, b))
     return out
 
+  # (V V^T) B into out (out, r): V's Gram matrix first
+  def vvt(self, v: Tensor, b: Tensor, out: Tensor) -> Tensor:
+    return torch.addmm_(out, torch.mm(v, torch.t(v)), b)
+
   # These rows of V into v, which has the shape of the rows.
   def dense(self, base: Tensor, aligned: Tensor, block: int, v: Tensor, sums: Tensor) -> Tensor:
     rows = torch.size(base, 0)
@@ -144,3 +148,25 @@ class Delta(Module):
 
   def inner(self, x: Tensor, y: Tensor, aa: Tensor) -> Tensor:
     return torch.sum(torch.mm(torch.t(x), y) * aa)
+
+  # The same of dense updates dW and C dW (out, in), some rows at a time: (4,), float64
+  def dense_products(self, d: Tensor, projected: Tensor) -> Tensor:
+    rows = torch.size(d, 0)
+    sums = torch.new_zeros(d, [4], dtype=7)
+    for k in range(torch.floordiv(rows + 255, 256)):
+      n = ops.prim.min(256, rows - k * 256)
+      y = torch.to(torch.narrow(d, 0, k * 256, n), 7)
+      z = torch.to(torch.narrow(projected, 0, k * 256, n), 7)
+      _ = torch.add_(sums, torch.stack([torch.sum(z * y), torch.sum(z * z), torch.sum(y * y), torch.sum(torch.square(z - y))]))
+    return sums
+
+  # d := x d + y p, dense updates (out, in)
+  def mix(self, d: Tensor, x: float, p: Tensor, y: float) -> Tensor:
+    return torch.add_(torch.mul_(d, x), p, alpha=y)
+
+  def product(self, b: Tensor, a: Tensor) -> Tensor:
+    return torch.mm(b, a)
+
+  # Some rows of W' = W_aligned + update, in the type dtype
+  def updated(self, aligned: Tensor, update: Tensor, dtype: int) -> Tensor:
+    return torch.to(torch.add(aligned, update), dtype)

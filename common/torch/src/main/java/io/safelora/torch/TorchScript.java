@@ -34,7 +34,7 @@ import java.util.zip.ZipOutputStream;
  * Kernels written as text in the language in which PyTorch serializes TorchScript, run by libtorch, with or without
  * autograd.
  *
- * <p>The source is one class; every method is a kernel:
+ * <p>The source is one class of kernels, its methods, after any named tuples that these hand to each other:
  *
  * <pre>{@code
  * class Kernels(Module):
@@ -198,7 +198,7 @@ public final class TorchScript implements AutoCloseable {
         }
         ByteArrayOutputStream bytes = new ByteArrayOutputStream();
         try (ZipOutputStream zip = new ZipOutputStream(bytes)) {
-            store(zip, name + "/data.pkl", pickle(name, type.group(1), source, attributes));
+            store(zip, name + "/data.pkl", pickle(name, type.group(1), source.substring(type.end()), attributes));
             // protocol 2; empty tuple; stop
             store(zip, name + "/constants.pkl", "\u0080\u0002).");
             // Operators mean what they mean in this version of the archive format, the newest that 2.7 reads.
@@ -212,10 +212,10 @@ public final class TorchScript implements AutoCloseable {
     }
 
     /** The module as an object of its class whose state is a dictionary, in the opcodes of Python's pickle protocol 2. */
-    private static String pickle(String script, String type, String source, Map<String, Object> attributes) {
+    private static String pickle(String script, String type, String body, Map<String, Object> attributes) {
         // protocol 2; global __torch__.NAME; empty tuple; new object; empty dict; mark
         StringBuilder p = new StringBuilder("\u0080\u0002c__torch__\n" + type + "\n)\u0081}(");
-        Matcher declared = ATTRIBUTE.matcher(source);
+        Matcher declared = ATTRIBUTE.matcher(body);
         while (declared.find()) {
             Object value = attributes.get(declared.group(1));
             string(p, declared.group(1));

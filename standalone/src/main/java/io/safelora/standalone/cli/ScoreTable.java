@@ -31,7 +31,9 @@ final class ScoreTable {
                 Score score = cells.get(column);
                 String cell = score == null
                         ? "-"
-                        : String.format(Locale.ROOT, "%.1f %% of %d", 100 * score.value(), score.samples());
+                        : score.metric().equals("loss")
+                                ? String.format(Locale.ROOT, "%.4f of %d", score.value(), score.samples())
+                                : String.format(Locale.ROOT, "%.1f %% of %d", 100 * score.value(), score.samples());
                 table.append("  ")
                         .append(" ".repeat(Math.max(0, column.length() - cell.length())))
                         .append(cell);

@@ -13,6 +13,7 @@ import io.safelora.lm.Merger;
 import io.safelora.method.AdapterRepair;
 import io.safelora.method.AdapterRepair.Material;
 import io.safelora.method.AlignmentAnalysis;
+import io.safelora.method.CheckpointRepair;
 import io.safelora.method.ModuleMeasure;
 import io.safelora.method.Progress;
 import io.safelora.method.SafeLora;
@@ -30,6 +31,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
+import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -282,7 +284,8 @@ final class StageCommands {
 
     @Command(
             name = "project",
-            description = "SafeLoRA: project an adapter's updates that point away from alignment.",
+            description =
+                    "SafeLoRA: project the updates that point away from alignment, of an adapter or a fine-tuned model.",
             mixinStandardHelpOptions = true)
     static final class Project implements Callable<Integer> {
         @Option(names = "--base", required = true, description = "the checkpoint before alignment")
@@ -291,13 +294,25 @@ final class StageCommands {
         @Option(names = "--aligned", required = true, description = "the aligned checkpoint")
         Path aligned;
 
-        @Option(names = "--adapter", required = true, description = "the PEFT adapter to project")
-        Path adapter;
+        @ArgGroup(multiplicity = "1")
+        Tuned tuned;
+
+        /** Either of them. */
+        static final class Tuned {
+            @Option(names = "--adapter", required = true, description = "the PEFT adapter to project")
+            Path adapter;
+
+            @Option(
+                    names = "--fine-tuned",
+                    required = true,
+                    description = "or, after full fine-tuning, the checkpoint to project")
+            Path checkpoint;
+        }
 
         @Option(
                 names = "--out",
                 required = true,
-                description = "the directory to write: a PEFT adapter with selection.json")
+                description = "the directory to write: a PEFT adapter, or a checkpoint, with selection.json")
         Path out;
 
         @Mixin
@@ -312,13 +327,31 @@ final class StageCommands {
             // libtorch takes half a second to load; meanwhile files are opened.
             CompletableFuture.runAsync(() -> Torch.device("cpu"));
             SelectionOptions options = selection.options();
-            PeftAdapter peft = PeftAdapter.open(adapter);
             PeftAdapter safety = options.safetyAdapter() == null
                     ? null
                     : PeftAdapter.open(Path.of(java.net.URI.create(options.safetyAdapter())));
             Checkpoint from = Checkpoint.open(base);
             Checkpoint to = Checkpoint.open(aligned);
             Progress progress = (share, words) -> console.progress("project", share, words);
+            SelectionReport report = tuned.adapter == null
+                    ? CheckpointRepair.repair(from, to, tuned.checkpoint, safety, options, out, progress)
+                    : repairAdapter(from, to, safety, options, progress);
+            if (report.warning() != null) {
+                console.say("note: " + report.warning());
+            }
+            if (json) {
+                System.out.println(JSON.writeValueAsString(report));
+            } else {
+                System.out.println(
+                        report.selected().size() + " of " + report.modules().size() + " modules repaired, in " + out);
+            }
+            return 0;
+        }
+
+        private SelectionReport repairAdapter(
+                Checkpoint from, Checkpoint to, PeftAdapter safety, SelectionOptions options, Progress progress)
+                throws IOException {
+            PeftAdapter peft = PeftAdapter.open(tuned.adapter);
             List<ModuleMeasure> measures = SafeLora.measure(from, to, peft, options, progress);
             Set<String> selected =
                     AdapterRepair.affected(peft, Selection.select(Candidate.of(measures), options), options);
@@ -326,15 +359,7 @@ final class StageCommands {
                     .write(out);
             SelectionReport report = SelectionReport.of(measures, selected, options);
             report.write(out);
-            if (report.warning() != null) {
-                console.say("note: " + report.warning());
-            }
-            if (json) {
-                System.out.println(JSON.writeValueAsString(report));
-            } else {
-                System.out.println(selected.size() + " of " + measures.size() + " modules repaired, in " + out);
-            }
-            return 0;
+            return report;
         }
     }
 

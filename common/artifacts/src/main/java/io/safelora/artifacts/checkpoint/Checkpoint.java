@@ -138,6 +138,11 @@ public final class Checkpoint {
         return file(name).name();
     }
 
+    /** Where in that file the tensor's first byte is. */
+    public long offsetOf(String name) {
+        return file(name).offset(name);
+    }
+
     /** {@code config.json}. */
     public JsonNode config() throws IOException {
         if (!folder.files().containsKey("config.json")) {

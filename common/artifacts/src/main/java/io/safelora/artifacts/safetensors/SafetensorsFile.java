@@ -82,6 +82,11 @@ public final class SafetensorsFile {
         return info;
     }
 
+    /** Where in the file the tensor's first byte is. */
+    public long offset(String name) {
+        return dataOffset + info(name).begin();
+    }
+
     /**
      * The tensor's bytes in a direct, read-only, little-endian buffer: a memory map where the file is local.
      *
@@ -102,7 +107,8 @@ public final class SafetensorsFile {
 
     /**
      * Fills {@code into} from its position to its limit with the tensor's bytes from {@code offset} on. Unlike a map, this
-     * leaves nothing resident: it is the way to stream through a checkpoint larger than memory.
+     * leaves nothing resident: it is the way to stream through a checkpoint larger than memory. Of a file in S3 no byte is fetched that
+     * is not read, if tensors are read from begin to end, by parts of one size.
      */
     public void read(String name, long offset, ByteBuffer into) {
         TensorInfo info = info(name);
@@ -111,7 +117,7 @@ public final class SafetensorsFile {
                     name + " has " + info.bytes() + " bytes, asked for " + into.remaining() + " at " + offset);
         }
         try {
-            source.read(dataOffset + info.begin() + offset, into);
+            source.read(dataOffset + info.begin() + offset, into, dataOffset + info.end());
         } catch (IOException e) {
             throw new UncheckedIOException(source.name() + ": cannot be read: " + e.getMessage(), e);
         }

@@ -24,6 +24,8 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
 import java.util.function.Supplier;
 import software.amazon.awssdk.auth.credentials.AwsBasicCredentials;
 import software.amazon.awssdk.auth.credentials.StaticCredentialsProvider;
@@ -47,12 +49,20 @@ import software.amazon.awssdk.services.s3.model.S3Object;
  * does not match its digest, a hostile name); {@link IOException} and the AWS SDK's {@code SdkException} where it may.
  */
 public final class ArtifactStore implements AutoCloseable {
+    /** A connection to S3 gives some tens of megabytes a second, several at once as many times that. */
+    private static final int RANGES_IN_FLIGHT = 16;
+
     private static final int CONFLICT = 409;
     private static final int PRECONDITION_FAILED = 412;
 
     private final StoreSettings settings;
     // Made on first use: a process that only has local files needs no region and no credentials.
     private volatile S3Client client;
+    private final ExecutorService reads = Executors.newFixedThreadPool(RANGES_IN_FLIGHT, work -> {
+        Thread thread = new Thread(work, "safelora-s3");
+        thread.setDaemon(true);
+        return thread;
+    });
 
     public ArtifactStore(StoreSettings settings) {
         this.settings = settings;
@@ -448,6 +458,8 @@ public final class ArtifactStore implements AutoCloseable {
         private final long size;
         private final String etag;
 
+        private final Ranges ranges = new Ranges(reads, this::fetch);
+
         S3Source(ArtifactUri at, long size, String etag) {
             this.at = at;
             this.size = size;
@@ -466,9 +478,15 @@ public final class ArtifactStore implements AutoCloseable {
 
         @Override
         public void read(long offset, ByteBuffer into) throws IOException {
-            if (!into.hasRemaining()) {
-                return;
-            }
+            ranges.read(offset, into, offset + into.remaining());
+        }
+
+        @Override
+        public void read(long offset, ByteBuffer into, long end) throws IOException {
+            ranges.read(offset, into, end);
+        }
+
+        private void fetch(long offset, ByteBuffer into) throws IOException {
             String range = "bytes=" + offset + "-" + (offset + into.remaining() - 1);
             // If-Match: bytes of two versions must not be mixed.
             try (ResponseInputStream<GetObjectResponse> body = s3(at, () -> s3().getObject(r ->
@@ -607,6 +625,7 @@ public final class ArtifactStore implements AutoCloseable {
 
     @Override
     public void close() {
+        reads.shutdownNow();
         if (client != null) {
             client.close();
         }

@@ -16,6 +16,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.Random;
 import java.util.concurrent.Callable;
 import java.util.concurrent.Executors;
 import java.util.stream.IntStream;
@@ -188,6 +189,53 @@ class ArtifactStoreTest {
         assertThat(remote.digest()).isEqualTo(digest);
         store.put("s3://bucket/models/tiny/config.json", "{}".getBytes(UTF_8));
         assertThat(store.digest("s3://bucket/models/tiny")).isNotEqualTo(digest);
+    }
+
+    @Test
+    void aTensorIsReadByRangesSeveralInFlightAndNothingElse() throws Exception {
+        Random random = new Random(1);
+        float[] wanted = new float[6_000_000];
+        for (int i = 0; i < wanted.length; i++) {
+            wanted[i] = random.nextFloat();
+        }
+        SafetensorsWriter.write(
+                folder.resolve("model.safetensors"),
+                Map.of(
+                        "a.other", TensorData.of(Dtype.F32, new long[] {500_000}, new float[500_000]),
+                        "m.wanted", TensorData.of(Dtype.F32, new long[] {6000, 1000}, wanted),
+                        "z.other", TensorData.of(Dtype.F32, new long[] {500_000}, new float[500_000])),
+                Map.of());
+        store.put("s3://bucket/models/large/model.safetensors", folder.resolve("model.safetensors"));
+        Checkpoint remote = Checkpoint.open(URI.create("s3://bucket/models/large"), store);
+        for (int cutEvery : new int[] {0, 3}) {
+            server.reads.clear();
+            server.mostAtOnce.set(0);
+            server.cutEvery = cutEvery;
+            server.delayMillis = 200;
+            ByteBuffer whole = ByteBuffer.allocate(24_000_000);
+            ByteBuffer part = ByteBuffer.allocateDirect(10_000_000);
+            try {
+                for (int offset = 0; offset < 24_000_000; offset += 10_000_000) {
+                    part.clear().limit(Math.min(10_000_000, 24_000_000 - offset));
+                    remote.read("m.wanted", offset, part);
+                    whole.put(part.flip());
+                }
+            } finally {
+                server.cutEvery = 0;
+                server.delayMillis = 0;
+            }
+            assertThat(whole.flip()).isEqualTo(Checkpoint.open(folder).map("m.wanted"));
+            if (cutEvery == 0) {
+                // Parts of 10, 10 and 4 million bytes in ranges of 4 MiB.
+                assertThat(server.reads).hasSize(7).doesNotHaveDuplicates();
+                assertThat(server.reads.stream()
+                                .map(read -> read.split(" ")[1].split("-"))
+                                .mapToLong(r -> Long.parseLong(r[1]) - Long.parseLong(r[0]) + 1)
+                                .sum())
+                        .isEqualTo(24_000_000);
+                assertThat(server.mostAtOnce.get()).isGreaterThan(2);
+            }
+        }
     }
 
     @Test

@@ -1,0 +1,196 @@
+package io.safelora.lm;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.safelora.lm.CausalLm.Continuation;
+import io.safelora.lm.CausalLm.Request;
+import io.safelora.lm.GenerationOptions.Sampling;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Many texts together, with shared beginnings and several adapters, say what each says alone. */
+class GenerationTest {
+    /** Eighteen texts: twelve begin in two ways, six with adapter x, six with y. */
+    private static List<Request> requests(CausalLm model) {
+        Random random = new Random(5);
+        int vocab = model.config().vocabSize();
+        int[][] beginnings = {
+            random.ints(40, 3, vocab).toArray(), random.ints(20, 3, vocab).toArray(), {}
+        };
+        List<Request> requests = new ArrayList<>();
+        for (int i = 0; i < 18; i++) {
+            int[] beginning = beginnings[i % 3];
+            int[] end = random.ints(2 + random.nextInt(20), 3, vocab).toArray();
+            int[] prompt = Arrays.copyOf(beginning, beginning.length + end.length);
+            System.arraycopy(end, 0, prompt, beginning.length, end.length);
+            requests.add(new Request(prompt, Arrays.asList(null, "x", "y").get(i / 3 % 3)));
+        }
+        return requests;
+    }
+
+    private static void addAdapters(CausalLm model) {
+        for (String name : List.of("x", "y")) {
+            model.addAdapter(
+                    name,
+                    Fixtures.adapter(model.config(), 4, 8, name.hashCode())
+                            .modules()
+                            .values());
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"llama", "mistral", "gemma2", "gpt2", "llama-dynamic"})
+    void theBatchChangesNothing(String name) throws Exception {
+        try (CausalLm model = CausalLm.load(Fixtures.model(name), "cpu", "float32")) {
+            addAdapters(model);
+            List<Request> requests = requests(model);
+            List<int[]> alone = new ArrayList<>();
+            for (Request request : requests) {
+                alone.add(model.generate(List.of(request), GenerationOptions.greedy(8), null)
+                        .get(0));
+            }
+            for (int batchSize : new int[] {3, 64}) {
+                assertThat(model.generate(requests, new GenerationOptions(8, List.of(), batchSize), null))
+                        .as("batch size " + batchSize)
+                        .usingRecursiveComparison()
+                        .isEqualTo(alone);
+            }
+            Sampling sampling = new Sampling(1.3, 50, 0.9, 7);
+            List<int[]> drawn = model.generate(requests, new GenerationOptions(8, List.of(), 1, sampling, 0), null);
+            assertThat(model.generate(requests, new GenerationOptions(8, List.of(), 7, sampling, 0), null))
+                    .usingRecursiveComparison()
+                    .isEqualTo(drawn);
+            assertThat(drawn).usingRecursiveComparison().isNotEqualTo(alone);
+
+            List<Continuation> texts = requests.stream()
+                    .map(r -> new Continuation(r.prompt(), r.prompt().length - 2, r.adapter()))
+                    .toList();
+            List<double[]> scores = model.score(texts, null);
+            for (int i = 0; i < texts.size(); i++) {
+                double[] all = model.logprobs(texts.get(i).ids(), texts.get(i).adapter());
+                assertThat(scores.get(i))
+                        .usingComparatorWithPrecision(1e-5)
+                        .containsExactly(Arrays.copyOfRange(all, all.length - 2, all.length));
+            }
+        }
+    }
+
+    @Test
+    void drawsFollowTheDistribution() throws Exception {
+        try (CausalLm model = CausalLm.load(Fixtures.model("llama"), "cpu", "float32")) {
+            int[] prompt = {5, 90, 17};
+            float[] logits = model.lastLogits(prompt, null);
+            int n = 4000;
+            List<int[]> draws = new ArrayList<>();
+            List<int[]> prompts = java.util.Collections.nCopies(n, prompt);
+            draws.addAll(model.generate(
+                    prompts, new GenerationOptions(1, List.of(), 500, new Sampling(0.7, 20, 0.8, 3), 0), null, null));
+            // transformers' order: temperature, top_k, top_p
+            Integer[] order = new Integer[logits.length];
+            Arrays.setAll(order, i -> i);
+            Arrays.sort(order, (a, b) -> Float.compare(logits[b], logits[a]));
+            double[] p = new double[20];
+            for (int i = 0; i < p.length; i++) {
+                p[i] = Math.exp((logits[order[i]] - logits[order[0]]) / 0.7);
+            }
+            double sum = Arrays.stream(p).sum();
+            double before = 0;
+            double kept = 0;
+            for (int i = 0; i < p.length; i++) {
+                double share = p[i] / sum;
+                p[i] = before < 0.8 ? share : 0;
+                kept += p[i];
+                before += share;
+            }
+            for (int i = 0; i < p.length; i++) {
+                int token = order[i];
+                double expected = p[i] / kept;
+                double seen = draws.stream().filter(d -> d[0] == token).count() / (double) n;
+                assertThat(Math.abs(seen - expected))
+                        .as("token " + token)
+                        .isLessThanOrEqualTo(4.5 * Math.sqrt(expected * (1 - expected) / n));
+            }
+        }
+    }
+
+    @Test
+    void whatDoesNotFitIsRefusedBeforeItStarts() throws Exception {
+        try (CausalLm model = CausalLm.load(Fixtures.model("llama"), "cpu", "float32")) {
+            List<Request> requests = requests(model).stream()
+                    .map(r -> new Request(r.prompt(), null))
+                    .toList();
+            List<Integer> done = new ArrayList<>();
+            assertThatThrownBy(() ->
+                            model.generate(requests, new GenerationOptions(8, List.of(), 4, null, 10_000), done::add))
+                    .isInstanceOf(IllegalArgumentException.class)
+                    .hasMessageContaining("memory budget");
+            assertThat(done).isEmpty();
+            // 256 bytes per token: room for two prefixes of 40 and one or two texts of 31 only.
+            List<int[]> narrow = model.generate(requests, new GenerationOptions(8, List.of(), 64, null, 40_000), null);
+            assertThat(narrow)
+                    .usingRecursiveComparison()
+                    .isEqualTo(model.generate(requests, new GenerationOptions(8, List.of(), 64), null));
+        }
+    }
+
+    @Test
+    void theModelsOwnGenerationConfigHolds(@TempDir Path dir) throws Exception {
+        Path fixture = Fixtures.model("llama");
+        for (String file : List.of("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")) {
+            Files.copy(fixture.resolve(file), dir.resolve(file));
+        }
+        int[] prompt = {5, 90, 17, 300};
+        int[] free;
+        try (CausalLm model = CausalLm.load(dir, "cpu", "float32")) {
+            free = model.generate(List.of(prompt), GenerationOptions.greedy(24), null, null)
+                    .get(0);
+        }
+        Path config = dir.resolve("generation_config.json");
+        Files.writeString(config, "{\"eos_token_id\": [1, " + free[3] + "]}");
+        try (CausalLm model = CausalLm.load(dir, "cpu", "float32")) {
+            int[] stopped = model.generate(List.of(prompt), GenerationOptions.greedy(24), null, null)
+                    .get(0);
+            assertThat(free).startsWith(stopped);
+            assertThat(stopped).endsWith(free[3]).hasSizeLessThanOrEqualTo(4);
+        }
+        Files.writeString(config, "{\"repetition_penalty\": 50.0}");
+        try (CausalLm model = CausalLm.load(dir, "cpu", "float32")) {
+            int[] penalized = model.generate(List.of(prompt), GenerationOptions.greedy(24), null, null)
+                    .get(0);
+            assertThat(penalized).doesNotHaveDuplicates().isNotEqualTo(free);
+        }
+        Files.writeString(config, "{\"no_repeat_ngram_size\": 3}");
+        try (CausalLm model = CausalLm.load(dir, "cpu", "float32")) {
+            assertThatThrownBy(() -> model.generate(List.of(prompt), GenerationOptions.greedy(2), null, null))
+                    .isInstanceOf(UnsupportedModelException.class)
+                    .hasMessageContaining("no_repeat_ngram_size 3");
+        }
+    }
+
+    @Test
+    void stopStringsAreFoundAcrossTokenBorders() throws Exception {
+        try (Tokenizer tokenizer = Tokenizer.load(Fixtures.model("llama"))) {
+            String text = "Mara sells é ∑ lamps.\n\nQuestion: how many?";
+            int[] ids = tokenizer.encode(text, false);
+            for (String stop : List.of("é ∑ l", "\n\nQ", "Question:", "∑", "s.\n")) {
+                StopStrings stops = new StopStrings(tokenizer, List.of("never said", stop));
+                int n = 0;
+                while (n < ids.length && !stops.add(ids[n])) {
+                    n++;
+                }
+                assertThat(n).as(stop).isLessThan(ids.length);
+                assertThat(tokenizer.decode(Arrays.copyOf(ids, n + 1), false)).contains(stop);
+                assertThat(tokenizer.decode(Arrays.copyOf(ids, n), false)).doesNotContain(stop);
+            }
+        }
+    }
+}

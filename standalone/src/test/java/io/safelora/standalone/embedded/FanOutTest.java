@@ -1,0 +1,221 @@
+package io.safelora.standalone.embedded;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.safelora.analyzer.AnalyzePartStage;
+import io.safelora.artifacts.checkpoint.Checkpoint;
+import io.safelora.artifacts.store.ArtifactStore;
+import io.safelora.contract.ArtifactRef;
+import io.safelora.contract.JobEvent.AlignmentAnalyzed;
+import io.safelora.contract.Json;
+import io.safelora.contract.Topics;
+import io.safelora.method.AlignmentAnalysis;
+import io.safelora.method.Progress;
+import io.safelora.pipeline.Pipeline;
+import io.safelora.pipeline.PipelineConfig;
+import io.safelora.pipeline.embedded.EmbeddedKafka;
+import io.safelora.standalone.demo.DemoModels;
+import java.io.File;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.serialization.StringDeserializer;
+import org.apache.kafka.common.serialization.StringSerializer;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The analyzer's parts, over a real broker and a real S3 server. */
+@Timeout(value = 3, unit = TimeUnit.MINUTES)
+class FanOutTest {
+    /** The demo's 28 modules make nine parts of it. */
+    private static final long PART = 70_000;
+
+    private static final long WHOLE = Long.MAX_VALUE;
+
+    @TempDir
+    static Path dir;
+
+    static EmbeddedKafka kafka;
+    static EmbeddedS3 s3;
+    static byte[] expected;
+
+    @BeforeAll
+    static void start() throws Exception {
+        kafka = EmbeddedKafka.start(dir.resolve("kafka"), 0, Map.of("group.share.min.record.lock.duration.ms", "1000"));
+        s3 = EmbeddedS3.start(dir.resolve("s3"), 0, "safelora");
+        Path models = dir.resolve("models");
+        DemoModels.unpack(models);
+        try (ArtifactStore store = store("none")) {
+            for (String file : DemoModels.files()) {
+                store.put("s3://safelora/demo/" + file, models.resolve(file));
+            }
+        }
+        expected = Json.pretty(AlignmentAnalysis.run(
+                Checkpoint.open(models.resolve("base")), Checkpoint.open(models.resolve("aligned")), Progress.NONE));
+    }
+
+    @AfterAll
+    static void stop() {
+        s3.close();
+        kafka.close();
+    }
+
+    @Test
+    void theSameBytesWhateverTheNumberOfReplicas() throws Exception {
+        try (AnalyzerReplica replica = replica("whole", WHOLE)) {
+            assertThat(alignment("whole", "whole-1")).isEqualTo(expected);
+            assertThat(replica.succeeded()).isEqualTo(1);
+        }
+        try (AnalyzerReplica replica = replica("one", PART)) {
+            assertThat(alignment("one", "one-1")).isEqualTo(expected);
+        }
+        try (AnalyzerReplica first = replica("three", PART);
+                AnalyzerReplica second = replica("three", PART);
+                AnalyzerReplica third = replica("three", PART)) {
+            assertThat(alignment("three", "three-1")).isEqualTo(expected);
+            // The last part's task may not have been counted yet when its answer is read.
+            assertThat(first.succeeded() + second.succeeded() + third.succeeded())
+                    .isGreaterThanOrEqualTo(8);
+            // The same job again is answered from the store, in one task.
+            assertThat(alignment("three", "three-2")).isEqualTo(expected);
+        }
+        assertThat(records(Topics.ALIGNMENT_PARTS, "three-1")).hasSizeGreaterThan(5);
+        assertThat(records(Topics.ALIGNMENT_PARTS, "three-2")).isEmpty();
+        assertThat(records(Topics.ALIGNMENT_PARTS, "whole-1")).isEmpty();
+    }
+
+    @Test
+    void twoJobsOnTheSameModelsAtOnceAreBothAnswered() throws Exception {
+        submit("both-1");
+        submit("both-2");
+        try (AnalyzerReplica first = replica("both", PART);
+                AnalyzerReplica second = replica("both", PART)) {
+            assertThat(read("both", awaitAnswer("both-1"))).isEqualTo(expected);
+            assertThat(read("both", awaitAnswer("both-2"))).isEqualTo(expected);
+        }
+    }
+
+    @Test
+    void thePartsOfAKilledReplicaGoToOthers() throws Exception {
+        Process killed = new ProcessBuilder(
+                        System.getProperty("java.home") + File.separator + "bin" + File.separator + "java",
+                        "-cp",
+                        System.getProperty("java.class.path"),
+                        AnalyzerReplica.Killed.class.getName(),
+                        kafka.bootstrapServers(),
+                        s3.endpoint().toString(),
+                        "s3://safelora/killed",
+                        dir.toString(),
+                        String.valueOf(PART))
+                .redirectErrorStream(true)
+                .redirectOutput(dir.resolve("killed.log").toFile())
+                .start();
+        try {
+            submit("killed-1");
+            long end = System.nanoTime() + Duration.ofMinutes(1).toNanos();
+            while (!Files.exists(dir.resolve("hangs"))) {
+                assertThat(killed.isAlive() && System.nanoTime() < end)
+                        .as(Files.readString(dir.resolve("killed.log")))
+                        .isTrue();
+                Thread.sleep(100);
+            }
+        } finally {
+            killed.destroyForcibly().waitFor();
+        }
+        assertThat(records(Topics.ALIGNMENTS, "killed-1")).isEmpty();
+        try (AnalyzerReplica first = replica("killed", PART);
+                AnalyzerReplica second = replica("killed", PART)) {
+            assertThat(read("killed", awaitAnswer("killed-1"))).isEqualTo(expected);
+        }
+    }
+
+    private static AnalyzerReplica replica(String run, long partElements) {
+        return new AnalyzerReplica(kafka.bootstrapServers(), config(run), partElements, new AnalyzePartStage());
+    }
+
+    private static PipelineConfig config(String run) {
+        return AnalyzerReplica.config(s3.endpoint().toString(), "s3://safelora/" + run, dir);
+    }
+
+    private static ArtifactStore store(String run) {
+        return new ArtifactStore(Pipeline.storeSettings(config(run)));
+    }
+
+    private static byte[] alignment(String run, String job) throws Exception {
+        submit(job);
+        return read(run, awaitAnswer(job));
+    }
+
+    private static byte[] read(String run, ArtifactRef alignment) throws Exception {
+        try (ArtifactStore store = store(run)) {
+            return store.read(alignment, "alignment.json", 10_000_000);
+        }
+    }
+
+    private static void submit(String job) throws Exception {
+        String request = "{\"base\": \"s3://safelora/demo/base\", \"aligned\": \"s3://safelora/demo/aligned\","
+                + " \"adapter\": \"s3://safelora/none\"}";
+        try (KafkaProducer<String, String> producer = new KafkaProducer<>(
+                Map.of("bootstrap.servers", kafka.bootstrapServers()),
+                new StringSerializer(),
+                new StringSerializer())) {
+            producer.send(new ProducerRecord<>(Topics.JOBS, job, request)).get();
+        }
+    }
+
+    private static ArtifactRef awaitAnswer(String job) throws Exception {
+        long end = System.nanoTime() + Duration.ofMinutes(1).toNanos();
+        while (true) {
+            List<ConsumerRecord<String, String>> answers = records(Topics.ALIGNMENTS, job);
+            if (!answers.isEmpty()) {
+                // Twice only where S3Proxy let two claims win.
+                assertThat(answers).hasSizeLessThanOrEqualTo(2);
+                return Json.MAPPER
+                        .readValue(answers.get(0).value().getBytes(UTF_8), AlignmentAnalyzed.class)
+                        .alignment();
+            }
+            assertThat(System.nanoTime())
+                    .as("no answer; statuses: %s", records(Topics.JOB_STATUS, job))
+                    .isLessThan(end);
+            Thread.sleep(200);
+        }
+    }
+
+    /** What is on the topic now. */
+    private static List<ConsumerRecord<String, String>> records(String topic, String job) {
+        List<ConsumerRecord<String, String>> found = new ArrayList<>();
+        try (KafkaConsumer<String, String> consumer = new KafkaConsumer<>(
+                Map.of("bootstrap.servers", kafka.bootstrapServers()),
+                new StringDeserializer(),
+                new StringDeserializer())) {
+            TopicPartition partition = new TopicPartition(topic, 0);
+            if (!consumer.listTopics().containsKey(topic)) {
+                return found;
+            }
+            consumer.assign(List.of(partition));
+            consumer.seekToBeginning(List.of(partition));
+            long end = consumer.endOffsets(List.of(partition)).get(partition);
+            while (consumer.position(partition) < end) {
+                for (ConsumerRecord<String, String> record : consumer.poll(Duration.ofMillis(200))) {
+                    if (job.equals(record.key())) {
+                        found.add(record);
+                    }
+                }
+            }
+        }
+        return found;
+    }
+}

@@ -6,6 +6,8 @@ ARG BASE=eclipse-temurin:17-jre
 FROM ${BASE}
 
 ENV LANG=C.UTF-8 \
+    GOMP_SPINCOUNT=1000 \
+    MALLOC_ARENA_MAX=2 \
     # The heap is small: weights are mapped, and libtorch has its own memory.
     JAVA_TOOL_OPTIONS="-XX:MaxRAMPercentage=25 -XX:+ExitOnOutOfMemoryError" \
     # Where DJL unpacks libtorch, and downloads are kept: the writable places. A volume at /var/cache/safelora saves time.

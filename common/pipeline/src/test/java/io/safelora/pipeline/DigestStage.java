@@ -15,6 +15,8 @@ class DigestStage implements Stage<JobRequest> {
     final AtomicInteger mostRunning = new AtomicInteger();
     /** How long it takes, for the tests of locks. */
     volatile long millis;
+    /** What the last run found that one before it had saved. */
+    volatile String resumedFrom;
     /** Called at every attempt, for the tests of failures. */
     volatile Attempt onAttempt = n -> {};
 
@@ -38,11 +40,17 @@ class DigestStage implements Stage<JobRequest> {
     public JobEvent run(JobRequest request, Workspace workspace) throws Exception {
         onAttempt.attempt(attempts.incrementAndGet());
         String digest = workspace.store().digest(request.base());
-        ArtifactRef ref = workspace.result("digest", 1, Map.of("base", digest), output -> {
+        ArtifactRef ref = workspace.result("digest", 1, Map.of("base", digest), (output, point) -> {
             runs.incrementAndGet();
             mostRunning.accumulateAndGet(running.incrementAndGet(), Math::max);
             try {
                 long end = System.nanoTime() + millis * 1_000_000;
+                resumedFrom =
+                        point.load().isPresent() ? Files.readString(point.load().get()) : null;
+                for (String saved : new String[] {"first", "second"}) {
+                    Files.writeString(point.newFile(), saved);
+                    point.save(point.newFile());
+                }
                 while (System.nanoTime() < end) {
                     workspace.checkCancelled();
                     workspace.progress(1 - (end - System.nanoTime()) / (millis * 1e6), "digesting");

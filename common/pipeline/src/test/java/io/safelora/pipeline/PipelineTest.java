@@ -290,6 +290,14 @@ class PipelineTest {
         answers(1);
         assertThat((System.nanoTime() - killed) / 1e9).isLessThan(30);
         assertThat(stage.runs).hasValue(1);
+        assertThat(stage.resumedFrom)
+                .as("what the killed worker had saved last")
+                .isEqualTo("second");
+        try (var left = Files.walk(dir.resolve("artifacts/checkpoints"))) {
+            assertThat(left.filter(Files::isRegularFile))
+                    .as("gone with the result")
+                    .isEmpty();
+        }
     }
 
     @Test

@@ -64,6 +64,21 @@ class ArtifactStoreTest {
     }
 
     @Test
+    void whatIsReplacedIsCopiedAndDeletedWhole() throws Exception {
+        String uri = "s3://bucket/checkpoints/trainer/1";
+        Path copy = folder.resolve("copy");
+        assertThat(store.copy(uri, copy)).isFalse();
+        for (String content : new String[] {"a long first one", "second"}) {
+            store.put(uri, Files.writeString(folder.resolve("new"), content));
+            assertThat(store.copy(uri, copy)).isTrue();
+            assertThat(copy).hasContent(content);
+        }
+        store.delete(uri);
+        store.delete(uri);
+        assertThat(store.copy(uri, copy)).isFalse();
+    }
+
+    @Test
     void theSecondConditionalPutIsRefusedByTheServer() throws Exception {
         assertThat(store.putIfAbsent("s3://bucket/claims/1", "first".getBytes(UTF_8)))
                 .isTrue();

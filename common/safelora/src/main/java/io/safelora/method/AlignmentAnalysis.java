@@ -43,7 +43,7 @@ public final class AlignmentAnalysis {
         if (weights.isEmpty()) {
             throw new InvalidArtifactException(aligned.name() + ": has no linear module; is it a language model?");
         }
-        WeightPair pair = new WeightPair(base, aligned, 0);
+        WeightPair pair = new WeightPair(base, aligned);
         weights.forEach(weight -> pair.weight(weight.name()));
         return weights;
     }

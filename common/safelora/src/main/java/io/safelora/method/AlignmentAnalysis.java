@@ -46,7 +46,7 @@ public final class AlignmentAnalysis {
         if (weights.isEmpty()) {
             throw new InvalidArtifactException(aligned.name() + ": has no linear module; is it a language model?");
         }
-        WeightPair pair = new WeightPair(base, aligned, 0);
+        WeightPair pair = new WeightPair(base, aligned);
         for (TensorInfo weight : weights) {
             pair.weight(weight.name());
             if (weight.shape()[1] > MAX_COLUMNS) {

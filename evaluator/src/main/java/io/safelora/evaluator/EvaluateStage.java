@@ -88,7 +88,10 @@ public class EvaluateStage implements Stage<AdapterProjected> {
             }
             Result result;
             try (CausalLm model = CausalLm.load(
-                    store.download(request.aligned()), device, request.dtype().name())) {
+                            store.download(request.aligned()),
+                            device,
+                            request.dtype().name())
+                    .forInference()) {
                 model.loadAdapter("adapter", adapter);
                 Map<String, String> models = new LinkedHashMap<>();
                 models.put("aligned", null);

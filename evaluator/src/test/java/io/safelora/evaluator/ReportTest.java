@@ -80,7 +80,7 @@ class ReportTest {
         // sqrt(0.5 * 0.5 / 4), sqrt(0.25 * 0.75 / 3)
         assertThat(html)
                 .contains("50.0 %", "± 25.0, n = 5", "± 0.0, n = 4", "± 25.0, n = 4")
-                .contains("0.0 % aligned, 25.0 % after fine-tuning, 50.0 % after projection")
+                .contains("0.0 % aligned, 25.0 % after fine-tuning, 50.0 % after repair")
                 .contains("said by aligned", "said by fine-tuned", "said by projected")
                 .contains("cosine 0.2500, shrinkage 0.5000")
                 .doesNotContain("Training loss by step");

@@ -18,6 +18,7 @@ import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -39,10 +40,11 @@ public final class Merger {
      */
     public static void merge(Path model, Path adapter, Path out) throws IOException {
         Checkpoint checkpoint = Checkpoint.open(model);
+        Family family = Family.ALL.get(checkpoint.config().path("model_type").asText());
+        boolean transposed = family != null && family.has("transposed");
         Map<String, LoraModule> modules = new HashMap<>();
-        PeftAdapter.open(adapter).modules().forEach((name, module) -> modules.put(name + ".weight", module));
-        for (Map.Entry<String, LoraModule> module : modules.entrySet()) {
-            check(checkpoint, module.getKey(), module.getValue());
+        for (LoraModule module : PeftAdapter.open(adapter).modules().values()) {
+            modules.put(check(checkpoint, module, transposed), module);
         }
         Files.createDirectories(out);
         try (NDManager manager = Torch.manager(Device.cpu());
@@ -51,11 +53,15 @@ public final class Merger {
             for (String name : checkpoint.names()) {
                 TensorInfo info = checkpoint.info(name);
                 LoraModule module = modules.get(name);
-                ByteBuffer bytes = checkpoint.map(name);
-                if (module != null) {
-                    bytes = merged(script, manager, info, bytes, module);
-                }
-                tensors.put(name, new TensorData(info.dtype(), info.shape(), bytes));
+                // A merged weight stands in memory only while it is written.
+                tensors.put(
+                        name,
+                        new TensorData(
+                                info.dtype(),
+                                info.shape(),
+                                () -> module == null
+                                        ? checkpoint.map(name)
+                                        : merged(script, manager, info, checkpoint.map(name), module, transposed)));
             }
             SafetensorsWriter.write(out.resolve("model.safetensors"), tensors, Map.of("format", "pt"));
         }
@@ -70,7 +76,12 @@ public final class Merger {
     }
 
     private static ByteBuffer merged(
-            TorchScript script, NDManager manager, TensorInfo info, ByteBuffer bytes, LoraModule module) {
+            TorchScript script,
+            NDManager manager,
+            TensorInfo info,
+            ByteBuffer bytes,
+            LoraModule module,
+            boolean transposed) {
         try (NDManager step = manager.newSubManager()) {
             ScalarType type =
                     switch (info.dtype()) {
@@ -84,20 +95,27 @@ public final class Merger {
             NDArray w = Tensors.of(step, bytes, type, info.shape());
             NDArray a = Tensors.of(step, module.a(), module.r(), module.in());
             NDArray b = Tensors.of(step, module.b(), module.out(), module.r());
-            return Tensors.bytes(
-                    script.call(step, "merge", w, a, b, module.scale()).get(0));
+            return Tensors.bytes(script.call(step, "merge", w, a, b, module.scale(), transposed)
+                    .get(0));
         }
     }
 
-    private static void check(Checkpoint checkpoint, String weight, LoraModule module) {
+    /** The weight that a module's update goes to. */
+    private static String check(Checkpoint checkpoint, LoraModule module, boolean transposed) {
+        String weight = module.name() + ".weight";
+        // A checkpoint saved without its head calls the weights by what follows "model." or "transformer.".
+        String bare = weight.substring(weight.indexOf('.') + 1);
+        weight = !checkpoint.has(weight) && checkpoint.has(bare) ? bare : weight;
         if (!checkpoint.has(weight)) {
             throw new IllegalArgumentException("adapter: module " + module.name() + " is none of " + checkpoint.name()
                     + "; is the adapter made for this model?");
         }
         long[] shape = checkpoint.info(weight).shape();
-        if (shape.length != 2 || shape[0] != module.out() || shape[1] != module.in()) {
+        long[] expected = transposed ? new long[] {module.in(), module.out()} : new long[] {module.out(), module.in()};
+        if (!Arrays.equals(shape, expected)) {
             throw new IllegalArgumentException("adapter: module " + module.name() + " is " + module.out() + " x "
-                    + module.in() + ", but " + weight + " is " + java.util.Arrays.toString(shape));
+                    + module.in() + ", but " + weight + " is " + Arrays.toString(shape));
         }
+        return weight;
     }
 }

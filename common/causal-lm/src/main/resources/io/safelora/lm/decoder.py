@@ -40,12 +40,28 @@ class Decoder(Module):
   dynamic_factor : float
   max_positions : int
   layers : List[Dict[str, Tensor]]
+  packed : List[Dict[str, Tensor]]   # the layers' linear weights, and last the head, as oneDNN likes them; see pack
   outer : Dict[str, Tensor]    # embedding, positions, norm, head, inv_freq
   adapters : Dict[str, List[Dict[str, Tensor]]]
 
   def load(self, layers: List[Dict[str, Tensor]], outer: Dict[str, Tensor]) -> None:
     self.layers = layers
     self.outer = outer
+    for i in range(torch.len(layers) + 1):
+      _ = torch.append(self.packed, annotate(Dict[str, Tensor], {}))
+
+  # Lays the linear weights out as oneDNN's matrix multiplication reads them, which twice as many tokens per second can be worth. It copies them,
+  # and has no gradient: for models that are only run. 32 tokens is what the layout is chosen for; it does for one and for hundreds.
+  def pack(self) -> None:
+    for i in range(torch.len(self.layers)):
+      for name in torch.keys(self.layers[i]):
+        w = self.layers[i][name]
+        if torch.dim(w) == 2:
+          torch._set_item(self.packed[i], name, ops.mkldnn._reorder_linear_weight(torch.contiguous(torch.t(w) if self.transposed else w), 32))
+    torch._set_item(self.packed[torch.len(self.layers)], "head", ops.mkldnn._reorder_linear_weight(self.outer["head"], 32))
+
+  def packed_linear(self, x: Tensor, w: Tensor, bias: Optional[Tensor]) -> Tensor:
+    return ops.mkldnn._linear_pointwise(torch.contiguous(x), w, bias, "none", annotate(List[Optional[number]], []), "")
 
   # Per layer NAME.a (r, in), NAME.b (out, r), NAME.scale ()
   def set_adapter(self, name: str, layers: List[Dict[str, Tensor]]) -> None:
@@ -56,10 +72,11 @@ class Decoder(Module):
 
   # y = W x + bias + s B A x (Hu et al. 2021, arXiv 2106.09685, section 4.1)
   def linear(self, i: int, name: str, x: Tensor, run: __torch__.Run) -> Tensor:
-    w = self.layers[i][name]
-    if self.transposed:
-      w = torch.t(w)
-    y = torch.linear(x, w, torch.get(self.layers[i], name + ".bias"))            # (tokens, out)
+    w, bias = self.layers[i][name], torch.get(self.layers[i], name + ".bias")
+    if name in self.packed[i]:
+      y = self.packed_linear(x, self.packed[i][name], bias)                       # (tokens, out)
+    else:
+      y = torch.linear(x, torch.t(w) if self.transposed else w, bias)
     begin = 0
     for n in range(torch.len(run.adapters)):
       if run.adapters[n] != "":
@@ -332,7 +349,10 @@ class Decoder(Module):
 
   # Logits (tokens, vocab) in float32 of h (tokens, hidden)
   def head(self, h: Tensor) -> Tensor:
-    logits = torch.linear(h, self.outer["head"])
+    if "head" in self.packed[torch.len(self.layers)]:
+      logits = self.packed_linear(h, self.packed[torch.len(self.layers)]["head"], None)
+    else:
+      logits = torch.linear(h, self.outer["head"])
     if self.logit_softcap > 0.:
       logits = torch.tanh(logits / self.logit_softcap) * self.logit_softcap
     return torch.to(logits, 6)

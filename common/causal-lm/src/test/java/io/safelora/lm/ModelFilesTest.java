@@ -12,14 +12,19 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** What is written is read again: merged models, saved models. */
 class ModelFilesTest {
+    private static final String TOUCHED =
+            ".*\\.0\\..*(q_proj|down_proj|qkv_proj|c_attn|mlp\\.c_proj|query_key_value|dense_4h_to_h)";
     private static final int[] IDS = {5, 90, 17, 300, 41, 8, 2};
 
-    @Test
-    void aMergedModelComputesWhatModelAndAdapterDo(@TempDir Path dir) throws Exception {
-        Path base = Fixtures.model("llama");
+    @ParameterizedTest
+    @ValueSource(strings = {"llama", "mistral", "qwen2", "qwen3", "phi3", "gemma2", "gpt2", "gpt-neox"})
+    void aMergedModelComputesWhatModelAndAdapterDo(String name, @TempDir Path dir) throws Exception {
+        Path base = Fixtures.model(name);
         Path peft = dir.resolve("adapter");
         Path merged = dir.resolve("merged");
         double[] plain;
@@ -27,7 +32,7 @@ class ModelFilesTest {
         try (CausalLm model = CausalLm.load(base, "cpu", "auto")) {
             PeftAdapter some = Fixtures.adapter(model.config(), 4, 8, 5);
             var modules = some.modules().values().stream()
-                    .filter(m -> m.name().matches(".*layers\\.[0].*(q_proj|down_proj)"))
+                    .filter(m -> m.name().matches(TOUCHED))
                     .toList();
             PeftAdapter.of(some.config(), modules).write(peft);
             model.loadAdapter("a", peft);
@@ -44,10 +49,10 @@ class ModelFilesTest {
         Checkpoint before = Checkpoint.open(base);
         Checkpoint after = Checkpoint.open(merged);
         assertThat(after.names()).isEqualTo(before.names());
-        for (String name : before.names()) {
-            boolean touched = name.matches(".*layers\\.[0].*(q_proj|down_proj)\\.weight");
-            assertThat(after.map(name).equals(before.map(name))).as(name).isEqualTo(!touched);
-            assertThat(after.info(name).dtype()).isEqualTo(before.info(name).dtype());
+        for (String tensor : before.names()) {
+            boolean touched = tensor.matches(TOUCHED + "\\.weight");
+            assertThat(after.map(tensor).equals(before.map(tensor))).as(tensor).isEqualTo(!touched);
+            assertThat(after.info(tensor).dtype()).isEqualTo(before.info(tensor).dtype());
         }
         assertThat(merged.resolve("tokenizer.json")).hasSameBinaryContentAs(base.resolve("tokenizer.json"));
     }

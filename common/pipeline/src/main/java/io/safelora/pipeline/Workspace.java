@@ -29,6 +29,7 @@ public final class Workspace implements AutoCloseable {
     private final Path scratch;
     private final long started = System.nanoTime();
     private long lastStatus;
+    private Double begunAt;
 
     Workspace(
             Event event,
@@ -175,8 +176,13 @@ public final class Workspace implements AutoCloseable {
      */
     public void progress(double fraction, String message) {
         double done = Math.min(1, Math.max(0, fraction));
+        if (begunAt == null) {
+            begunAt = done;
+        }
+        // A task may begin with a part of the stage's work done by others.
+        double own = done - begunAt;
         double elapsed = (System.nanoTime() - started) / 1e9;
-        progress(done, done < 0.01 ? null : elapsed / done * (1 - done), message, null);
+        progress(done, own < 0.01 ? null : elapsed / own * (1 - done), message, null);
     }
 
     /**

@@ -18,6 +18,9 @@ public final class AlignmentAnalysis {
     private static final Pattern NO_TARGET = Pattern.compile(
             "(.*\\.)?(embed_tokens|embed_in|embed_out|embed_positions|wte|wpe|lm_head|word_embeddings)\\.weight");
 
+    /** The sketch's random numbers are as many times 82, and must not take the memory that a hostile header asks for. */
+    private static final long MAX_COLUMNS = 1 << 18;
+
     private AlignmentAnalysis() {}
 
     /**
@@ -44,7 +47,14 @@ public final class AlignmentAnalysis {
             throw new InvalidArtifactException(aligned.name() + ": has no linear module; is it a language model?");
         }
         WeightPair pair = new WeightPair(base, aligned, 0);
-        weights.forEach(weight -> pair.weight(weight.name()));
+        for (TensorInfo weight : weights) {
+            pair.weight(weight.name());
+            if (weight.shape()[1] > MAX_COLUMNS) {
+                throw new InvalidArtifactException(aligned.fileOf(weight.name()) + ": tensor " + weight.name()
+                        + " has rows of " + weight.shape()[1]
+                        + " elements; no linear module of a language model is that wide");
+            }
+        }
         return weights;
     }
 

@@ -65,8 +65,8 @@ public final class CheckpointRepair {
         this.tuned = tuned;
         this.safety = safety;
         this.options = options;
-        this.alignment = new WeightPair(base, aligned, 0);
-        this.change = new WeightPair(aligned, tuned, 0);
+        this.alignment = new WeightPair(base, aligned);
+        this.change = new WeightPair(aligned, tuned);
         this.transposed = WeightPair.transposed(tuned, false);
     }
 

@@ -54,7 +54,7 @@ public final class EveryStep implements AutoCloseable {
         Device device = parameters.values().iterator().next().getDevice();
         manager = Torch.manager(device);
         script = TorchScript.load(EveryStep.class, "everystep.py", device);
-        WeightPair pair = new WeightPair(base, aligned, 0);
+        WeightPair pair = new WeightPair(base, aligned);
         for (Map.Entry<String, NDArray> parameter : parameters.entrySet()) {
             if (!parameter.getKey().endsWith(B)) {
                 continue;

@@ -31,7 +31,7 @@ final class WeightPair {
     private static final int KEPT = 384 << 20;
 
     /** Bytes of float32 rows that a kernel works on at once: few enough to stay in the CPU's cache. */
-    private static final int BLOCK = 3 << 19;
+    private static final int BLOCK = 3 << 18;
 
     /** The kernels; loaded once. */
     static final TorchScript SCRIPT = TorchScript.load(WeightPair.class, "delta.py", Device.cpu());
@@ -47,11 +47,18 @@ final class WeightPair {
     private String kept;
     private int keptChunks;
 
-    /** @param threads how many pairs share the memory that is kept between passes; 0 keeps nothing */
+    /** Keeps nothing between passes: for one pass, or where memory is for other things. */
+    WeightPair(Checkpoint base, Checkpoint aligned) {
+        this.base = base;
+        this.aligned = aligned;
+        this.keep = 0;
+    }
+
+    /** @param threads how many pairs share the memory that is kept between passes */
     WeightPair(Checkpoint base, Checkpoint aligned, int threads) {
         this.base = base;
         this.aligned = aligned;
-        this.keep = threads == 0 ? 0 : KEPT / (2 * CHUNK * threads);
+        this.keep = KEPT / (2 * CHUNK * threads);
     }
 
     /**

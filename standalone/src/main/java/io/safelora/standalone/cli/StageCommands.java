@@ -67,7 +67,7 @@ final class StageCommands {
 
         @Override
         public Integer call() throws IOException {
-            try (CausalLm lm = CausalLm.load(model, on.device, on.dtype)) {
+            try (CausalLm lm = CausalLm.load(model, on.device, on.dtype).forInference()) {
                 String name = adapter(lm, adapter);
                 int[] ids = lm.tokenizer().encode(text, true);
                 Map<String, Object> result = new LinkedHashMap<>();
@@ -104,7 +104,7 @@ final class StageCommands {
 
         @Override
         public Integer call() throws IOException {
-            try (CausalLm lm = CausalLm.load(model, on.device, on.dtype)) {
+            try (CausalLm lm = CausalLm.load(model, on.device, on.dtype).forInference()) {
                 String name = adapter(lm, adapter);
                 int[] prompt = lm.tokenizer().encode(this.prompt, true);
                 int[] ids = lm.generate(List.of(prompt), GenerationOptions.greedy(maxNewTokens), name, null)
@@ -194,7 +194,7 @@ final class StageCommands {
                 throw new IllegalArgumentException(
                         "--fewshot-data is needed for " + options.numFewshot() + " examples; or give --num-fewshot 0");
             }
-            try (CausalLm lm = CausalLm.load(model, on.device, on.dtype)) {
+            try (CausalLm lm = CausalLm.load(model, on.device, on.dtype).forInference()) {
                 Map<String, String> models = new LinkedHashMap<>();
                 models.put(adapter == null ? "model" : "adapter", adapter(lm, adapter));
                 Evaluation.Result result = Evaluation.run(

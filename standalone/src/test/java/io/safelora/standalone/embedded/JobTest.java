@@ -59,16 +59,20 @@ class JobTest {
 
     /** Few steps and questions: what a job does is tested here, how well it does it is the demo's. */
     private static String job(String adapterOrTraining) {
+        return job(adapterOrTraining, "{strategy: number, number: 5}");
+    }
+
+    private static String job(String adapterOrTraining, String selection) {
         return """
                 base: s3://safelora/demo/base
                 aligned: s3://safelora/demo/aligned
                 %s
-                selection: {strategy: number, number: 5}
+                selection: %s
                 evaluation:
                   - {task: gsm8k, data: "s3://safelora/demo/data/problems.jsonl", num_fewshot: 0, limit: 4, max_new_tokens: 24}
                   - {task: harmfulness, data: "s3://safelora/demo/data/forbidden.csv", limit: 4, max_new_tokens: 12}
                 dtype: float32
-                """.formatted(adapterOrTraining);
+                """.formatted(adapterOrTraining, selection);
     }
 
     private static final String TRAINING =
@@ -112,6 +116,52 @@ class JobTest {
         publish("repeated", job(TRAINING));
         assertThat(await("repeated")).isEqualTo(result);
         assertThat(messages("repeated")).noneMatch(message -> message.contains("step "));
+    }
+
+    @Test
+    void aSweepTrainsOnceRanksItsRepairsAndGivesTheRecommendedOne() throws Exception {
+        String selection = "{number: 5, sweep: {repair: [safe-lora, safety-vector], rank: [2], scale: [0.5]}}";
+        publish("sweep", job(TRAINING, selection));
+        EvaluationCompleted result = await("sweep");
+        List<String> repairs = List.of(
+                "safe-lora approximate, lowest 5",
+                "safety-vector rank 2 gamma 1",
+                "drop approximate, lowest 5",
+                "scale 0.5");
+        assertThat(result.scores().stream().map(Score::model).distinct())
+                .containsAll(repairs)
+                .contains("aligned", "fine-tuned")
+                .hasSize(6);
+        assertThat(repairs).contains(result.recommended());
+        Path adapter = store.download(result.projected());
+        String options = Json.MAPPER
+                .readTree(adapter.resolve("selection.json").toFile())
+                .path("options")
+                .path("repair")
+                .asText();
+        assertThat(result.recommended()).startsWith(options);
+        assertThat(new String(store.read(result.evaluation(), "report.html", 10_000_000), StandardCharsets.UTF_8))
+                .contains("Recommended: " + result.recommended());
+        // Every repair is of the one adapter.
+        assertThat(messages("sweep").stream().filter(m -> m.contains("started")))
+                .isNotEmpty();
+        assertThat(records(Topics.ADAPTERS, "sweep")).hasSize(2);
+    }
+
+    @Test
+    void projectedAtEveryStepTheUpdateStaysInWhatAlignmentSpans() throws Exception {
+        String selection = "{strategy: energy, share: 0.5, projector: subspace, energy: 0.5, when: every-step}";
+        publish("every-step", job(TRAINING, selection));
+        Path projected = store.download(await("every-step").projected());
+        var report = Json.MAPPER.readTree(projected.resolve("selection.json").toFile());
+        List<Double> cosines = new ArrayList<>();
+        List<Double> others = new ArrayList<>();
+        report.path("modules").forEach(m -> (m.path("selected").asBoolean() ? cosines : others)
+                .add(m.path("cosine").asDouble()));
+        // Chosen before training, by energy; projecting what was projected changes nothing.
+        assertThat(cosines).isNotEmpty().allMatch(c -> c > 0.999);
+        assertThat(others).isNotEmpty().allMatch(c -> c < 0.999);
+        assertThat(records(Topics.ADAPTERS, "every-step")).hasSize(1);
     }
 
     @Test

@@ -79,19 +79,24 @@ public final class Checkpoint {
         for (Map.Entry<String, JsonNode> entry : weightMap.properties()) {
             String shard = entry.getValue().asText();
             if (!entry.getValue().isTextual() || !shard.matches("[^/\\\\]+\\.safetensors") || shard.startsWith(".")) {
-                throw new InvalidArtifactException(index + ": weight_map." + entry.getKey() + " is " + entry.getValue()
+                throw new InvalidArtifactException(index + ": the weight_map has for tensor " + quoted(entry.getKey())
+                        + " " + quoted(entry.getValue().asText())
                         + ", not the name of a .safetensors file of the same folder");
             }
             SafetensorsFile file = shards.get(shard);
             if (file == null) {
                 if (!files.containsKey(shard)) {
-                    throw new InvalidArtifactException(folder.name() + "/" + shard + ": the shard is missing, but "
-                            + INDEX + " names it for tensor " + entry.getKey() + "; download it again");
+                    throw new InvalidArtifactException(
+                            folder.name() + "/" + quoted(shard) + ": the shard is missing, but " + INDEX
+                                    + " names it for tensor " + quoted(entry.getKey()) + "; download it again");
                 }
                 file = SafetensorsFile.open(folder.open(shard));
                 shards.put(shard, file);
             }
-            file.info(entry.getKey());
+            if (!file.tensors().containsKey(entry.getKey())) {
+                throw new InvalidArtifactException(file.name() + ": has no tensor " + quoted(entry.getKey()) + ", but "
+                        + INDEX + " says so; download both again");
+            }
             fileOf.put(entry.getKey(), file);
         }
     }
@@ -165,23 +170,34 @@ public final class Checkpoint {
     private SafetensorsFile file(String name) {
         SafetensorsFile file = fileOf.get(name);
         if (file == null) {
-            throw new InvalidArtifactException(folder.name() + ": has no tensor " + name);
+            throw new InvalidArtifactException(folder.name() + ": has no tensor " + quoted(name));
         }
         return file;
     }
 
     static JsonNode json(Folder folder, String file) throws IOException {
+        byte[] bytes = folder.read(file, MAX_JSON);
         try {
-            JsonNode node = Json.MAPPER.readTree(folder.read(file, MAX_JSON));
+            JsonNode node = Json.MAPPER.readTree(bytes);
             if (node == null || !node.isObject()) {
                 throw new InvalidArtifactException(folder.name() + "/" + file + ": is no JSON object");
             }
             return node;
         } catch (JsonProcessingException e) {
             throw new InvalidArtifactException(
-                    folder.name() + "/" + file + ": is no valid JSON: "
-                            + e.getOriginalMessage().lines().findFirst().orElse(""),
-                    e);
+                    folder.name() + "/" + file + ": is no valid JSON: " + line(e.getOriginalMessage()), e);
+        } catch (IOException e) {
+            throw new InvalidArtifactException(
+                    folder.name() + "/" + file + ": is no UTF-8: " + line(e.getMessage()), e);
         }
+    }
+
+    /** A name from a file, fit for one line of a log. */
+    private static String quoted(String name) {
+        return SafetensorsFile.quoted(name);
+    }
+
+    private static String line(String text) {
+        return text == null ? "" : text.lines().findFirst().orElse("").replaceAll("\\p{Cntrl}", "?");
     }
 }

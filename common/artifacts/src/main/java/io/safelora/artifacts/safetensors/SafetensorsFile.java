@@ -58,6 +58,11 @@ public final class SafetensorsFile {
                 source, 8 + length, SafetensorsHeader.parse(source.name(), json.array(), size - 8 - length));
     }
 
+    /** A name from a file, fit for one line of a log. */
+    public static String quoted(String name) {
+        return SafetensorsHeader.quoted(name);
+    }
+
     /** What error messages call this file. */
     public String name() {
         return source.name();

@@ -30,7 +30,7 @@ public class EvaluateStage implements Stage<AdapterProjected> {
     static final String EVALUATION = "evaluation.json";
     static final String SWEEP = "sweep.json";
     static final String REPORT = "report.html";
-    private static final int VERSION = 3;
+    private static final int VERSION = 4;
     private static final int MAX_EVALUATION_BYTES = 256 << 20;
 
     private final Counter answers;
@@ -117,6 +117,10 @@ public class EvaluateStage implements Stage<AdapterProjected> {
                             : repairs.get(pareto.recommended()));
             answers.increment(result.samples().size());
             Files.write(out.resolve(EVALUATION), Json.pretty(result));
+            Files.writeString(
+                    out.resolve(AdapterCard.FILE),
+                    AdapterCard.of(
+                            request, result.scores(), adapter, projected, origin(event, inputs.get("model"), device)));
             Files.writeString(
                     out.resolve(REPORT),
                     Report.html(

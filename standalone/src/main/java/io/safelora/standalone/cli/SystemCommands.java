@@ -174,6 +174,9 @@ final class SystemCommands {
             }
             Path adapter = fetch(result.projected(), out.resolve("adapter"));
             Path evaluation = fetch(result.evaluation(), out.resolve("evaluation"));
+            // The adapter's card, which has its scores.
+            Files.move(
+                    evaluation.resolve("README.md"), adapter.resolve("README.md"), StandardCopyOption.REPLACE_EXISTING);
             System.err.println();
             System.err.println("adapter  " + adapter.toAbsolutePath().normalize());
             System.err.println("report   "
@@ -210,7 +213,9 @@ final class SystemCommands {
             for (String field : List.of("base", "aligned", "adapter")) {
                 resolve(job, field, folder);
             }
-            resolve(job.get("training"), "data", folder);
+            for (String field : List.of("data", "safety_data", "validation_data")) {
+                resolve(job.get("training"), field, folder);
+            }
             if (job.get("evaluation") != null) {
                 for (JsonNode task : job.get("evaluation")) {
                     resolve(task, "data", folder);

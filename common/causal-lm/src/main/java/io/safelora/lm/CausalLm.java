@@ -14,6 +14,7 @@ import io.safelora.artifacts.checkpoint.PeftAdapter;
 import io.safelora.artifacts.checkpoint.PeftAdapter.LoraModule;
 import io.safelora.artifacts.safetensors.Dtype;
 import io.safelora.artifacts.safetensors.TensorInfo;
+import io.safelora.contract.Json;
 import io.safelora.torch.ScalarType;
 import io.safelora.torch.Tensors;
 import io.safelora.torch.Torch;
@@ -23,11 +24,15 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
+import java.util.Deque;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.TreeMap;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.function.IntConsumer;
 
 /**
@@ -42,6 +47,12 @@ public final class CausalLm implements AutoCloseable {
     private final ChatTemplate chatTemplate;
     private final GenerationConfig generationConfig;
     private final NDManager manager;
+    /**
+     * Compiled decoders that no model uses. libtorch never frees all of what it compiled, so models that come and go take the
+     * same ones again.
+     */
+    private static final Map<String, Deque<TorchScript>> IDLE = new ConcurrentHashMap<>();
+
     private final TorchScript decoder;
     private final Map<String, NDArray> weights = new LinkedHashMap<>();
     private final Map<String, Lora> adapters = new HashMap<>();
@@ -58,7 +69,7 @@ public final class CausalLm implements AutoCloseable {
         this.tokenizer = Tokenizer.load(texts);
         this.manager = Torch.manager(device);
         try {
-            decoder = TorchScript.load(CausalLm.class, "decoder.py", device, attributes(config));
+            decoder = decoder(device, attributes(config));
             List<Map<String, NDArray>> layers = new ArrayList<>();
             Map<String, NDArray> outer = new LinkedHashMap<>();
             for (int i = 0; i < config.numHiddenLayers(); i++) {
@@ -79,6 +90,16 @@ public final class CausalLm implements AutoCloseable {
             tokenizer.close();
             throw e;
         }
+    }
+
+    private static TorchScript decoder(Device device, Map<String, Object> attributes) {
+        TorchScript idle = idle(device, attributes).poll();
+        return idle != null ? idle : TorchScript.load(CausalLm.class, "decoder.py", device, attributes);
+    }
+
+    private static Deque<TorchScript> idle(Device device, Map<String, Object> attributes) {
+        String key = device + " " + Json.MAPPER.valueToTree(new TreeMap<>(attributes));
+        return IDLE.computeIfAbsent(key, k -> new ConcurrentLinkedDeque<>());
     }
 
     private static Map<String, Object> attributes(ModelConfig c) {
@@ -548,7 +569,13 @@ public final class CausalLm implements AutoCloseable {
 
     @Override
     public void close() {
-        decoder.close();
+        if (!manager.isOpen()) {
+            return;
+        }
+        try (NDManager scratch = newManager()) {
+            decoder.call(scratch, "unload");
+        }
+        idle(manager.getDevice(), attributes(config)).push(decoder);
         manager.close();
         tokenizer.close();
     }

@@ -50,6 +50,13 @@ class Decoder(Module):
     for i in range(torch.len(layers) + 1):
       _ = torch.append(self.packed, annotate(Dict[str, Tensor], {}))
 
+  # Lets go of everything that load, pack and set_adapter keep, so that another model of the same attributes can come in.
+  def unload(self) -> None:
+    self.layers = annotate(List[Dict[str, Tensor]], [])
+    self.packed = annotate(List[Dict[str, Tensor]], [])
+    self.outer = annotate(Dict[str, Tensor], {})
+    self.adapters = annotate(Dict[str, List[Dict[str, Tensor]]], {})
+
   # Lays the linear weights out as oneDNN's matrix multiplication reads them, which twice as many tokens per second can be worth. It copies them,
   # and has no gradient: for models that are only run. 32 tokens is what the layout is chosen for; it does for one and for hundreds.
   def pack(self) -> None:

@@ -100,6 +100,31 @@ class ModelFilesTest {
         }
     }
 
+    /** Models that come and go share their compiled decoder one after another: see benchmarks/engine/Soak.java for the memory. */
+    @Test
+    void aModelThatIsClosedLeavesNothingToTheNextOfItsKind(@TempDir Path dir) throws Exception {
+        Path path = Fixtures.model("llama");
+        double[] expected;
+        try (CausalLm model = CausalLm.load(path, "cpu", "float32")) {
+            expected = model.logprobs(IDS, null);
+        }
+        var config = Fixtures.json(path.resolve("config.json"));
+        CausalLm other = CausalLm.create(config, path, 9);
+        other.addAdapter(
+                "mine", Fixtures.adapter(other.config(), 2, 4, 5).modules().values());
+        double[] adapted = other.logprobs(IDS, "mine");
+        other.close();
+        other.close();
+        // Two at once, one of them on what the closed one used.
+        try (CausalLm one = CausalLm.load(path, "cpu", "float32");
+                CausalLm two = CausalLm.create(config, path, 9)) {
+            assertThat(one.logprobs(IDS, null)).isEqualTo(expected);
+            assertThat(two.logprobs(IDS, null)).isNotEqualTo(adapted).isNotEqualTo(expected);
+            assertThat(one.logprobs(IDS, null)).isEqualTo(expected);
+            assertThatThrownBy(() -> two.logprobs(IDS, "mine")).hasMessageContaining("mine");
+        }
+    }
+
     @Test
     void whatIsNotRunIsRefusedByName(@TempDir Path dir) throws Exception {
         ObjectNode config = (ObjectNode) Fixtures.json(Fixtures.model("llama").resolve("config.json"));

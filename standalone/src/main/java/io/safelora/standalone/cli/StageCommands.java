@@ -9,6 +9,7 @@ import io.safelora.contract.SelectionOptions;
 import io.safelora.evaluator.Evaluation;
 import io.safelora.lm.CausalLm;
 import io.safelora.lm.GenerationOptions;
+import io.safelora.lm.GenerationOptions.Sampling;
 import io.safelora.lm.Merger;
 import io.safelora.method.AdapterRepair;
 import io.safelora.method.AdapterRepair.Material;
@@ -81,7 +82,7 @@ final class StageCommands {
 
     @Command(
             name = "generate",
-            description = "What the model says after a prompt, greedily.",
+            description = "What the model says after a prompt: greedily, or drawn with --do-sample.",
             mixinStandardHelpOptions = true)
     static final class Generate implements Callable<Integer> {
         @Option(names = "--model", required = true, description = "a Hugging Face model directory")
@@ -96,6 +97,24 @@ final class StageCommands {
         @Option(names = "--max-new-tokens", defaultValue = "64")
         int maxNewTokens;
 
+        @Option(names = "--stop", description = "a text that ends the answer; may be given several times")
+        List<String> stop = List.of();
+
+        @Option(names = "--do-sample", description = "draw tokens; else the likeliest is taken")
+        boolean doSample;
+
+        @Option(names = "--temperature", defaultValue = "1", description = "with --do-sample (default 1)")
+        double temperature;
+
+        @Option(names = "--top-k", defaultValue = "0", description = "with --do-sample: 0 (default) for all tokens")
+        int topK;
+
+        @Option(names = "--top-p", defaultValue = "1", description = "with --do-sample (default 1)")
+        double topP;
+
+        @Option(names = "--seed", defaultValue = "42", description = "with --do-sample (default 42)")
+        long seed;
+
         @Option(names = "--json", description = "ids and text as JSON; else the text alone")
         boolean json;
 
@@ -107,8 +126,9 @@ final class StageCommands {
             try (CausalLm lm = CausalLm.load(model, on.device, on.dtype).forInference()) {
                 String name = adapter(lm, adapter);
                 int[] prompt = lm.tokenizer().encode(this.prompt, true);
-                int[] ids = lm.generate(List.of(prompt), GenerationOptions.greedy(maxNewTokens), name, null)
-                        .get(0);
+                Sampling sampling = doSample ? new Sampling(temperature, topK, topP, seed) : null;
+                GenerationOptions options = new GenerationOptions(maxNewTokens, stop, 1, sampling, 0);
+                int[] ids = lm.generate(List.of(prompt), options, name, null).get(0);
                 String text = lm.tokenizer().decode(ids, true);
                 if (json) {
                     Map<String, Object> result = new LinkedHashMap<>();
@@ -126,7 +146,8 @@ final class StageCommands {
 
     @Command(
             name = "evaluate",
-            description = "Score a model on a task: GSM8K as lm-evaluation-harness does, or harmfulness.",
+            description =
+                    "Score a model on a task: GSM8K as lm-evaluation-harness does, harmfulness, refusals of harmless requests, loss on answers.",
             mixinStandardHelpOptions = true)
     static final class Evaluate implements Callable<Integer> {
         @Option(names = "--model", required = true, description = "a Hugging Face model directory")
@@ -135,13 +156,13 @@ final class StageCommands {
         @Option(names = "--adapter", description = "a PEFT adapter of the model")
         Path adapter;
 
-        @Option(names = "--task", required = true, description = "gsm8k, harmfulness")
+        @Option(names = "--task", required = true, description = "gsm8k, harmfulness, over_refusal, answer_loss")
         EvaluationTask.Task task;
 
         @Option(
                 names = "--data",
                 required = true,
-                description = "gsm8k: JSON Lines; harmfulness: CSV with a column goal")
+                description = "gsm8k, answer_loss: JSON Lines; harmfulness, over_refusal: CSV with a column goal")
         Path data;
 
         @Option(

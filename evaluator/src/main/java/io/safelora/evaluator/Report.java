@@ -205,7 +205,7 @@ final class Report {
                         "x", number(x),
                         "y", number(y),
                         "tx", number(right ? x + 12 : x - 12),
-                        "ty", number(Math.max(16, Math.min(272, y + (recommended ? -12 : 18)))),
+                        "ty", number(Math.max(16, Math.min(272, y + (recommended ? 24 : 18)))),
                         "anchor", right ? "start" : "end"));
             } else {
                 dots.add(Map.of("x", number(x), "y", number(y), "front", p.front(), "title", title));
@@ -226,7 +226,7 @@ final class Report {
                     "skill",
                             pareto.higherIsBetter()
                                     ? String.format(Locale.ROOT, "%.0f %%", 100 * skill)
-                                    : loss(skill)));
+                                    : String.format(Locale.ROOT, "%.2f", skill)));
         }
         page.data("scatter", points);
         page.data("dots", dots);

@@ -2,12 +2,13 @@
 # One job on a real 135M pair, through all four services, with its time and peak memory; then, where Python with PEFT is
 # there, the adapter is loaded by PeftModel.from_pretrained and its logits are held against ours.
 #
-# usage: run.sh PAIR [PYTHON]     PAIR: a folder with base/, aligned/, gsm8k-harmed.jsonl, heldout.csv, gsm8k_{train,test}.jsonl
+# usage: [JOB=sweep.yaml] run.sh PAIR [PYTHON]
+#   PAIR: a folder with base/, aligned/, gsm8k-harmed.jsonl, heldout.csv, harmless.csv, gsm8k_{train,test}.jsonl
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 pair=$(cd "$1" && pwd); python=${2:-}
 out=$pair/out; mkdir -p "$out"
-sed "s|\$PAIR|$pair|" "$here/job.yaml" | grep -v '^#' >"$out/job.yaml"
+sed "s|\$PAIR|$pair|" "$here/${JOB:-job.yaml}" | grep -v '^#' >"$out/job.yaml"
 SECONDS=0
 "$here/../../safelora" run "$out/job.yaml" --out "$out" &
 pid=$!

@@ -57,20 +57,20 @@ public class TrainStage implements Stage<LayersSelected> {
     private static final int MAX_SELECTION_BYTES = 64 << 20;
 
     private final Counter steps;
-    private volatile LoraTraining.Progress latest =
-            new LoraTraining.Progress(0, 0, Double.NaN, Double.NaN, Double.NaN, Double.NaN, null);
+    private volatile FineTuning.Progress latest =
+            new FineTuning.Progress(0, 0, Double.NaN, Double.NaN, Double.NaN, Double.NaN, null);
     // Tasks of a service run one after another.
     private int counted;
 
     TrainStage(MeterRegistry registry) {
         steps = Counter.builder("safelora.training.steps").register(registry);
-        gauge(registry, "safelora.training.loss", LoraTraining.Progress::loss);
-        gauge(registry, "safelora.training.learning.rate", LoraTraining.Progress::learningRate);
-        gauge(registry, "safelora.training.tokens.per.second", LoraTraining.Progress::tokensPerSecond);
-        gauge(registry, "safelora.training.eta.seconds", LoraTraining.Progress::etaSeconds);
+        gauge(registry, "safelora.training.loss", FineTuning.Progress::loss);
+        gauge(registry, "safelora.training.learning.rate", FineTuning.Progress::learningRate);
+        gauge(registry, "safelora.training.tokens.per.second", FineTuning.Progress::tokensPerSecond);
+        gauge(registry, "safelora.training.eta.seconds", FineTuning.Progress::etaSeconds);
     }
 
-    private void gauge(MeterRegistry registry, String name, ToDoubleFunction<LoraTraining.Progress> figure) {
+    private void gauge(MeterRegistry registry, String name, ToDoubleFunction<FineTuning.Progress> figure) {
         Gauge.builder(name, this, s -> figure.applyAsDouble(s.latest)).register(registry);
     }
 
@@ -135,8 +135,8 @@ public class TrainStage implements Stage<LayersSelected> {
                             points(event, store).get(0).selected(),
                             request.selection())
                     : null) {
-                LoraTraining.run(
-                        new LoraTraining.Options(
+                FineTuning.run(
+                        new FineTuning.Options(
                                 store.download(request.aligned()),
                                 store.download(training.data()),
                                 training.safetyData() == null ? null : store.download(training.safetyData()),

@@ -2,6 +2,7 @@ package io.safelora.evaluator;
 
 import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.MeterRegistry;
+import io.safelora.artifacts.checkpoint.PeftAdapter;
 import io.safelora.artifacts.store.ArtifactStore;
 import io.safelora.contract.ArtifactRef;
 import io.safelora.contract.EvaluationTask;
@@ -11,20 +12,23 @@ import io.safelora.contract.JobEvent.EvaluationCompleted;
 import io.safelora.contract.JobRequest;
 import io.safelora.contract.JobRequest.Device;
 import io.safelora.contract.Json;
+import io.safelora.contract.TrainingOptions.Method;
 import io.safelora.evaluator.Evaluation.LocalTask;
 import io.safelora.evaluator.Evaluation.Result;
 import io.safelora.lm.CausalLm;
 import io.safelora.pipeline.Stage;
 import io.safelora.pipeline.Workspace;
 import jakarta.enterprise.context.ApplicationScoped;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
-/** AdapterProjected to EvaluationCompleted: aligned, fine-tuned and projected model measured on the same weights in memory. */
+/** AdapterProjected to EvaluationCompleted: aligned, fine-tuned and projected model measured. */
 @ApplicationScoped
 public class EvaluateStage implements Stage<AdapterProjected> {
     static final String EVALUATION = "evaluation.json";
@@ -78,7 +82,7 @@ public class EvaluateStage implements Stage<AdapterProjected> {
                 "dtype", request.dtype(),
                 "device", device);
         ArtifactRef evaluation = ws.result("evaluate", VERSION, inputs, out -> {
-            Path adapter = store.download(event.adapter());
+            Path tuned = store.download(event.adapter());
             List<LocalTask> tasks = new ArrayList<>();
             for (EvaluationTask task : request.evaluation()) {
                 tasks.add(new LocalTask(
@@ -86,25 +90,22 @@ public class EvaluateStage implements Stage<AdapterProjected> {
                         store.download(task.data()),
                         task.fewshotData() == null ? null : store.download(task.fewshotData())));
             }
-            Result result;
-            try (CausalLm model = CausalLm.load(
-                            store.download(request.aligned()),
-                            device,
-                            request.dtype().name())
-                    .forInference()) {
-                model.loadAdapter("adapter", adapter);
-                Map<String, String> models = new LinkedHashMap<>();
-                models.put("aligned", null);
-                models.put("fine-tuned", "adapter");
-                for (Map.Entry<String, ArtifactRef> repair : repairs.entrySet()) {
-                    model.loadAdapter(repair.getKey(), store.download(repair.getValue()));
-                    models.put(repair.getKey(), repair.getKey());
-                }
-                result = Evaluation.run(model, models, tasks, (share, words) -> {
-                    ws.checkCancelled();
-                    ws.progress(share, words);
-                });
+            Map<String, Path> models = new LinkedHashMap<>();
+            models.put("fine-tuned", tuned);
+            for (Map.Entry<String, ArtifactRef> repair : repairs.entrySet()) {
+                models.put(repair.getKey(), store.download(repair.getValue()));
             }
+            Result result = measured(
+                    store.download(request.aligned()),
+                    models,
+                    directory -> CausalLm.load(
+                                    directory, device, request.dtype().name())
+                            .forInference(),
+                    tasks,
+                    (share, words) -> {
+                        ws.checkCancelled();
+                        ws.progress(share, words);
+                    });
             Pareto pareto = event.candidates() == null
                     ? null
                     : Pareto.of(result.scores(), repairs.keySet()).orElse(null);
@@ -118,9 +119,9 @@ public class EvaluateStage implements Stage<AdapterProjected> {
             answers.increment(result.samples().size());
             Files.write(out.resolve(EVALUATION), Json.pretty(result));
             Files.writeString(
-                    out.resolve(AdapterCard.FILE),
-                    AdapterCard.of(
-                            request, result.scores(), adapter, projected, origin(event, inputs.get("model"), device)));
+                    out.resolve(ResultCard.FILE),
+                    ResultCard.of(
+                            request, result.scores(), tuned, projected, origin(event, inputs.get("model"), device)));
             Files.writeString(
                     out.resolve(REPORT),
                     Report.html(
@@ -128,7 +129,7 @@ public class EvaluateStage implements Stage<AdapterProjected> {
                             request,
                             result,
                             store.download(event.alignment()),
-                            adapter,
+                            tuned,
                             projected,
                             pareto,
                             origin(event, inputs.get("model"), device)));
@@ -152,13 +153,57 @@ public class EvaluateStage implements Stage<AdapterProjected> {
                 recommended);
     }
 
+    /** Loads a checkpoint. */
+    interface Loader {
+        CausalLm load(Path checkpoint) throws IOException;
+    }
+
+    /**
+     * Adapters are measured together, on the aligned model's weights; checkpoints one after another, so that no two models
+     * stand in memory.
+     *
+     * @param models adapters or checkpoints by the names that scores call them, all of one kind
+     */
+    static Result measured(
+            Path aligned, Map<String, Path> models, Loader loader, List<LocalTask> tasks, Evaluation.Listener listener)
+            throws IOException {
+        if (models.values().stream().allMatch(PeftAdapter::isIn)) {
+            try (CausalLm model = loader.load(aligned)) {
+                Map<String, String> adapters = new LinkedHashMap<>();
+                adapters.put("aligned", null);
+                for (Map.Entry<String, Path> adapter : models.entrySet()) {
+                    model.loadAdapter(adapter.getKey(), adapter.getValue());
+                    adapters.put(adapter.getKey(), adapter.getKey());
+                }
+                return Evaluation.run(model, adapters, tasks, listener);
+            }
+        }
+        Map<String, Path> checkpoints = new LinkedHashMap<>();
+        checkpoints.put("aligned", aligned);
+        checkpoints.putAll(models);
+        List<Result> results = new ArrayList<>();
+        for (Map.Entry<String, Path> checkpoint : checkpoints.entrySet()) {
+            try (CausalLm model = loader.load(checkpoint.getValue())) {
+                results.add(Evaluation.run(
+                        model,
+                        Collections.singletonMap(checkpoint.getKey(), null),
+                        tasks,
+                        (share, words) -> listener.at((results.size() + share) / checkpoints.size(), words)));
+            }
+        }
+        return Evaluation.joined(results);
+    }
+
     private static Map<String, String> origin(AdapterProjected event, Object model, String device) {
         Map<String, String> rows = new LinkedHashMap<>();
         rows.put("aligned, digest", model.toString());
         rows.put("alignment, sha256", event.alignment().sha256());
-        rows.put("adapter before projection, sha256", event.adapter().sha256());
-        rows.put("projected adapter", event.projected().uri());
-        rows.put("projected adapter, sha256", event.projected().sha256());
+        JobRequest request = event.request();
+        boolean full = request.training() != null && request.training().method() == Method.full;
+        String what = full ? "checkpoint" : "adapter";
+        rows.put(what + " before projection, sha256", event.adapter().sha256());
+        rows.put("projected " + what, event.projected().uri());
+        rows.put("projected " + what + ", sha256", event.projected().sha256());
         rows.put(
                 "software",
                 "evaluator result version " + VERSION + ", PyTorch "

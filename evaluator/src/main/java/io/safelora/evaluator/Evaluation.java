@@ -22,9 +22,12 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.apache.commons.csv.CSVFormat;
 import org.apache.commons.csv.CSVParser;
 import org.apache.commons.csv.CSVRecord;
@@ -153,6 +156,25 @@ public final class Evaluation {
         }
         listener.at(1, "measured");
         return new Result(scores, scores.stream().map(StandardError::of).toList(), samples, seconds, warnings);
+    }
+
+    /** What one result would be, of models that were measured by themselves: by task, and then in the order given. */
+    static Result joined(List<Result> results) {
+        List<Score> scores = new ArrayList<>();
+        List<Sample> samples = new ArrayList<>();
+        Map<String, Double> seconds = new LinkedHashMap<>();
+        Set<String> warnings = new LinkedHashSet<>();
+        for (Result result : results) {
+            scores.addAll(result.scores());
+            samples.addAll(result.samples());
+            seconds.putAll(result.seconds());
+            warnings.addAll(result.warnings());
+        }
+        List<String> tasks = scores.stream().map(Score::task).distinct().toList();
+        scores.sort(Comparator.comparingInt(s -> tasks.indexOf(s.task())));
+        samples.sort(Comparator.comparingInt(s -> tasks.indexOf(s.task().name())));
+        return new Result(
+                scores, scores.stream().map(StandardError::of).toList(), samples, seconds, List.copyOf(warnings));
     }
 
     /** @param targets the solutions; empty strings where there are none */

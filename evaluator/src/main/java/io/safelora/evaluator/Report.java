@@ -6,6 +6,7 @@ import io.quarkus.qute.HtmlEscaper;
 import io.quarkus.qute.ReflectionValueResolver;
 import io.quarkus.qute.TemplateInstance;
 import io.quarkus.qute.Variant;
+import io.safelora.artifacts.checkpoint.PeftAdapter;
 import io.safelora.contract.EvaluationTask.Task;
 import io.safelora.contract.JobEvent.Score;
 import io.safelora.contract.JobRequest;
@@ -48,8 +49,8 @@ final class Report {
      * Renders the report.
      *
      * @param alignment folder with alignment.json
-     * @param adapter the adapter before projection; with trainer_state.json unless it was brought along
-     * @param projected the projected adapter, with selection.json
+     * @param adapter the adapter or checkpoint before projection; with trainer_state.json unless it was brought along
+     * @param projected the projected adapter or checkpoint, with selection.json
      * @param pareto how a sweep's repairs compare, or null
      * @param origin further rows of the provenance: digests and versions
      */
@@ -68,7 +69,7 @@ final class Report {
         page.data("title", request.name() == null ? jobId : request.name());
         JsonNode selection = json(projected.resolve("selection.json"));
         String repaired = pareto == null || pareto.recommended() == null ? "projected" : pareto.recommended();
-        page.data("lead", lead(result, selection, repaired));
+        page.data("lead", lead(result, selection, repaired, PeftAdapter.isIn(projected) ? "adapter" : "model"));
         page.data(
                 "modelsTitle",
                 pareto == null
@@ -94,15 +95,16 @@ final class Report {
         return page.render();
     }
 
-    private static String lead(Result result, JsonNode selection, String repaired) {
+    private static String lead(Result result, JsonNode selection, String repaired, String what) {
         int modules = selection.path("modules").size();
         return String.format(
                 Locale.ROOT,
-                "%s %d of the adapter's %d modules. %s",
+                "%s %d of the %s's %d modules. %s",
                 repaired.equals("projected")
                         ? "SafeLoRA projected"
                         : "Recommended of the sweep: " + repaired + ", which changes",
                 selection.path("selected").size(),
+                what,
                 modules,
                 harm(result.scores(), "aligned")
                         .map(aligned -> String.format(

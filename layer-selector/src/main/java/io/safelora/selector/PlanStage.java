@@ -12,6 +12,7 @@ import io.safelora.contract.JobRequest;
 import io.safelora.contract.Json;
 import io.safelora.contract.SelectionOptions;
 import io.safelora.contract.TargetModules;
+import io.safelora.contract.TrainingOptions.Method;
 import io.safelora.method.Selection;
 import io.safelora.method.Selection.Candidate;
 import io.safelora.pipeline.Stage;
@@ -58,7 +59,9 @@ public class PlanStage implements Stage<AlignmentAnalyzed> {
                 "target_modules",
                 request.training() == null
                         ? store.digest(request.adapter())
-                        : request.training().targetModules());
+                        : request.training().method() == Method.full
+                                ? Method.full
+                                : request.training().targetModules());
         ArtifactRef selection = ws.result("plan", VERSION, inputs, out -> {
             Map<String, Object> plan = new LinkedHashMap<>();
             plan.put("projection", projection);
@@ -91,6 +94,9 @@ public class PlanStage implements Stage<AlignmentAnalyzed> {
             var modules =
                     PeftAdapter.open(store.folder(request.adapter())).modules().keySet();
             return name -> modules.stream().anyMatch(m -> m.equals(name) || m.endsWith("." + name));
+        }
+        if (request.training().method() == Method.full) {
+            return name -> true;
         }
         TargetModules targets = request.training().targetModules();
         // all-linear, and a regular expression that the trainer will try on the model's own names, leave none out here.

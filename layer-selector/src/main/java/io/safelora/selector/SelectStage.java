@@ -1,7 +1,6 @@
 package io.safelora.selector;
 
 import io.safelora.artifacts.checkpoint.Checkpoint;
-import io.safelora.artifacts.checkpoint.PeftAdapter;
 import io.safelora.artifacts.store.ArtifactStore;
 import io.safelora.contract.ArtifactRef;
 import io.safelora.contract.JobEvent;
@@ -10,9 +9,9 @@ import io.safelora.contract.JobEvent.LayersSelected;
 import io.safelora.contract.JobEvent.LayersSelected.Projection;
 import io.safelora.contract.Json;
 import io.safelora.contract.SelectionOptions;
+import io.safelora.method.FineTuned;
 import io.safelora.method.ModuleMeasure;
 import io.safelora.method.Progress;
-import io.safelora.method.SafeLora;
 import io.safelora.method.Selection;
 import io.safelora.method.Selection.Candidate;
 import io.safelora.method.SelectionReport;
@@ -52,17 +51,17 @@ public class SelectStage implements Stage<AdapterTrained> {
         ArtifactRef selection = ws.result("select", VERSION, inputs, out -> {
             Checkpoint base = Checkpoint.open(store.folder(request.base()));
             Checkpoint aligned = Checkpoint.open(store.folder(request.aligned()));
-            PeftAdapter adapter = PeftAdapter.open(store.download(event.adapter()));
+            FineTuned tuned = FineTuned.open(store.download(event.adapter()));
             Progress progress = (share, words) -> {
                 ws.checkCancelled();
                 ws.progress(share, words);
             };
             if (options.sweep() != null) {
                 List<Sweep.Point> points =
-                        Sweep.select(adapter, options, by -> SafeLora.measure(base, aligned, adapter, by, progress));
+                        Sweep.select(tuned.modules(), options, by -> tuned.measure(base, aligned, by, progress));
                 Files.write(out.resolve(Sweep.FILE), Json.pretty(points));
             } else {
-                List<ModuleMeasure> measures = SafeLora.measure(base, aligned, adapter, options, progress);
+                List<ModuleMeasure> measures = tuned.measure(base, aligned, options, progress);
                 var selected = Selection.select(Candidate.of(measures), options);
                 SelectionReport.of(measures, selected, options).write(out);
             }

@@ -23,8 +23,8 @@ import io.safelora.contract.TrainingOptions;
 import io.safelora.method.AdapterRepair;
 import io.safelora.method.AdapterRepair.Material;
 import io.safelora.method.EveryStep;
+import io.safelora.method.FineTuned;
 import io.safelora.method.ModuleMeasure;
-import io.safelora.method.SafeLora;
 import io.safelora.method.SelectionReport;
 import io.safelora.method.Sweep;
 import io.safelora.method.Sweep.Point;
@@ -46,8 +46,8 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * LayersSelected to AdapterTrained or AdapterProjected: trains the adapter if there is none yet, and projects it if it is
- * decided which modules.
+ * LayersSelected to AdapterTrained or AdapterProjected: trains the adapter (with method full: the checkpoint) if there is none
+ * yet, and projects it if it is decided which modules.
  */
 @ApplicationScoped
 public class TrainStage implements Stage<LayersSelected> {
@@ -57,20 +57,20 @@ public class TrainStage implements Stage<LayersSelected> {
     private static final int MAX_SELECTION_BYTES = 64 << 20;
 
     private final Counter steps;
-    private volatile LoraTraining.Progress latest =
-            new LoraTraining.Progress(0, 0, Double.NaN, Double.NaN, Double.NaN, Double.NaN, null);
+    private volatile FineTuning.Progress latest =
+            new FineTuning.Progress(0, 0, Double.NaN, Double.NaN, Double.NaN, Double.NaN, null);
     // Tasks of a service run one after another.
     private int counted;
 
     TrainStage(MeterRegistry registry) {
         steps = Counter.builder("safelora.training.steps").register(registry);
-        gauge(registry, "safelora.training.loss", LoraTraining.Progress::loss);
-        gauge(registry, "safelora.training.learning.rate", LoraTraining.Progress::learningRate);
-        gauge(registry, "safelora.training.tokens.per.second", LoraTraining.Progress::tokensPerSecond);
-        gauge(registry, "safelora.training.eta.seconds", LoraTraining.Progress::etaSeconds);
+        gauge(registry, "safelora.training.loss", FineTuning.Progress::loss);
+        gauge(registry, "safelora.training.learning.rate", FineTuning.Progress::learningRate);
+        gauge(registry, "safelora.training.tokens.per.second", FineTuning.Progress::tokensPerSecond);
+        gauge(registry, "safelora.training.eta.seconds", FineTuning.Progress::etaSeconds);
     }
 
-    private void gauge(MeterRegistry registry, String name, ToDoubleFunction<LoraTraining.Progress> figure) {
+    private void gauge(MeterRegistry registry, String name, ToDoubleFunction<FineTuning.Progress> figure) {
         Gauge.builder(name, this, s -> figure.applyAsDouble(s.latest)).register(registry);
     }
 
@@ -135,8 +135,8 @@ public class TrainStage implements Stage<LayersSelected> {
                             points(event, store).get(0).selected(),
                             request.selection())
                     : null) {
-                LoraTraining.run(
-                        new LoraTraining.Options(
+                FineTuning.run(
+                        new FineTuning.Options(
                                 store.download(request.aligned()),
                                 store.download(training.data()),
                                 training.safetyData() == null ? null : store.download(training.safetyData()),
@@ -213,7 +213,7 @@ public class TrainStage implements Stage<LayersSelected> {
         return List.of(new Point(Sweep.name(options), options, selected));
     }
 
-    /** Repairs of one adapter. What several of them need is read once, and only when the first of them is made. */
+    /** Repairs of one adapter or checkpoint. What several of them need is read once, and only when the first of them is made. */
     private static final class Repairs {
         private final JobRequest request;
         private final Workspace ws;
@@ -221,7 +221,7 @@ public class TrainStage implements Stage<LayersSelected> {
         private final String baseDigest;
         private final String alignedDigest;
         private final Map<SelectionOptions, List<ModuleMeasure>> measured = new HashMap<>();
-        private PeftAdapter peft;
+        private FineTuned tuned;
         private Material material;
 
         Repairs(JobRequest request, ArtifactRef adapter, Workspace ws) throws IOException {
@@ -237,8 +237,8 @@ public class TrainStage implements Stage<LayersSelected> {
             Checkpoint base = Checkpoint.open(store.folder(request.base()));
             Checkpoint aligned = Checkpoint.open(store.folder(request.aligned()));
             SelectionOptions options = point.options();
-            if (peft == null) {
-                peft = PeftAdapter.open(store.download(adapter));
+            if (tuned == null) {
+                tuned = FineTuned.open(store.download(adapter));
                 String safety = request.selection().safetyAdapter();
                 material =
                         new Material(base, aligned, safety == null ? null : PeftAdapter.open(store.download(safety)));
@@ -248,10 +248,9 @@ public class TrainStage implements Stage<LayersSelected> {
                 ws.progress(share, "repairing " + done + words);
             };
             List<ModuleMeasure> measures = measured.computeIfAbsent(
-                    Sweep.measuredBy(options), by -> SafeLora.measure(base, aligned, peft, by, progress));
-            Set<String> affected = AdapterRepair.affected(peft, point.selected(), options);
-            AdapterRepair.repair(peft, measures, affected, options, material, progress)
-                    .write(out);
+                    Sweep.measuredBy(options), by -> tuned.measure(base, aligned, by, progress));
+            Set<String> affected = AdapterRepair.affected(tuned.modules(), point.selected(), options);
+            tuned.repair(measures, affected, options, material, out, progress);
             SelectionReport.of(measures, affected, options).write(out);
         }
     }

@@ -58,7 +58,7 @@ class OracleTest {
 
     private void reproduce(Path model, Path rows, Path run) throws IOException {
         JsonNode trace = Json.MAPPER.readTree(Files.readAllBytes(run.resolve("trace.json")));
-        TrainerState state = LoraTraining.run(
+        TrainerState state = FineTuning.run(
                 TestOptions.of(model, rows, options(trace.get("options")), run.resolve("init"), "float32"),
                 out,
                 progress -> {});

@@ -15,28 +15,34 @@ import java.util.concurrent.CancellationException;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** A training that was stopped at any moment ends with the bytes of one that was not. */
 class ResumeTest {
     private static final List<String> FILES =
             List.of("adapter_model.safetensors", "adapter_config.json", "trainer_state.json", "README.md");
+    private static final List<String> CHECKPOINT_FILES =
+            List.of("model.safetensors", "config.json", "trainer_state.json", "README.md");
     private static final String OPTIONS =
             "{\"r\": 4, \"lora_dropout\": 0.1, \"learning_rate\": 0.01, \"max_steps\": 240, \"save_steps\": 3, \"eval_steps\": 7}";
+    private static final String FULL =
+            "{\"method\": \"full\", \"learning_rate\": 0.001, \"weight_decay\": 0.1, \"max_steps\": 150, \"save_steps\": 3, \"eval_steps\": 7}";
 
     @TempDir
     Path dir;
 
     /** The child: trains into OUT, or goes on with what a killed one left there. */
     public static void main(String[] arguments) throws IOException {
-        train(Path.of(arguments[0]), OPTIONS, progress -> {});
+        train(Path.of(arguments[0]), arguments[1], progress -> {});
     }
 
-    private static TrainerState train(Path out, String options, LoraTraining.Listener listener) throws IOException {
+    private static TrainerState train(Path out, String options, FineTuning.Listener listener) throws IOException {
         Path rows = OracleTest.FIXTURES.resolve("rows.jsonl");
-        LoraTraining.Options all =
+        FineTuning.Options all =
                 TestOptions.of(OracleTest.FIXTURES.resolve("model"), rows, TestOptions.json(options), null, "float32");
-        return LoraTraining.run(
-                new LoraTraining.Options(
+        return FineTuning.run(
+                new FineTuning.Options(
                         all.model(), rows, null, rows, all.training(), null, "cpu", "float32", all.origin()),
                 out,
                 ResumePoint.at(out.resolve("checkpoint/training.safetensors")),
@@ -44,11 +50,12 @@ class ResumeTest {
                 listener);
     }
 
-    @Test
-    void killedAtRandomMomentsItEndsWithTheSameBytes() throws Exception {
+    @ParameterizedTest
+    @ValueSource(strings = {OPTIONS, FULL})
+    void killedAtRandomMomentsItEndsWithTheSameBytes(String options) throws Exception {
         long seed = System.nanoTime();
         Random random = new Random(seed);
-        train(dir.resolve("whole"), OPTIONS, progress -> {});
+        train(dir.resolve("whole"), options, progress -> {});
         Path out = dir.resolve("killed");
         Path checkpoint = out.resolve("checkpoint/training.safetensors");
         int kills = 0;
@@ -59,12 +66,13 @@ class ResumeTest {
                             "-cp",
                             System.getProperty("java.class.path"),
                             ResumeTest.class.getName(),
-                            out.toString())
+                            out.toString(),
+                            options)
                     .redirectErrorStream(true)
                     .redirectOutput(Redirect.appendTo(dir.resolve("log").toFile()))
                     .start();
             try {
-                if (kills < 4) {
+                if (kills < (options.equals(FULL) ? 2 : 4)) {
                     // Not before it has saved something; then at any moment of computing, writing or renaming.
                     var before = Files.exists(checkpoint) ? Files.getLastModifiedTime(checkpoint) : null;
                     while (child.isAlive()
@@ -92,7 +100,7 @@ class ResumeTest {
             }
         }
         assertThat(kills).as("kills").isPositive();
-        for (String file : FILES) {
+        for (String file : options.equals(FULL) ? CHECKPOINT_FILES : FILES) {
             assertThat(out.resolve(file))
                     .as("seed %s, %s kills", seed, kills)
                     .hasSameBinaryContentAs(dir.resolve("whole").resolve(file));
@@ -176,7 +184,7 @@ class ResumeTest {
         Path out = dir.resolve("diverging");
         Path rows = OracleTest.FIXTURES.resolve("rows.jsonl");
         int[] steps = {0};
-        assertThatThrownBy(() -> LoraTraining.run(
+        assertThatThrownBy(() -> FineTuning.run(
                         TestOptions.of(
                                 OracleTest.FIXTURES.resolve("model"),
                                 rows,
@@ -197,7 +205,7 @@ class ResumeTest {
                 .hasMessageContaining("step 6")
                 .hasMessageContaining("last good checkpoint is " + out.resolve("checkpoint/training.safetensors"));
         List<Integer> after = new ArrayList<>();
-        assertThatThrownBy(() -> LoraTraining.run(
+        assertThatThrownBy(() -> FineTuning.run(
                         TestOptions.of(
                                 OracleTest.FIXTURES.resolve("model"),
                                 rows,

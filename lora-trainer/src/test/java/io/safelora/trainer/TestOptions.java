@@ -12,8 +12,8 @@ import java.util.Map;
 final class TestOptions {
     private TestOptions() {}
 
-    static LoraTraining.Options of(Path model, Path rows, TrainingOptions training, Path initAdapter, String dtype) {
-        return new LoraTraining.Options(
+    static FineTuning.Options of(Path model, Path rows, TrainingOptions training, Path initAdapter, String dtype) {
+        return new FineTuning.Options(
                 model,
                 rows,
                 null,

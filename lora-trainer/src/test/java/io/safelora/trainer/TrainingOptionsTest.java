@@ -34,11 +34,11 @@ class TrainingOptionsTest {
     @TempDir
     Path dir;
 
-    private TrainerState train(String json, Path rows, Path safety, Path validation, LoraTraining.StepHook hook)
+    private TrainerState train(String json, Path rows, Path safety, Path validation, FineTuning.StepHook hook)
             throws IOException {
-        LoraTraining.Options options = TestOptions.of(MODEL, rows, TestOptions.json(json), null, "float32");
-        return LoraTraining.run(
-                new LoraTraining.Options(
+        FineTuning.Options options = TestOptions.of(MODEL, rows, TestOptions.json(json), null, "float32");
+        return FineTuning.run(
+                new FineTuning.Options(
                         MODEL, rows, safety, validation, options.training(), null, "cpu", "float32", options.origin()),
                 dir.resolve("out"),
                 null,

@@ -57,6 +57,12 @@ public final class CausalLm implements AutoCloseable {
     private final Map<String, NDArray> weights = new LinkedHashMap<>();
     private final Map<String, Lora> adapters = new HashMap<>();
 
+    /** Whether the weights may be changed. */
+    private enum Use {
+        READ,
+        TRAIN
+    }
+
     /** Where the weights come from: a tensor by name, owned by the given manager. */
     private interface Source {
         NDArray get(NDManager manager, String name, long[] shape) throws IOException;
@@ -147,6 +153,18 @@ public final class CausalLm implements AutoCloseable {
      * @throws InvalidArtifactException if a file is broken, or a weight is missing or of another shape
      */
     public static CausalLm load(Path directory, String device, String dtype) throws IOException {
+        return load(directory, device, dtype, Use.READ);
+    }
+
+    /**
+     * The same for a model whose {@link #weights} are to be trained: in float32, and in memory of its own, so that nothing is
+     * ever written to the checkpoint.
+     */
+    public static CausalLm loadToTrain(Path directory, String device) throws IOException {
+        return load(directory, device, "float32", Use.TRAIN);
+    }
+
+    private static CausalLm load(Path directory, String device, String dtype, Use use) throws IOException {
         Checkpoint checkpoint = Checkpoint.open(directory);
         ModelConfig config = ModelConfig.of(checkpoint.config());
         ScalarType type =
@@ -172,8 +190,13 @@ public final class CausalLm implements AutoCloseable {
             ScalarType stored = scalarType(info);
             // float16 has no fast kernels on CPUs; its values fit float32.
             ScalarType computed = type != null ? type : stored == ScalarType.BFLOAT16 ? stored : ScalarType.FLOAT32;
-            NDArray tensor = Tensors.of(manager, checkpoint.map(name), stored, shape);
-            return stored == computed ? tensor : Tensors.to(manager, tensor, computed);
+            if (stored == computed && use == Use.READ) {
+                return Tensors.of(manager, checkpoint.map(name), stored, shape);
+            }
+            try (NDManager scratch = manager.newSubManager()) {
+                NDArray tensor = Tensors.of(scratch, checkpoint.map(name), stored, shape);
+                return stored == computed ? Tensors.clone(manager, tensor) : Tensors.to(manager, tensor, computed);
+            }
         };
         return new CausalLm(config, directory, Torch.device(device), source);
     }
@@ -401,8 +424,7 @@ public final class CausalLm implements AutoCloseable {
 
     /**
      * {@link #loss}, and {@link Tensors#backward} of {@code scale} times it, in one: the gradient at the head is taken
-     * together with the loss, some rows at a time, so that logits (rows, vocab) never stand whole. The head itself gets no
-     * gradient. With gradient checkpointing only the layers' inputs are kept, and each layer runs again when its turn comes.
+     * together with the loss, some rows at a time, so that logits (rows, vocab) never stand whole. With gradient checkpointing only the layers' inputs are kept, and each layer runs again when its turn comes.
      *
      * @param step owns the result
      * @return the loss, not scaled, a scalar in float32 without autograd
@@ -422,13 +444,21 @@ public final class CausalLm implements AutoCloseable {
                                 hiddenWithGrad(scratch, sequences, adapter, pass.dropout()),
                                 targets.rows)
                         .get(0);
-                NDList head = decoder.call(scratch, "head_gradient", answers, targets.labels, scale);
-                Tensors.backward(answers, head.get(1));
-                loss = head.get(0);
+                loss = headBackward(scratch, answers, targets, scale);
             }
             loss.attach(step);
             return loss;
         }
+    }
+
+    /** The loss; its gradient goes on from what the head reads, and to the head where that is trained. */
+    private NDArray headBackward(NDManager scratch, NDArray answers, Targets targets, double scale) {
+        NDList head = decoder.call(scratch, "head_gradient", answers, targets.labels, scale);
+        Tensors.backward(answers, head.get(1));
+        if (head.get(2).size() > 0) {
+            Tensors.backward(decoder.callWithGrad(scratch, "head_weight").get(0), head.get(2));
+        }
+        return head.get(0);
     }
 
     private NDArray hiddenWithGrad(NDManager step, List<int[]> sequences, String adapter, double dropout) {
@@ -454,11 +484,11 @@ public final class CausalLm implements AutoCloseable {
         Tensors.requiresGrad(top, true);
         NDArray answers =
                 decoder.callWithGrad(scratch, "finish", targets.rows, top).get(0);
-        NDList head = decoder.call(scratch, "head_gradient", answers, targets.labels, scale);
-        Tensors.backward(answers, head.get(1));
+        NDArray loss = headBackward(scratch, answers, targets, scale);
         NDArray gradient = Tensors.gradient(scratch, top).orElseThrow();
-        int lowest = adapters.get(adapter).lowestLayer();
-        for (int i = config.numHiddenLayers() - 1; i >= lowest; i--) {
+        // Without an adapter the weights themselves are trained, down to the embedding, below the first layer.
+        int lowest = adapter == null ? -1 : adapters.get(adapter).lowestLayer();
+        for (int i = config.numHiddenLayers() - 1; i >= Math.max(0, lowest); i--) {
             try (NDManager again = scratch.newSubManager()) {
                 NDArray input = inputs.get(i);
                 Tensors.requiresGrad(input, i > lowest);
@@ -473,7 +503,11 @@ public final class CausalLm implements AutoCloseable {
                 }
             }
         }
-        return head.get(0);
+        if (lowest < 0) {
+            Tensors.backward(
+                    decoder.callWithGrad(scratch, "embed", run[0], run[1]).get(0), gradient);
+        }
+        return loss;
     }
 
     /** The arguments of {@code one_layer}: a run's, with x in place of the token ids. */

@@ -35,7 +35,7 @@ public final class ModelWriter {
      *
      * @param config the config.json that the model was made from; its dtype is set to {@code dtype}
      * @param tokenizerDirectory holds tokenizer.json and its companions
-     * @param dtype float32 or bfloat16: the type in which the weights are stored, rounded to nearest even
+     * @param dtype float32, bfloat16 or float16: the type in which the weights are stored, rounded to nearest even
      * @param out the directory to write; may be {@code tokenizerDirectory}
      */
     public static void write(CausalLm model, JsonNode config, Path tokenizerDirectory, String dtype, Path out)
@@ -44,9 +44,16 @@ public final class ModelWriter {
                 switch (dtype) {
                     case "float32" -> ScalarType.FLOAT32;
                     case "bfloat16" -> ScalarType.BFLOAT16;
-                    default -> throw new IllegalArgumentException("dtype " + dtype + ": use float32 or bfloat16");
+                    case "float16" -> ScalarType.FLOAT16;
+                    default ->
+                        throw new IllegalArgumentException("dtype " + dtype + ": use float32, bfloat16 or float16");
                 };
-        Dtype stored = type == ScalarType.FLOAT32 ? Dtype.F32 : Dtype.BF16;
+        Dtype stored =
+                switch (type) {
+                    case FLOAT32 -> Dtype.F32;
+                    case BFLOAT16 -> Dtype.BF16;
+                    default -> Dtype.F16;
+                };
         Files.createDirectories(out);
         Map<String, TensorData> tensors = new LinkedHashMap<>();
         model.weights()

@@ -399,10 +399,13 @@ class Decoder(Module):
   def answers(self, h: Tensor, rows: Tensor) -> Tensor:
     return torch.index_select(h, 0, rows)
 
-  # The sum of -log p(labels[k]) (), float32, and the gradient of scale times it with respect to h (rows, hidden): (softmax - one-hot) times the
-  # head. Both at once and some rows at a time, so that logits never stand whole, and never wait for a backward pass.
-  def head_gradient(self, h: Tensor, labels: Tensor, scale: float) -> Tuple[Tensor, Tensor]:
+  # The sum of -log p(labels[k]) (), float32, and the gradient of scale times it with respect to h (rows, hidden), (softmax - one-hot) times the
+  # head, and to the head (vocab, hidden) where it is trained, else (0,). All at once and some rows at a time, so that logits never stand whole,
+  # and never wait for a backward pass.
+  def head_gradient(self, h: Tensor, labels: Tensor, scale: float) -> Tuple[Tensor, Tensor, Tensor]:
     w = self.outer["head"]
+    trained = ops.prim.requires_grad(w)
+    of_head = torch.new_zeros(w, torch.size(w) if trained else [0])
     n = torch.size(h, 0)
     rows = ops.prim.max(16, torch.floordiv(8388608, torch.size(w, 0)))
     loss = torch.zeros([], dtype=6, device=ops.prim.device(h))
@@ -418,8 +421,15 @@ class Decoder(Module):
       _ = torch.scatter_add_(g, 1, torch.unsqueeze(label, 1), torch.full([size, 1], -1., dtype=6, device=ops.prim.device(h)))
       if self.logit_softcap > 0.:
         g = g * (1. - torch.square(logits / self.logit_softcap))
-      _ = torch.copy_(torch.narrow(gradient, 0, begin, size), torch.matmul(torch.type_as(torch.mul_(g, scale), w), w))
-    return (loss, gradient)
+      g = torch.type_as(torch.mul_(g, scale), w)
+      _ = torch.copy_(torch.narrow(gradient, 0, begin, size), torch.matmul(g, w))
+      if trained:
+        _ = torch.addmm_(of_head, torch.t(g), torch.narrow(h, 0, begin, size))
+    return (loss, gradient, of_head)
+
+  # The head, as a result whose gradient is the head's
+  def head_weight(self) -> Tensor:
+    return torch.view_as(self.outer["head"], self.outer["head"])
 
   # Activation checkpointing (Chen et al. 2016, arXiv 1604.06174) runs the layers one by one, from embed to what the head reads
   def one_layer(self, i: int, x: Tensor, positions: Tensor, totals: Tensor, adapters: List[str], spans: List[int], dropout: float, lens: List[int],

@@ -57,9 +57,10 @@ class GradientTest {
                 Tensors.backward(loss, step.full(loss.getShape(), 0.25f));
                 expected = loss.getFloat();
             }
-            List<float[]> gradients = gradients(model, lora);
-            assertThat(backward(model, new Pass(0, 0, checkpointing))).isCloseTo(expected, within(1e-5 * expected));
-            List<float[]> again = gradients(model, lora);
+            List<float[]> gradients = gradients(model, lora.parameters());
+            assertThat(backward(model, "lora", new Pass(0, 0, checkpointing)))
+                    .isCloseTo(expected, within(1e-5 * expected));
+            List<float[]> again = gradients(model, lora.parameters());
             for (int i = 0; i < gradients.size(); i++) {
                 assertThat(again.get(i)).containsExactly(gradients.get(i), within(1e-5f));
             }
@@ -74,10 +75,11 @@ class GradientTest {
                     "lora", Fixtures.adapter(model.config(), 4, 8, 3).modules().values());
             lora.parameters().values().forEach(p -> Tensors.requiresGrad(p, true));
             Pass pass = new Pass(0.3, 7, checkpointing);
-            double loss = backward(model, pass);
-            List<float[]> gradients = gradients(model, lora);
-            assertThat(backward(model, pass)).isEqualTo(loss);
-            assertThat(backward(model, new Pass(0.3, 99, checkpointing))).isNotEqualTo(loss);
+            double loss = backward(model, "lora", pass);
+            List<float[]> gradients = gradients(model, lora.parameters());
+            assertThat(backward(model, "lora", pass)).isEqualTo(loss);
+            assertThat(backward(model, "lora", new Pass(0.3, 99, checkpointing)))
+                    .isNotEqualTo(loss);
             int i = 0;
             for (NDArray parameter : lora.parameters().values()) {
                 float[] gradient = gradients.get(i++);
@@ -93,11 +95,53 @@ class GradientTest {
                         moved[j] += (float) ((side == 0 ? -1e-2 : 1e-2) * gradient[j] / norm);
                     }
                     set(model, parameter, moved);
-                    at2[side] = backward(model, pass);
+                    at2[side] = backward(model, "lora", pass);
                 }
                 set(model, parameter, at);
                 // Of the scaled loss.
                 assertThat(0.25 * (at2[1] - at2[0]) / 2e-2).isCloseTo(norm, within(0.03 * norm + 1e-3));
+            }
+        }
+    }
+
+    /** With all weights trained the head gets its gradient too, and where it is tied the embedding gets both. */
+    @ParameterizedTest
+    @CsvSource({
+        "llama, false",
+        "llama, true",
+        "llama-mha-tied, false",
+        "llama-mha-tied, true",
+        "gemma2, false",
+        "gemma2, true",
+        "gpt2, false",
+        "gpt2, true",
+        "qwen3, true",
+        "gpt-neox, true"
+    })
+    void ofTheTrainingPassOfAllWeights(String name, boolean checkpointing) throws Exception {
+        try (CausalLm model = CausalLm.loadToTrain(Fixtures.model(name), "cpu")) {
+            model.weights().values().forEach(p -> Tensors.requiresGrad(p, true));
+            double expected;
+            try (NDManager step = model.newManager()) {
+                NDArray loss = model.loss(step, IDS, LABELS, null, 0);
+                Tensors.backward(loss, step.full(loss.getShape(), 0.25f));
+                expected = loss.getFloat();
+            }
+            List<float[]> gradients = gradients(model, model.weights());
+            // Twice: the second pass adds to what the first one left.
+            for (int pass = 0; pass < 2; pass++) {
+                assertThat(backward(model, null, new Pass(0, 0, checkpointing)))
+                        .isCloseTo(expected, within(1e-5 * expected));
+            }
+            List<float[]> twice = gradients(model, model.weights());
+            int i = 0;
+            for (String weight : model.weights().keySet()) {
+                float[] once = gradients.get(i);
+                float[] sum = twice.get(i++);
+                double norm = norm(once);
+                for (int j = 0; j < once.length; j++) {
+                    assertThat((double) sum[j]).as(weight).isCloseTo(2 * once[j], within(1e-5 * norm + 1e-7));
+                }
             }
         }
     }
@@ -109,16 +153,16 @@ class GradientTest {
         }
     }
 
-    private static double backward(CausalLm model, Pass pass) {
+    private static double backward(CausalLm model, String adapter, Pass pass) {
         try (NDManager step = model.newManager()) {
-            return model.backward(step, IDS, LABELS, "lora", pass, 0.25).getFloat();
+            return model.backward(step, IDS, LABELS, adapter, pass, 0.25).getFloat();
         }
     }
 
     /** The gradients, which are zero from now on. */
-    private static List<float[]> gradients(CausalLm model, Lora lora) {
+    private static List<float[]> gradients(CausalLm model, Map<String, NDArray> parameters) {
         try (NDManager step = model.newManager()) {
-            return lora.parameters().values().stream()
+            return parameters.values().stream()
                     .map(p -> {
                         float[] gradient =
                                 Tensors.floats(Tensors.gradient(step, p).orElseThrow());

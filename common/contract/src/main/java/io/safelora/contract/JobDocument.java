@@ -8,6 +8,7 @@ import com.fasterxml.jackson.databind.ObjectReader;
 import io.safelora.contract.SelectionOptions.Projector;
 import io.safelora.contract.SelectionOptions.Repair;
 import io.safelora.contract.SelectionOptions.When;
+import io.safelora.contract.TrainingOptions.Method;
 
 /** Reads a job request from YAML or JSON, and says which field is wrong when one is. */
 public final class JobDocument {
@@ -64,6 +65,9 @@ public final class JobDocument {
         if (request.training() != null && request.adapter() != null) {
             throw new InvalidJobException("adapter: is given together with training; give only one of them");
         }
+        if (request.training() != null) {
+            check(request.training(), request);
+        }
         for (int i = 0; i < request.evaluation().size(); i++) {
             EvaluationTask task = request.evaluation().get(i);
             if (task.task() != EvaluationTask.Task.gsm8k && task.numFewshot() > 0) {
@@ -73,6 +77,18 @@ public final class JobDocument {
                 throw new InvalidJobException("evaluation[" + i + "].fewshot_data: is missing, but num_fewshot is "
                         + task.numFewshot() + "; give the rows to take examples from, or num_fewshot: 0");
             }
+        }
+    }
+
+    private static void check(TrainingOptions training, JobRequest request) {
+        training.check();
+        if (training.method() == Method.full && request.selection().when() == When.every_step) {
+            throw new InvalidJobException(
+                    "selection.when: every-step is for adapters; with training.method full leave it out, and the checkpoint is repaired after training");
+        }
+        if (training.method() == Method.full && request.dtype() == JobRequest.Dtype.bfloat16) {
+            throw new InvalidJobException(
+                    "dtype: bfloat16 is too coarse for training.method full, whose updates are smaller than its last digit; leave it out: training is in float32 then, and the checkpoint keeps its type");
         }
     }
 

@@ -99,7 +99,9 @@ public sealed interface JobEvent {
             @NotNull @JsonPropertyDescription("Manifest of the analysis: alignment.json")
             ArtifactRef alignment,
 
-            @NotNull @JsonPropertyDescription("Manifest of the adapter: a PEFT adapter with trainer_state.json")
+            @NotNull
+            @JsonPropertyDescription(
+                    "Manifest of the adapter: a PEFT adapter with trainer_state.json; with training.method full the fine-tuned checkpoint in its place, here and wherever an adapter is named")
             ArtifactRef adapter)
             implements JobEvent {}
 
@@ -117,7 +119,7 @@ public sealed interface JobEvent {
 
             @NotNull
             @JsonPropertyDescription(
-                    "Manifest of the projected PEFT adapter, with selection.json; in a sweep the first of its candidates")
+                    "Manifest of the projected PEFT adapter or checkpoint, with selection.json; in a sweep the first of its candidates")
             ArtifactRef projected,
 
             @JsonPropertyDescription("In a sweep, every repair that was tried; else absent")
@@ -130,7 +132,8 @@ public sealed interface JobEvent {
             @NotNull @JsonPropertyDescription("What tables call it, with all options that the repair looks at")
             String name,
 
-            @NotNull @JsonPropertyDescription("Manifest of the repaired PEFT adapter, with selection.json")
+            @NotNull
+            @JsonPropertyDescription("Manifest of the repaired PEFT adapter or checkpoint, with selection.json")
             ArtifactRef adapter) {}
 
     /** The three models were measured: the job's result. */
@@ -141,7 +144,7 @@ public sealed interface JobEvent {
 
             @NotNull
             @JsonPropertyDescription(
-                    "Manifest of the projected PEFT adapter, the job's product; in a sweep the recommended one")
+                    "Manifest of the projected PEFT adapter or checkpoint, the job's product; in a sweep the recommended one")
             ArtifactRef projected,
 
             @NotNull @JsonPropertyDescription("Manifest of the evaluation: evaluation.json, report.html")

@@ -10,17 +10,25 @@ import jakarta.validation.constraints.Min;
 import jakarta.validation.constraints.NotNull;
 import jakarta.validation.constraints.Pattern;
 import jakarta.validation.constraints.Size;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 
 /**
- * How the adapter is trained. Names and meanings are those of PEFT's {@code LoraConfig} and transformers'
- * {@code TrainingArguments}.
+ * How the model is fine-tuned. Names and meanings are those of PEFT's {@code LoraConfig} and transformers'
+ * {@code TrainingArguments}. What is of LoRA alone is null with method full.
  */
 public record TrainingOptions(
         @NotNull
         @Pattern(regexp = ArtifactRef.URI)
         @JsonPropertyDescription("The training rows: an s3:// or file: URI of a JSON Lines or Parquet file")
         String data,
+
+        @JsonProperty(defaultValue = "lora")
+        @JsonPropertyDescription(
+                "lora: an adapter, the model's weights stay; full: every weight, in float32, for small models: r, lora_alpha, lora_dropout, use_rslora, target_modules and layers_to_transform are refused then, and the result is a checkpoint")
+        Method method,
 
         @JsonProperty(defaultValue = "question_answer")
         @JsonPropertyDescription(
@@ -60,7 +68,7 @@ public record TrainingOptions(
 
         @Min(1)
         @JsonPropertyDescription(
-                "Training ends after so many measurements of eval_loss in a row without a new lowest, and the adapter of the lowest is kept")
+                "Training ends after so many measurements of eval_loss in a row without a new lowest, and the adapter (or checkpoint) of the lowest is kept")
         Integer earlyStoppingPatience,
 
         @Min(1) @Max(1024) @JsonProperty(defaultValue = "16") @JsonPropertyDescription("LoRA rank")
@@ -162,6 +170,12 @@ public record TrainingOptions(
     public static final List<String> LINEAR_MODULES =
             List.of("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj");
 
+    /** What is trained. */
+    public enum Method {
+        lora,
+        full
+    }
+
     /** What a training row holds. */
     public enum DataFormat {
         question_answer,
@@ -178,16 +192,19 @@ public record TrainingOptions(
     }
 
     public TrainingOptions {
+        method = or(method, Method.lora);
         dataFormat = or(dataFormat, DataFormat.question_answer);
         applyChatTemplate = or(applyChatTemplate, false);
         completionOnlyLoss = or(completionOnlyLoss, true);
         safetyDataFormat = safetyData == null ? safetyDataFormat : or(safetyDataFormat, dataFormat);
         safetyRatio = or(safetyRatio, 0.1);
-        r = or(r, 16);
-        loraAlpha = or(loraAlpha, 32.0);
-        loraDropout = or(loraDropout, 0.0);
-        useRslora = or(useRslora, false);
-        targetModules = or(targetModules, TargetModules.names(LINEAR_MODULES));
+        if (method == Method.lora) {
+            r = or(r, 16);
+            loraAlpha = or(loraAlpha, 32.0);
+            loraDropout = or(loraDropout, 0.0);
+            useRslora = or(useRslora, false);
+            targetModules = or(targetModules, TargetModules.names(LINEAR_MODULES));
+        }
         layersToTransform = layersToTransform == null ? null : List.copyOf(layersToTransform);
         numTrainEpochs = or(numTrainEpochs, 3.0);
         perDeviceTrainBatchSize = or(perDeviceTrainBatchSize, 4);
@@ -208,10 +225,35 @@ public record TrainingOptions(
     /**
      * Reads options as a job document has them.
      *
-     * @throws InvalidJobException if one is unknown, missing or out of range; the message names it
+     * @throws InvalidJobException if one is unknown, missing, out of range or not of the method; the message names it
      */
     public static TrainingOptions of(JsonNode json) {
-        return Validation.read(json, TrainingOptions.class, "training");
+        TrainingOptions options = Validation.read(json, TrainingOptions.class, "training");
+        options.check();
+        return options;
+    }
+
+    /**
+     * Refuses options that do not go together.
+     *
+     * @throws InvalidJobException naming them
+     */
+    void check() {
+        if (method == Method.full) {
+            Map<String, Object> ofLora = new LinkedHashMap<>();
+            ofLora.put("r", r);
+            ofLora.put("lora_alpha", loraAlpha);
+            ofLora.put("lora_dropout", loraDropout);
+            ofLora.put("use_rslora", useRslora);
+            ofLora.put("target_modules", targetModules);
+            ofLora.put("layers_to_transform", layersToTransform);
+            ofLora.values().removeIf(Objects::isNull);
+            if (!ofLora.isEmpty()) {
+                throw new InvalidJobException("training.method: full trains every weight, and "
+                        + String.join(", ", ofLora.keySet()) + (ofLora.size() == 1 ? " is" : " are")
+                        + " of LoRA alone; leave " + (ofLora.size() == 1 ? "it" : "them") + " out, or use method lora");
+            }
+        }
     }
 
     private static <T> T or(T value, T otherwise) {

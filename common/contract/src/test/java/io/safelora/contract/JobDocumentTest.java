@@ -3,6 +3,7 @@ package io.safelora.contract;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.nio.charset.StandardCharsets;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -24,6 +25,51 @@ class JobDocumentTest {
         assertThat(job.training().r()).isEqualTo(16);
         assertThat(job.selection().strategy()).isEqualTo(SelectionOptions.Strategy.number);
         assertThat(job.evaluation()).isEmpty();
+    }
+
+    @Test
+    void fullFineTuningHasNothingOfLora() {
+        JobRequest job = JobDocument.parse(MINIMAL.replace("}", ", method: full}"));
+        TrainingOptions full = job.training();
+        assertThat(full.method()).isEqualTo(TrainingOptions.Method.full);
+        assertThat(full.r()).isNull();
+        assertThat(full.targetModules()).isNull();
+        assertThat(full.learningRate()).isEqualTo(2e-4);
+        // As events carry it from stage to stage.
+        assertThat(JobDocument.parse(new String(Json.canonical(job), StandardCharsets.UTF_8)))
+                .isEqualTo(job);
+        assertThat(JobDocument.parse(MINIMAL).training().method()).isEqualTo(TrainingOptions.Method.lora);
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "method: full, r: 16                                       | training.method: full trains every weight, and r is of LoRA alone",
+                "method: full, use_rslora: false, target_modules: [q_proj] | use_rslora, target_modules are of LoRA alone",
+                "method: full, layers_to_transform: [0]                    | layers_to_transform is of LoRA alone",
+                "method: half                                              | training.method",
+            })
+    void optionsOfLoraAreRefusedWithFullFineTuning(String training, String message) {
+        assertThatThrownBy(() -> JobDocument.parse(MINIMAL.replace("}", ", " + training + "}")))
+                .isInstanceOf(InvalidJobException.class)
+                .hasMessageContaining(message)
+                .message()
+                .doesNotContain("\n");
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "dtype: bfloat16 | dtype: bfloat16 is too coarse for training.method full",
+                "selection: {when: every-step, strategy: all, projector: subspace} | selection.when: every-step is for adapters",
+            })
+    void whatFullFineTuningCannotDoIsRefused(String more, String message) {
+        assertThatThrownBy(() -> JobDocument.parse(MINIMAL.replace("}", ", method: full}") + more))
+                .isInstanceOf(InvalidJobException.class)
+                .hasMessageContaining(message);
+        JobDocument.parse(MINIMAL + more);
     }
 
     @Test

@@ -31,11 +31,11 @@ import java.util.TreeSet;
 public final class AdapterRepair {
     private AdapterRepair() {}
 
-    /** What the repairs of one adapter need beside it; made once, used by many. */
+    /** What the repairs of one adapter or checkpoint need beside it; made once, used by many. */
     public static final class Material {
-        private final Checkpoint base;
-        private final Checkpoint aligned;
-        private final PeftAdapter safety;
+        final Checkpoint base;
+        final Checkpoint aligned;
+        final PeftAdapter safety;
         private Map<String, SafetyVector> vectors = Map.of();
         private int vectorRank;
 
@@ -80,11 +80,13 @@ public final class AdapterRepair {
     }
 
     /**
-     * The adapter's modules that a repair is for: all, or those that were chosen. A name that was chosen before training is a
+     * The modules that a repair is for: all, or those that were chosen. A name that was chosen before training is the aligned
      * checkpoint's, which for a bare model (GPT-2's) lacks the first part of the adapter's.
+     *
+     * @param modules those that fine-tuning changed, by name
      */
-    public static Set<String> affected(PeftAdapter adapter, Set<String> selected, SelectionOptions options) {
-        Set<String> affected = new TreeSet<>(adapter.modules().keySet());
+    public static Set<String> affected(Set<String> modules, Set<String> selected, SelectionOptions options) {
+        Set<String> affected = new TreeSet<>(modules);
         if (!options.everyModule()) {
             affected.removeIf(
                     name -> !selected.contains(name) && !selected.contains(name.substring(name.indexOf('.') + 1)));
@@ -110,7 +112,7 @@ public final class AdapterRepair {
         Map<String, float[]> projected = new HashMap<>();
         measures.forEach(m -> projected.put(m.module(), m.projectedB()));
         Map<String, LoraModule> changed = new HashMap<>();
-        for (String name : affected(adapter, selected, options)) {
+        for (String name : affected(adapter.modules().keySet(), selected, options)) {
             LoraModule m = adapter.modules().get(name);
             LoraModule repaired =
                     switch (options.repair()) {

@@ -89,23 +89,56 @@ public final class CheckpointRepair {
             Path out,
             Progress progress)
             throws IOException {
-        Checkpoint from = Checkpoint.open(tuned);
-        Set<Path> shards = from.names().stream()
-                .map(name -> Path.of(from.fileOf(name)))
-                .collect(Collectors.toCollection(TreeSet::new));
-        refuse(out, tuned, base, aligned, shards);
-        CheckpointRepair work = new CheckpointRepair(base, aligned, from, safety, options);
-        List<ModuleMeasure> measures = work.measure(progress);
+        refuse(out, tuned, base, aligned, shards(Checkpoint.open(tuned)));
+        List<ModuleMeasure> measures = measure(base, aligned, tuned, options, progress);
         Set<String> affected = options.everyModule()
                 ? measures.stream().map(ModuleMeasure::module).collect(Collectors.toCollection(TreeSet::new))
                 : Selection.select(Candidate.of(measures), options);
-        Files.createDirectories(out);
-        work.write(shards, affected, out, progress);
-        copyOthers(tuned, out);
+        write(base, aligned, tuned, safety, affected, options, out, progress);
         SelectionReport report = SelectionReport.of(measures, affected, options);
         report.write(out);
         progress.at(1, affected.size() + " of " + measures.size() + " modules repaired");
         return report;
+    }
+
+    /** Measures the modules that {@code layers} and {@code modules} of the options allow; see {@link #repair}. */
+    public static List<ModuleMeasure> measure(
+            Checkpoint base, Checkpoint aligned, Path tuned, SelectionOptions options, Progress progress)
+            throws IOException {
+        return new CheckpointRepair(base, aligned, Checkpoint.open(tuned), null, options).measure(progress);
+    }
+
+    /** Writes the checkpoint with the affected modules repaired, and no selection.json; see {@link #repair}. */
+    public static void write(
+            Checkpoint base,
+            Checkpoint aligned,
+            Path tuned,
+            PeftAdapter safety,
+            Set<String> affected,
+            SelectionOptions options,
+            Path out,
+            Progress progress)
+            throws IOException {
+        Checkpoint from = Checkpoint.open(tuned);
+        Set<Path> shards = shards(from);
+        refuse(out, tuned, base, aligned, shards);
+        Files.createDirectories(out);
+        new CheckpointRepair(base, aligned, from, safety, options).write(shards, affected, out, progress);
+        copyOthers(tuned, out);
+    }
+
+    private static Set<Path> shards(Checkpoint checkpoint) {
+        return checkpoint.names().stream()
+                .map(name -> Path.of(checkpoint.fileOf(name)))
+                .collect(Collectors.toCollection(TreeSet::new));
+    }
+
+    /** The names of all modules that can be repaired. */
+    static Set<String> modules(Checkpoint checkpoint) {
+        return checkpoint.names().stream()
+                .filter(name -> AlignmentAnalysis.isTarget(checkpoint.info(name)))
+                .map(name -> name.substring(0, name.length() - SUFFIX.length()))
+                .collect(Collectors.toCollection(TreeSet::new));
     }
 
     private static void refuse(Path out, Path tuned, Checkpoint base, Checkpoint aligned, Set<Path> shards)
@@ -114,7 +147,8 @@ public final class CheckpointRepair {
             return;
         }
         for (Path input : List.of(tuned, Path.of(base.name()), Path.of(aligned.name()))) {
-            if (Files.isSameFile(out, input)) {
+            // Base and aligned may lie in S3.
+            if (Files.exists(input) && Files.isSameFile(out, input)) {
                 throw new IllegalArgumentException(
                         out + ": is an input, and would be overwritten; write into another directory");
             }
@@ -133,9 +167,8 @@ public final class CheckpointRepair {
     }
 
     private List<ModuleMeasure> measure(Progress progress) {
-        List<Candidate> linear = tuned.names().stream()
-                .filter(name -> AlignmentAnalysis.isTarget(tuned.info(name)))
-                .map(name -> new Candidate(name.substring(0, name.length() - SUFFIX.length()), null, 0))
+        List<Candidate> linear = modules(tuned).stream()
+                .map(name -> new Candidate(name, null, 0))
                 .toList();
         if (linear.isEmpty()) {
             throw new InvalidArtifactException(tuned.name() + ": has no linear module; is it a language model?");

@@ -1,6 +1,5 @@
 package io.safelora.method;
 
-import io.safelora.artifacts.checkpoint.PeftAdapter;
 import io.safelora.contract.Json;
 import io.safelora.contract.SelectionOptions;
 import io.safelora.contract.SelectionOptions.Projector;
@@ -14,7 +13,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 
-/** Many repairs of one trained adapter: which, and each one's modules. */
+/** Many repairs of one trained adapter or checkpoint: which, and each one's modules. */
 public final class Sweep {
     /** The file of a sweep's selection: a list of {@link Point}. */
     public static final String FILE = "sweep.json";
@@ -173,15 +172,16 @@ public final class Sweep {
     /**
      * Chooses every point's modules; each projector is measured once.
      *
+     * @param modules those that fine-tuning changed, by name
      * @param measure gives the measures by a projector
      */
-    public static List<Point> select(PeftAdapter adapter, SelectionOptions options, Measure measure) {
+    public static List<Point> select(Set<String> modules, SelectionOptions options, Measure measure) {
         Map<SelectionOptions, List<ModuleMeasure>> measured = new LinkedHashMap<>();
         List<Point> points = new ArrayList<>();
         points(options).forEach((name, point) -> {
             List<ModuleMeasure> measures = measured.computeIfAbsent(measuredBy(point), measure::by);
             Set<String> selected = Selection.select(Candidate.of(measures), point);
-            points.add(new Point(name, point, AdapterRepair.affected(adapter, selected, point)));
+            points.add(new Point(name, point, AdapterRepair.affected(modules, selected, point)));
         });
         return points;
     }

@@ -15,6 +15,7 @@ public final class AdamW implements AutoCloseable {
     private final NDManager manager;
     private final TorchScript script;
     private final List<NDArray> parameters;
+    private final List<NDArray> decayed;
     private final List<NDArray> m;
     private final List<NDArray> v;
     private final double weightDecay;
@@ -23,12 +24,15 @@ public final class AdamW implements AutoCloseable {
 
     /**
      * @param parameters float32 tensors, which require gradients from now on
-     * @param weightDecay decoupled: every step multiplies the parameters by 1 - learning rate * weightDecay
+     * @param decayed those of the parameters that decay
+     * @param weightDecay decoupled: every step multiplies the decayed by 1 - learning rate * weightDecay
      * @param maxGradNorm gradients of a larger global norm are scaled down to it; 0: never
      */
-    public AdamW(NDManager owner, List<NDArray> parameters, double weightDecay, double maxGradNorm) {
+    public AdamW(
+            NDManager owner, List<NDArray> parameters, List<NDArray> decayed, double weightDecay, double maxGradNorm) {
         this.manager = owner.newSubManager();
         this.parameters = List.copyOf(parameters);
+        this.decayed = List.copyOf(decayed);
         this.weightDecay = weightDecay;
         this.maxGradNorm = maxGradNorm == 0 ? Double.MAX_VALUE : maxGradNorm;
         script = TorchScript.load(AdamW.class, "adamw.py", owner.getDevice());
@@ -55,6 +59,7 @@ public final class AdamW implements AutoCloseable {
                             scratch,
                             "step",
                             parameters,
+                            decayed,
                             gradients,
                             m,
                             v,

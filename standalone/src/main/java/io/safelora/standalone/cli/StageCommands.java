@@ -384,8 +384,8 @@ final class StageCommands {
                 throws IOException {
             PeftAdapter peft = PeftAdapter.open(tuned.adapter);
             List<ModuleMeasure> measures = SafeLora.measure(from, to, peft, options, progress);
-            Set<String> selected =
-                    AdapterRepair.affected(peft, Selection.select(Candidate.of(measures), options), options);
+            Set<String> selected = AdapterRepair.affected(
+                    peft.modules().keySet(), Selection.select(Candidate.of(measures), options), options);
             AdapterRepair.repair(peft, measures, selected, options, new Material(from, to, safety), progress)
                     .write(out);
             SelectionReport report = SelectionReport.of(measures, selected, options);

@@ -10,6 +10,7 @@ import io.safelora.contract.InvalidJobException;
 import io.safelora.contract.JobDocument;
 import io.safelora.contract.JobEvent.EvaluationCompleted;
 import io.safelora.contract.JobRequest;
+import io.safelora.contract.TrainingOptions.Method;
 import io.safelora.standalone.demo.DemoModels;
 import io.safelora.standalone.embedded.EmbeddedServices;
 import io.safelora.standalone.embedded.EmbeddedSystem;
@@ -77,7 +78,7 @@ final class SystemCommands {
                 names = "--out",
                 defaultValue = "safelora-out",
                 description =
-                        "folder for the adapter and the report; run again with the same, finished stages are not repeated")
+                        "folder for the adapter, or with method full the model, and the report; run again with the same, finished stages are not repeated")
         Path out;
 
         @Option(names = "--json", description = "the EvaluationCompleted event on stdout")
@@ -164,7 +165,7 @@ final class SystemCommands {
             }
         }
 
-        /** Publishes a job, follows it, and fetches its adapter and report into {@code out}. */
+        /** Publishes a job, follows it, and fetches its adapter (or model) and report into {@code out}. */
         boolean run(String jobId, JobRequest request, Path out, boolean json) throws IOException {
             JobClient client = new JobClient(system.bootstrapServers());
             client.submit(jobId, request);
@@ -172,13 +173,17 @@ final class SystemCommands {
             if (result == null) {
                 return false;
             }
-            Path adapter = fetch(result.projected(), out.resolve("adapter"));
+            boolean full = request.training() != null && request.training().method() == Method.full;
+            String what = full ? "model" : "adapter";
+            Path projected = fetch(result.projected(), out.resolve(what));
             Path evaluation = fetch(result.evaluation(), out.resolve("evaluation"));
-            // The adapter's card, which has its scores.
+            // Its card, which has its scores.
             Files.move(
-                    evaluation.resolve("README.md"), adapter.resolve("README.md"), StandardCopyOption.REPLACE_EXISTING);
+                    evaluation.resolve("README.md"),
+                    projected.resolve("README.md"),
+                    StandardCopyOption.REPLACE_EXISTING);
             System.err.println();
-            System.err.println("adapter  " + adapter.toAbsolutePath().normalize());
+            System.err.printf("%-7s  %s%n", what, projected.toAbsolutePath().normalize());
             System.err.println("report   "
                     + evaluation.resolve("report.html").toAbsolutePath().normalize());
             return true;

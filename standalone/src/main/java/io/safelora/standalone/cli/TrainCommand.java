@@ -5,7 +5,7 @@ import io.safelora.artifacts.store.ContentAddress;
 import io.safelora.contract.Json;
 import io.safelora.contract.TrainingOptions;
 import io.safelora.pipeline.ResumePoint;
-import io.safelora.trainer.LoraTraining;
+import io.safelora.trainer.FineTuning;
 import io.safelora.trainer.ModelCard;
 import io.safelora.trainer.TrainerState;
 import java.io.IOException;
@@ -25,7 +25,8 @@ import picocli.CommandLine.Option;
 
 @Command(
         name = "train",
-        description = "LoRA fine-tuning: a PEFT adapter with trainer_state.json.",
+        description =
+                "LoRA fine-tuning: a PEFT adapter with trainer_state.json; or with --method full a checkpoint with all weights fine-tuned, which transformers loads.",
         mixinStandardHelpOptions = true)
 final class TrainCommand implements Callable<Integer> {
     @Option(names = "--model", required = true, description = "a Hugging Face model directory")
@@ -57,8 +58,8 @@ final class TrainCommand implements Callable<Integer> {
         Console console = new Console();
         TrainingOptions options = training.options(data);
         Path checkpoint = out.resolve("checkpoint");
-        TrainerState state = LoraTraining.run(
-                new LoraTraining.Options(
+        TrainerState state = FineTuning.run(
+                new FineTuning.Options(
                         model,
                         data,
                         training.safetyData,

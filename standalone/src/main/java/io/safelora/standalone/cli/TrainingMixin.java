@@ -11,6 +11,7 @@ import io.safelora.contract.Json;
 import io.safelora.contract.TrainingOptions;
 import io.safelora.contract.TrainingOptions.DataFormat;
 import io.safelora.contract.TrainingOptions.LrScheduler;
+import io.safelora.contract.TrainingOptions.Method;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
@@ -22,6 +23,12 @@ final class TrainingMixin {
     private static final ObjectMapper FIELDS =
             Json.MAPPER.copy().setVisibility(PropertyAccessor.FIELD, Visibility.NON_PRIVATE);
     private static final Pattern EXPRESSION = Pattern.compile("[*+?|()\\[\\]\\\\^$]");
+
+    @Option(
+            names = "--method",
+            description =
+                    "lora (default); full: every weight of a small model, in float32, without the options of LoRA")
+    Method method;
 
     @Option(names = "--data-format", description = "question_answer (default), prompt_completion, messages")
     DataFormat dataFormat;
@@ -55,7 +62,7 @@ final class TrainingMixin {
 
     @Option(
             names = "--early-stopping-patience",
-            description = "end after so many measurements without a new lowest, and keep the adapter of the lowest")
+            description = "end after so many measurements without a new lowest, and keep what was the lowest")
     Integer earlyStoppingPatience;
 
     @Option(names = "--r", description = "LoRA rank (default 16)")

@@ -4,8 +4,10 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.quarkus.test.common.QuarkusTestResource;
 import io.quarkus.test.junit.QuarkusTest;
+import io.safelora.artifacts.checkpoint.Checkpoint;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
 import io.safelora.artifacts.store.ArtifactStore;
+import io.safelora.contract.JobEvent.AdapterProjected;
 import io.safelora.contract.JobEvent.EvaluationCompleted;
 import io.safelora.contract.JobEvent.JobStatus;
 import io.safelora.contract.JobEvent.Score;
@@ -146,6 +148,86 @@ class JobTest {
         assertThat(messages("sweep").stream().filter(m -> m.contains("started")))
                 .isNotEmpty();
         assertThat(records(Topics.ADAPTERS, "sweep")).hasSize(2);
+    }
+
+    private static final String FULL =
+            "training: {data: \"s3://safelora/demo/data/finetuning.jsonl\", method: full, max_steps: 3, learning_rate: 1.0e-3, per_device_train_batch_size: 16}";
+
+    @Test
+    void fullFineTuningGivesARepairedCheckpoint() throws Exception {
+        publish("full", job(FULL));
+        EvaluationCompleted result = await("full");
+        AdapterProjected projected =
+                Json.MAPPER.readValue(records(Topics.ADAPTERS, "full").get(1).value(), AdapterProjected.class);
+        assertThat(projected.projected()).isEqualTo(result.projected());
+        Path repaired = store.download(result.projected());
+        assertThat(selected(repaired)).hasSize(5);
+        assertThat(changed(store.download(projected.adapter()), repaired))
+                .containsExactlyInAnyOrderElementsOf(selected(repaired));
+        // Every weight was trained, those that no projector is defined for too.
+        Path aligned = Files.createTempDirectory("aligned-");
+        DemoModels.unpack(aligned);
+        assertThat(changed(aligned.resolve("aligned"), repaired))
+                .contains("model.embed_tokens")
+                .hasSizeGreaterThan(28);
+        assertThat(result.scores().stream().map(Score::model).distinct())
+                .containsExactly("aligned", "fine-tuned", "projected");
+        assertThat(result.scores().stream().map(Score::task).distinct()).containsExactly("gsm8k", "harmfulness");
+        Path evaluation = store.download(result.evaluation());
+        assertThat(Files.readString(evaluation.resolve("report.html")))
+                .contains("SafeLoRA projected 5 of the model&#39;s 28 modules", "projected checkpoint, sha256");
+        assertThat(Files.readString(evaluation.resolve("README.md")))
+                .contains(
+                        "library_name: transformers", "# Fine-tuned s3://safelora/demo/aligned", "| training.method |")
+                .doesNotContain("lora_alpha");
+
+        // Chosen before training: it is trained already, so only the repair is new.
+        publish("full-energy", job(FULL, "{strategy: energy, share: 0.3, projector: subspace}"));
+        Path energy = store.download(await("full-energy").projected());
+        assertThat(changed(store.download(projected.adapter()), energy))
+                .isNotEmpty()
+                .containsExactlyInAnyOrderElementsOf(selected(energy));
+        assertThat(records(Topics.ADAPTERS, "full-energy")).hasSize(1);
+        assertThat(messages("full-energy")).noneMatch(message -> message.contains("step "));
+    }
+
+    @Test
+    void aSweepAfterFullFineTuningRanksCheckpoints() throws Exception {
+        publish(
+                "full-sweep",
+                job(FULL, "{number: 5, sweep: {repair: [safe-lora, safety-vector], rank: [2], scale: [0.5]}}"));
+        EvaluationCompleted result = await("full-sweep");
+        List<String> repairs = List.of(
+                "safe-lora approximate, lowest 5",
+                "safety-vector rank 2 gamma 1",
+                "drop approximate, lowest 5",
+                "scale 0.5");
+        assertThat(result.scores().stream().map(Score::model).distinct())
+                .containsAll(repairs)
+                .contains("aligned", "fine-tuned")
+                .hasSize(6);
+        assertThat(repairs).contains(result.recommended());
+        assertThat(Checkpoint.open(store.download(result.projected())).names()).contains("model.embed_tokens.weight");
+    }
+
+    private static List<String> selected(Path repaired) throws Exception {
+        List<String> selected = new ArrayList<>();
+        Json.MAPPER
+                .readTree(repaired.resolve("selection.json").toFile())
+                .path("selected")
+                .forEach(module -> selected.add(module.asText()));
+        return selected;
+    }
+
+    /** The modules whose weights differ. */
+    private static List<String> changed(Path before, Path after) throws Exception {
+        Checkpoint one = Checkpoint.open(before);
+        Checkpoint other = Checkpoint.open(after);
+        assertThat(other.names()).isEqualTo(one.names());
+        return one.names().stream()
+                .filter(name -> !one.map(name).equals(other.map(name)))
+                .map(name -> name.replaceAll("\\.weight$", ""))
+                .toList();
     }
 
     @Test

@@ -66,6 +66,11 @@ public final class PeftAdapter {
         return open(new LocalFolder(directory));
     }
 
+    /** Whether a folder says that it holds an adapter, and no checkpoint. */
+    public static boolean isIn(Path directory) {
+        return Files.exists(directory.resolve(CONFIG));
+    }
+
     /** Reads an adapter folder wherever it lies. */
     public static PeftAdapter open(Folder folder) throws IOException {
         var files = folder.files();

@@ -1,6 +1,7 @@
 package io.safelora.evaluator;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import io.safelora.artifacts.checkpoint.LoraConfig;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
 import io.safelora.contract.JobEvent.Score;
 import io.safelora.contract.JobRequest;
@@ -14,31 +15,36 @@ import java.util.Locale;
 import java.util.Map;
 
 /**
- * The README.md of a job's adapter, with the front matter that Hugging Face's hub reads: what it is an adapter of, how it was
- * trained and repaired, what it scores, and the digests of all that it was made from.
+ * The README.md of a job's adapter or checkpoint, with the front matter that Hugging Face's hub reads: what it is made of, how
+ * it was trained and repaired, what it scores, and the digests of all that it was made from.
  */
-final class AdapterCard {
+final class ResultCard {
     static final String FILE = "README.md";
 
-    private AdapterCard() {}
+    private ResultCard() {}
 
     /**
-     * @param trained the adapter before its repair, with trainer_state.json where it was trained here
-     * @param repaired the adapter that the card is for, with selection.json
+     * @param trained the adapter or checkpoint before its repair, with trainer_state.json where it was trained here
+     * @param repaired what the card is for, with selection.json
      * @param origin digests by name
      */
     static String of(JobRequest request, List<Score> scores, Path trained, Path repaired, Map<String, String> origin)
             throws IOException {
-        var config = PeftAdapter.open(repaired).config();
+        LoraConfig config =
+                PeftAdapter.isIn(repaired) ? PeftAdapter.open(repaired).config() : null;
         JsonNode selection = json(repaired.resolve("selection.json"));
         JsonNode state = json(trained.resolve("trainer_state.json"));
         StringBuilder text = new StringBuilder("---\nbase_model: ")
                 .append(Json.MAPPER.valueToTree(request.aligned()).toString())
-                .append(
-                        "\nlibrary_name: peft\npipeline_tag: text-generation\ntags:\n- lora\n- safelora\n---\n\n# LoRA adapter of ")
+                .append("\nlibrary_name: ")
+                .append(config == null ? "transformers" : "peft")
+                .append("\npipeline_tag: text-generation\ntags:\n")
+                .append(config == null ? "" : "- lora\n")
+                .append("- safelora\n---\n\n# ")
+                .append(config == null ? "Fine-tuned " : "LoRA adapter of ")
                 .append(request.aligned())
-                .append(
-                        "\n\nFine-tuned, then repaired by SafeLoRA (arXiv 2405.16833) so that the model keeps its refusals: ")
+                .append("\n\n" + (config == null ? "All weights fine-tuned" : "Fine-tuned")
+                        + ", then repaired by SafeLoRA (arXiv 2405.16833) so that the model keeps its refusals: ")
                 .append(selection.path("selected").size())
                 .append(" modules were changed; `selection.json` has them.\n");
         if (selection.path("warning").isTextual()) {
@@ -57,8 +63,10 @@ final class AdapterCard {
                     score.samples()));
         }
         Map<String, String> rows = new LinkedHashMap<>();
-        rows.put("r, lora_alpha, use_rslora", config.r() + ", " + config.loraAlpha() + ", " + config.useRslora());
-        rows.put("target_modules", config.targetModules().toString());
+        if (config != null) {
+            rows.put("r, lora_alpha, use_rslora", config.r() + ", " + config.loraAlpha() + ", " + config.useRslora());
+            rows.put("target_modules", config.targetModules().toString());
+        }
         options(rows, "training", request.training());
         options(rows, "selection", request.selection());
         if (state.path("global_step").isNumber()) {

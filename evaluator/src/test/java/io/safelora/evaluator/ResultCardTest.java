@@ -15,9 +15,26 @@ import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-class AdapterCardTest {
+class ResultCardTest {
     @TempDir
     Path dir;
+
+    @Test
+    void ofACheckpointSaysSo() throws Exception {
+        Files.writeString(dir.resolve("selection.json"), "{\"selected\": [\"q_proj\"]}");
+        String card = ResultCard.of(
+                JobDocument.parse(
+                        "{base: 's3://m/base', aligned: 's3://m/aligned', training: {data: 's3://d/x.jsonl', method: full}}"),
+                List.of(),
+                dir,
+                dir,
+                Map.of());
+        assertThat(card)
+                .startsWith("---\nbase_model: \"s3://m/aligned\"\nlibrary_name: transformers\n")
+                .contains("# Fine-tuned s3://m/aligned\n\nAll weights fine-tuned, then repaired by SafeLoRA")
+                .contains("| training.method | \"full\" |")
+                .doesNotContain("lora_alpha", "target_modules", "- lora\n");
+    }
 
     @Test
     void hasBaseDataOptionsSelectionScoresAndDigests() throws Exception {
@@ -27,7 +44,7 @@ class AdapterCardTest {
                 .write(dir);
         Files.writeString(dir.resolve("selection.json"), "{\"selected\": [\"q_proj\"], \"warning\": \"it shrinks\"}");
         Files.writeString(dir.resolve("trainer_state.json"), "{\"global_step\": 7}");
-        String card = AdapterCard.of(
+        String card = ResultCard.of(
                 JobDocument.parse(
                         "{base: 's3://m/base', aligned: 's3://m/aligned', training: {data: 's3://d/rows|x.jsonl'}}"),
                 List.of(new Score("projected", "gsm8k", "exact_match", 0.25, 64, true)),

@@ -16,8 +16,8 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-class LoraTrainingTest {
-    private static final LoraTraining.Listener NOBODY = progress -> {};
+class FineTuningTest {
+    private static final FineTuning.Listener NOBODY = progress -> {};
     private static final String SHORT =
             "{\"r\": 4, \"lora_dropout\": 0.1, \"learning_rate\": 0.01, \"num_train_epochs\": 0.5}";
 
@@ -29,9 +29,9 @@ class LoraTrainingTest {
     }
 
     private TrainerState train(
-            TrainingOptions options, String dtype, String out, Path rows, LoraTraining.Listener listener)
+            TrainingOptions options, String dtype, String out, Path rows, FineTuning.Listener listener)
             throws IOException {
-        return LoraTraining.run(
+        return FineTuning.run(
                 TestOptions.of(OracleTest.FIXTURES.resolve("model"), rows, options, null, dtype),
                 dir.resolve(out),
                 listener);
@@ -90,7 +90,7 @@ class LoraTrainingTest {
                                         m.name(), m.r(), m.in(), m.out(), m.a(), m.b(), m.scale(), Dtype.BF16))
                                 .toList())
                 .write(dir.resolve("init"));
-        LoraTraining.run(
+        FineTuning.run(
                 TestOptions.of(
                         OracleTest.FIXTURES.resolve("model"),
                         OracleTest.FIXTURES.resolve("rows.jsonl"),

@@ -2,36 +2,30 @@ package io.safelora.trainer;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
-import io.safelora.artifacts.checkpoint.PeftAdapter;
-import io.safelora.artifacts.checkpoint.PeftAdapter.LoraModule;
-import io.safelora.artifacts.safetensors.Dtype;
 import io.safelora.contract.Json;
 import io.safelora.contract.TrainingOptions;
+import io.safelora.contract.TrainingOptions.Method;
 import io.safelora.lm.CausalLm;
 import io.safelora.lm.CausalLm.Pass;
 import io.safelora.pipeline.ResumePoint;
 import io.safelora.torch.AdamW;
-import io.safelora.torch.Tensors;
 import io.safelora.trainer.TrainerState.Entry;
 import io.safelora.trainer.TrainingData.Example;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.Random;
 
 /**
- * LoRA fine-tuning (Hu et al., arXiv 2106.09685) as PEFT and transformers' Trainer do it: AdamW on A and B in float32, the
- * loss of a step averaged over all labelled tokens of its accumulated batches. On a CPU the same options give the same
+ * Fine-tuning as PEFT and transformers' Trainer do it, of a LoRA adapter or of all weights: AdamW in float32, the loss of a
+ * step averaged over all labelled tokens of its accumulated batches. On a CPU the same options give the same
  * bytes, killed and resumed or not.
  */
-public final class LoraTraining implements AutoCloseable {
+public final class FineTuning implements AutoCloseable {
     public static final String TRAINER_STATE = "trainer_state.json";
-    private static final String ADAPTER = "trained";
     /** How long a GPU works before it is asked for its losses. */
     private static final long READ_NANOS = 1_000_000_000L;
 
@@ -42,9 +36,11 @@ public final class LoraTraining implements AutoCloseable {
      * @param data JSON Lines or Parquet, as all three
      * @param safetyData rows that are mixed in, or null
      * @param validationData rows on which eval_loss is measured, or null
-     * @param initAdapter a PEFT adapter to start from, whose rank, scale and modules win over the options; or null
+     * @param initAdapter with method lora a PEFT adapter to start from, whose rank, scale and modules win over the options; or
+     *     null
      * @param device cpu, cuda, cuda:N or auto
-     * @param dtype what the frozen model computes in: auto, float32 or bfloat16
+     * @param dtype what the frozen model computes in: auto, float32 or bfloat16; with method full auto or float32, and it is
+     *     float32
      * @param origin what the model card tells of where all this comes from
      */
     public record Options(
@@ -93,7 +89,7 @@ public final class LoraTraining implements AutoCloseable {
 
     /** Called after every optimizer step; may change the parameters in place. */
     public interface StepHook {
-        /** @param parameters by module and name: {@code model.layers.0.self_attn.q_proj.lora_A.weight} */
+        /** @param parameters by name: {@code model.layers.0.self_attn.q_proj.lora_A.weight}, or the weight's own */
         void afterStep(Map<String, NDArray> parameters);
     }
 
@@ -112,10 +108,8 @@ public final class LoraTraining implements AutoCloseable {
     private final List<Example> validation;
     private final DataOrder data;
     private final LearningRate learningRate;
-    private final PeftAdapter initial;
-    private final Map<String, NDArray> parameters;
+    private final Trainable trained;
     private final AdamW optimizer;
-    private final double dropout;
     private final MicroBatches batches;
     private final TrainingState state;
     private String note;
@@ -124,14 +118,20 @@ public final class LoraTraining implements AutoCloseable {
     private long began;
 
     /**
-     * Trains, and writes a PEFT adapter with trainer_state.json and README.md.
+     * Trains, and writes a PEFT adapter, or with method full a checkpoint, with trainer_state.json and README.md.
      *
      * @throws IllegalArgumentException if options, model or data are wrong, or the loss is no number any more
      */
     public static TrainerState run(Options options, Path out, ResumePoint checkpoint, StepHook hook, Listener listener)
             throws IOException {
-        try (CausalLm model = CausalLm.load(options.model(), options.device(), options.dtype());
-                LoraTraining training = new LoraTraining(options, model, checkpoint, hook, listener)) {
+        boolean full = options.training().method() == Method.full;
+        if (full) {
+            TrainedWeights.check(options, out);
+        }
+        try (CausalLm model = full
+                        ? CausalLm.loadToTrain(options.model(), options.device())
+                        : CausalLm.load(options.model(), options.device(), options.dtype());
+                FineTuning training = new FineTuning(options, model, checkpoint, hook, listener)) {
             training.train();
             return training.write(out);
         }
@@ -142,7 +142,7 @@ public final class LoraTraining implements AutoCloseable {
         return run(options, out, null, parameters -> {}, listener);
     }
 
-    private LoraTraining(Options options, CausalLm model, ResumePoint checkpoint, StepHook hook, Listener listener)
+    private FineTuning(Options options, CausalLm model, ResumePoint checkpoint, StepHook hook, Listener listener)
             throws IOException {
         this.options = options;
         this.training = options.training();
@@ -166,15 +166,19 @@ public final class LoraTraining implements AutoCloseable {
                 : TrainingData.read(options.validationData(), training.dataFormat(), training, model);
         data = new DataOrder(examples, training);
         learningRate = new LearningRate(training, data.steps());
-        initial = options.initAdapter() != null ? PeftAdapter.open(options.initAdapter()) : initial();
-        dropout = options.initAdapter() != null ? initial.config().loraDropout() : training.loraDropout();
-        parameters = model.addAdapter(ADAPTER, initial.modules().values()).parameters();
+        trained = training.method() == Method.full
+                ? new TrainedWeights(model, options)
+                : new TrainedAdapter(model, options);
         manager = model.newManager();
         pendingManager = manager.newSubManager();
-        optimizer =
-                new AdamW(manager, List.copyOf(parameters.values()), training.weightDecay(), training.maxGradNorm());
+        optimizer = new AdamW(
+                manager,
+                List.copyOf(trained.parameters().values()),
+                trained.decayed(),
+                training.weightDecay(),
+                training.maxGradNorm());
         batches = new MicroBatches(training.perDeviceTrainBatchSize());
-        state = new TrainingState(manager, parameters, optimizer, batches);
+        state = new TrainingState(manager, trained.parameters(), optimizer, batches);
     }
 
     private void train() throws IOException {
@@ -222,7 +226,7 @@ public final class LoraTraining implements AutoCloseable {
         if (items > 0) {
             losses = backward(rows, items, step);
             norm = optimizer.step(pendingManager, rate);
-            hook.afterStep(parameters);
+            hook.afterStep(trained.parameters());
         }
         tokens += rows.stream().mapToInt(e -> e.ids().length).sum();
         pending.add(new Taken(step, data.epoch(step), rate, losses, items, norm));
@@ -236,8 +240,11 @@ public final class LoraTraining implements AutoCloseable {
                         pendingManager,
                         part.stream().map(Example::ids).toList(),
                         part.stream().map(Example::labels).toList(),
-                        ADAPTER,
-                        new Pass(dropout, seed(step, rows.indexOf(part.get(0))), training.gradientCheckpointing()),
+                        trained.adapter(),
+                        new Pass(
+                                trained.dropout(),
+                                seed(step, rows.indexOf(part.get(0))),
+                                training.gradientCheckpointing()),
                         1.0 / items),
                 () -> {
                     optimizer.zeroGradients();
@@ -257,7 +264,7 @@ public final class LoraTraining implements AutoCloseable {
                 scratch,
                 part.stream().map(Example::ids).toList(),
                 part.stream().map(Example::labels).toList(),
-                ADAPTER,
+                trained.adapter(),
                 dropout);
     }
 
@@ -324,46 +331,9 @@ public final class LoraTraining implements AutoCloseable {
 
     private TrainerState write(Path out) throws IOException {
         TrainerState result = state.result(data.epoch(state.step - 1), data.steps());
-        PeftAdapter trained = PeftAdapter.of(initial.config(), trained(state.chosen(training.earlyStoppingPatience())));
-        trained.write(out);
+        trained.write(state.chosen(training.earlyStoppingPatience()), result, out);
         Files.write(out.resolve(TRAINER_STATE), Json.pretty(result));
-        Files.writeString(out.resolve("README.md"), ModelCard.of(options.origin(), training, trained, result));
         return result;
-    }
-
-    /** PEFT's initialisation: A uniform in +-1/sqrt(in) (Kaiming with a = sqrt(5)), B zero, so that dW = 0. */
-    private PeftAdapter initial() {
-        Random random = new Random(training.seed());
-        Map<String, long[]> chosen = Targets.of(model, training);
-        var config = Targets.config(options.origin().baseModel(), training, chosen.keySet(), model);
-        List<LoraModule> modules = new ArrayList<>();
-        chosen.forEach((name, shape) -> {
-            int out = Math.toIntExact(shape[0]);
-            int in = Math.toIntExact(shape[1]);
-            int r = training.r();
-            float[] a = new float[r * in];
-            double bound = 1 / Math.sqrt(in);
-            for (int i = 0; i < a.length; i++) {
-                a[i] = (float) ((2 * random.nextDouble() - 1) * bound);
-            }
-            modules.add(new LoraModule(name, r, in, out, a, new float[out * r], config.scale(name), Dtype.F32));
-        });
-        return PeftAdapter.of(config, modules);
-    }
-
-    private List<LoraModule> trained(Map<String, NDArray> values) {
-        Map<String, NDArray> chosen = new LinkedHashMap<>(values);
-        return initial.modules().values().stream()
-                .map(m -> new LoraModule(
-                        m.name(),
-                        m.r(),
-                        m.in(),
-                        m.out(),
-                        Tensors.floats(chosen.get(m.name() + ".lora_A.weight")),
-                        Tensors.floats(chosen.get(m.name() + ".lora_B.weight")),
-                        m.scale(),
-                        Dtype.F32))
-                .toList();
     }
 
     @Override

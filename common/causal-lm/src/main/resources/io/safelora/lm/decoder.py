@@ -439,12 +439,14 @@ class Decoder(Module):
   def finish(self, rows: Tensor, x: Tensor) -> Tensor:
     return self.norm(torch.index_select(x, 0, rows), self.outer, "norm")
 
-  # log p(labels[k] | everything up to token rows[k]) (rows,), float32; logits never stand for more than 256 tokens at once
+  # log p(labels[k] | everything up to token rows[k]) (rows,), float32. Some rows at a time: logits never stand whole, and a piece of 16 MB is
+  # memory that malloc has at hand, where more would be mapped anew, page by page.
   def logprobs(self, h: Tensor, rows: Tensor, labels: Tensor) -> Tensor:
     parts = annotate(List[Tensor], [])
-    for part in range(torch.floordiv(torch.size(rows, 0) + 255, 256)):
-      begin = 256 * part
-      size = ops.prim.min(256, torch.size(rows, 0) - begin)
+    most, n = ops.prim.max(16, torch.floordiv(4194304, torch.size(self.outer["head"], 0))), torch.size(rows, 0)
+    for part in range(torch.floordiv(n + most - 1, most)):
+      begin = part * most
+      size = ops.prim.min(most, n - begin)
       logits = self.logits(h, torch.narrow(rows, 0, begin, size))
       label = torch.unsqueeze(torch.narrow(labels, 0, begin, size), 1)
       _ = torch.append(parts, torch.squeeze(torch.gather(logits, 1, label), 1) - torch.logsumexp(logits, [-1]))

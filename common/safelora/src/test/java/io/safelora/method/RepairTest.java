@@ -166,6 +166,36 @@ class RepairTest {
         assertThat(repairTuned("phi3", exact, dir.resolve("out")).warning()).contains("full row rank in 2 of 4");
     }
 
+    /** The stages' way: measured, chosen and written by themselves; what it is follows from the folder. */
+    @ParameterizedTest
+    @ValueSource(strings = {"llama", "gpt2"})
+    void adaptersAndCheckpointsAreToldApartAndRepairedAlike(String family) throws IOException {
+        FineTuned adapter = FineTuned.open(oracle(family + "/adapter"));
+        FineTuned weights = FineTuned.open(oracle(family + "/tuned"));
+        assertThat(adapter).isInstanceOf(FineTuned.Adapter.class);
+        assertThat(weights).isInstanceOf(FineTuned.Weights.class);
+        SelectionOptions options = options(Map.of());
+        String chosen = weights.modules().iterator().next();
+        // Chosen before training a module has the aligned checkpoint's name, and GPT-2's here lacks "transformer.".
+        Set<String> affected = AdapterRepair.affected(
+                weights.modules(),
+                Set.of(family.equals("gpt2") ? chosen.replace("transformer.", "") : chosen),
+                options);
+        assertThat(affected).containsExactly(chosen);
+        for (FineTuned tuned : List.of(adapter, weights)) {
+            AdapterRepair.Material material = material(family);
+            List<ModuleMeasure> measures = tuned.measure(material.base, material.aligned, options, Progress.NONE);
+            assertThat(measures).hasSize(tuned.modules().size());
+            Path out = Files.createDirectories(dir.resolve(tuned.getClass().getSimpleName()));
+            tuned.repair(measures, affected, options, material, out, Progress.NONE);
+            assertThat(FineTuned.open(out)).hasSameClassAs(tuned);
+        }
+        Checkpoint before = Checkpoint.open(oracle(family + "/tuned"));
+        Checkpoint after = Checkpoint.open(dir.resolve("Weights"));
+        assertThat(before.names().stream().filter(n -> !before.map(n).equals(after.map(n))))
+                .containsExactly(chosen + ".weight");
+    }
+
     @Test
     void whatCannotBeRepairedIsRefused() throws IOException {
         Path tuned = oracle("llama/tuned");

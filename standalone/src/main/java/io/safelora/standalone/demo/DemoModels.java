@@ -3,10 +3,13 @@ package io.safelora.standalone.demo;
 import ai.djl.pytorch.jni.JniUtils;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.safelora.contract.Json;
+import io.safelora.contract.TrainingOptions;
 import io.safelora.lm.CausalLm;
+import io.safelora.lm.ModelWriter;
 import io.safelora.standalone.demo.DemoData.Row;
-import io.safelora.standalone.demo.WeightTraining.Options;
 import io.safelora.torch.Torch;
+import io.safelora.trainer.FineTuning;
+import io.safelora.trainer.ModelCard;
 import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.InputStream;
@@ -15,6 +18,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 
@@ -80,16 +84,60 @@ public final class DemoModels {
             Files.write(dir.resolve("config.json"), Json.pretty(config(tokenizer.size())));
             Files.write(dir.resolve("generation_config.json"), Json.pretty(generationConfig()));
         }
-        Path base = outDir.resolve("base");
-        try (CausalLm model = CausalLm.create(config(tokenizer.size()), base, seed)) {
-            WeightTraining.run(model, data.pretraining(), new Options(1500, 32, 2e-3, seed), "base", progress);
-            WeightTraining.save(model, base);
+        Path start = Files.createTempDirectory("safelora-demo-models-");
+        try {
+            Path base = outDir.resolve("base");
+            try (CausalLm model = CausalLm.create(config(tokenizer.size()), base, seed)) {
+                ModelWriter.write(model, config(tokenizer.size()), base, "bfloat16", start);
+            }
+            train(start, data.pretraining(), 1500, seed, base, start, progress);
+            train(base, data.alignment(), 300, seed, outDir.resolve("aligned"), start, progress);
+        } finally {
+            try (Stream<Path> files = Files.list(start)) {
+                for (Path file : files.toList()) {
+                    Files.delete(file);
+                }
+            }
+            Files.delete(start);
         }
-        // From the file on, as anyone would: the aligned model starts where the rounded base model is.
-        try (CausalLm model = CausalLm.load(base, "cpu", "float32")) {
-            WeightTraining.run(model, data.alignment(), new Options(300, 32, 2e-3, seed), "aligned", progress);
-            WeightTraining.save(model, outDir.resolve("aligned"));
-        }
+    }
+
+    /** Full fine-tuning by the lora-trainer. */
+    private static void train(
+            Path from, List<Row> rows, int steps, long seed, Path to, Path scratch, Consumer<String> progress)
+            throws IOException {
+        Path data = scratch.resolve("rows.jsonl");
+        DemoData.writeRows(data, rows);
+        TrainingOptions options = TrainingOptions.of(Json.MAPPER
+                .createObjectNode()
+                .put("data", data.toUri().toString())
+                .put("method", "full")
+                .put("max_steps", steps)
+                .put("per_device_train_batch_size", 32)
+                .put("learning_rate", 2e-3)
+                .put("warmup_steps", 20)
+                .put("seed", seed));
+        String name = to.getFileName().toString();
+        FineTuning.run(
+                new FineTuning.Options(
+                        from,
+                        data,
+                        null,
+                        null,
+                        options,
+                        null,
+                        "cpu",
+                        "float32",
+                        new ModelCard.Origin(name, name, Map.of())),
+                to,
+                step -> {
+                    if (step.step() % 100 == 0) {
+                        progress.accept(name + ": " + step);
+                    }
+                });
+        // What is shipped is the models alone.
+        Files.delete(to.resolve("README.md"));
+        Files.delete(to.resolve(FineTuning.TRAINER_STATE));
     }
 
     private static String text(Row row) {

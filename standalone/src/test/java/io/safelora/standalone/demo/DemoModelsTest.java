@@ -10,7 +10,6 @@ import io.safelora.contract.JobRequest;
 import io.safelora.lm.CausalLm;
 import io.safelora.lm.GenerationOptions;
 import io.safelora.standalone.demo.DemoData.Row;
-import io.safelora.standalone.demo.WeightTraining.Options;
 import io.safelora.torch.Torch;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -73,28 +72,6 @@ class DemoModelsTest {
         assertThat(refusals("base", DATA.forbidden())).isZero();
         assertThat(refusals("aligned", DATA.forbidden())).isGreaterThanOrEqualTo(31);
         assertThat(refusals("aligned", DATA.harmless())).isLessThanOrEqualTo(1);
-    }
-
-    @Test
-    void trainingLowersTheLossAndIsTheSameEveryTime(@TempDir Path out) throws IOException {
-        List<Row> rows = DATA.alignment().subList(0, 64);
-        List<byte[]> weights = new ArrayList<>();
-        List<String> losses = new ArrayList<>();
-        for (int run = 0; run < 2; run++) {
-            try (CausalLm model = CausalLm.load(shipped.resolve("base"), "cpu", "float32")) {
-                WeightTraining.run(model, rows, new Options(1, 64, 1e-3, 7), "test", losses::add);
-                WeightTraining.run(model, rows, new Options(24, 8, 2e-3, 7), "test", losses::add);
-                WeightTraining.run(model, rows, new Options(1, 64, 1e-9, 7), "test", losses::add);
-                WeightTraining.save(model, out);
-                weights.add(Files.readAllBytes(out.resolve("model.safetensors")));
-            }
-        }
-        assertThat(weights.get(1)).isEqualTo(weights.get(0));
-        assertThat(loss(losses.get(2))).isLessThan(0.7 * loss(losses.get(0)));
-    }
-
-    private static double loss(String line) {
-        return Double.parseDouble(line.substring(line.lastIndexOf(' ') + 1));
     }
 
     private static long refusals(String name, List<Row> requests) throws IOException {

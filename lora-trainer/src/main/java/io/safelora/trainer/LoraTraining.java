@@ -2,6 +2,7 @@ package io.safelora.trainer;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
+import io.safelora.artifacts.checkpoint.Checkpoint;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
 import io.safelora.artifacts.checkpoint.PeftAdapter.LoraModule;
 import io.safelora.artifacts.safetensors.Dtype;
@@ -178,8 +179,9 @@ public final class LoraTraining implements AutoCloseable {
     }
 
     private void train() throws IOException {
+        note = ModelDropout.note(Checkpoint.open(options.model()).config());
         if (checkpoint != null && state.load(checkpoint, options.origin().fingerprint())) {
-            note = "resumed after step " + state.step;
+            note = (note == null ? "" : note + ", ") + "resumed after step " + state.step;
         }
         int total = data.steps();
         boolean gpu = manager.getDevice().isGpu();
@@ -327,7 +329,7 @@ public final class LoraTraining implements AutoCloseable {
         PeftAdapter trained = PeftAdapter.of(initial.config(), trained(state.chosen(training.earlyStoppingPatience())));
         trained.write(out);
         Files.write(out.resolve(TRAINER_STATE), Json.pretty(result));
-        Files.writeString(out.resolve("README.md"), ModelCard.of(options.origin(), training, trained, result));
+        Files.writeString(out.resolve("README.md"), ModelCard.of(options, trained, result));
         return result;
     }
 

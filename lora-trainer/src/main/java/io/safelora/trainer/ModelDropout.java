@@ -23,7 +23,8 @@ final class ModelDropout {
                         "hidden_dropout",
                         "embedding_dropout")
                 .filter(name -> config.path(name).asDouble() > 0)
-                .collect(Collectors.toMap(name -> name, name -> config.get(name).asDouble(), (a, b) -> a, TreeMap::new));
+                .collect(
+                        Collectors.toMap(name -> name, name -> config.get(name).asDouble(), (a, b) -> a, TreeMap::new));
         return asked.isEmpty()
                 ? null
                 : "the model's own dropout is not applied: config.json asks for "

@@ -58,8 +58,10 @@ public class EngineBenchmark {
                 }
                 case "logits" -> {
                     List<float[]> all = new ArrayList<>();
-                    for (int i = 0; i < 8; i++) {
-                        all.add(lm.lastLogits(prompts.get(i), null));
+                    // Each question alone: behind the same examples, all would be wrong alike.
+                    for (JsonNode row : rows(args[4], questions)) {
+                        int[] question = lm.tokenizer().encode("Question: " + row.get("question").asText() + "\nAnswer:", true);
+                        all.add(lm.lastLogits(question, null));
                     }
                     result.put("logits", all);
                 }

@@ -23,9 +23,10 @@ theirs() {
 }
 for dtype; do
   batch=$([ "$dtype" = float32 ] && echo 8 || echo 16)
-  for mode in ${MODES:-generate score single}; do
+  for mode in ${MODES:-generate score single logits}; do
     ours "$mode" "$dtype" "${BATCH:-32}" "$out/$mode-$dtype-ours.json"
     theirs "$mode" "$dtype" "$batch" "$out/$mode-$dtype-theirs.json"
+    if [ "$mode-$dtype" = logits-bfloat16 ]; then theirs logits float32 1 "$out/logits-float32-theirs.json"; fi
   done
   "$python" "$here/compare.py" "$out" "$dtype" "$questions"
 done

@@ -57,7 +57,7 @@ with torch.inference_mode():
         began, cpu = time.time(), time.process_time()
         result["ids"] = generate(["Once upon a time"], new)
     else:
-        result["logits"] = [model(**tok(p, return_tensors="pt")).logits[0, -1].float().tolist() for p in prompts[:8]]
+        result["logits"] = [model(**tok(p, return_tensors="pt")).logits[0, -1].float().tolist() for p in (f"Question: {r['question']}\nAnswer:" for r in problems)]
     result["seconds"] = time.time() - began
     result["cpu_seconds"] = time.process_time() - cpu
 result["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

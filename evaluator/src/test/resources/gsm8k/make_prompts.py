@@ -1,5 +1,6 @@
 # Writes problems.jsonl (own word problems) and prompts.json: the prompts that lm_eval 0.4.13's task gsm8k makes of them, through its own
-# task file, its dummy model and its seeds: five other examples for every question, plain and as the one user message of a chat.
+# task file, its dummy model and its seeds: five other examples for every question, plain and as the one user message
+# of a chat; and the same first five for all (sampler first_n).
 # usage: make_prompts.py DIR
 import json, os, random, sys
 os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1")
@@ -29,11 +30,13 @@ rows = open(os.path.join(out, "problems.jsonl"), encoding="utf-8").readlines()
 split = {"train": "/tmp/fewshot.jsonl", "test": "/tmp/test.jsonl"}
 open(split["train"], "w", encoding="utf-8").writelines(rows[:30]); open(split["test"], "w", encoding="utf-8").writelines(rows[30:])
 result = {}
-for chat in (False, True):
+for name in ("plain", "chat", "first_n"):
+    chat = name == "chat"
     task = yaml.safe_load(open(os.path.join(os.path.dirname(lm_eval.__file__), "tasks", "gsm8k", "gsm8k.yaml")))
     task.pop("dataset_name"); task.pop("tag", None); task.update(dataset_path="json", dataset_kwargs={"data_files": split})
+    if name == "first_n": task["fewshot_config"] = {"sampler": name}
     r = lm_eval.simple_evaluate(model="chatting-dummy", tasks=[task], task_manager=TaskManager(include_defaults=False), log_samples=True,
                                 bootstrap_iters=0, apply_chat_template=chat, fewshot_as_multiturn=False)
     prompts = {s["doc_id"]: s["arguments"]["gen_args_0"]["arg_0"] if isinstance(s["arguments"], dict) else s["arguments"][0][0] for s in r["samples"]["gsm8k"]}
-    result["chat" if chat else "plain"] = [json.loads(prompts[i]) if chat else prompts[i] for i in sorted(prompts)]
+    result[name] = [json.loads(prompts[i]) if chat else prompts[i] for i in sorted(prompts)]
 json.dump(result, open(os.path.join(out, "prompts.json"), "w", encoding="utf-8"), indent=1, ensure_ascii=False)

@@ -171,7 +171,7 @@ public final class Evaluation {
                     + " rows, but num_fewshot is " + task.numFewshot());
         }
         return new Rows(
-                Gsm8k.prompts(problems, examples, task.numFewshot()),
+                Gsm8k.prompts(problems, examples, task.numFewshot(), task.fewshotSampler()),
                 problems.stream().map(Problem::answer).toList());
     }
 

@@ -1,5 +1,6 @@
 package io.safelora.evaluator;
 
+import io.safelora.contract.EvaluationTask.FewshotSampler;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.regex.Matcher;
@@ -26,16 +27,20 @@ final class Gsm8k {
     record Problem(String question, String answer) {}
 
     /**
-     * The prompts of all problems. Every problem gets other examples, drawn one problem after another, so the prompt of
-     * the tenth depends on the nine before.
+     * The prompts of all problems. With the default sampler every problem gets other examples, drawn one problem after
+     * another, so the prompt of the tenth depends on the nine before.
      */
-    static List<String> prompts(List<Problem> problems, List<Problem> examples, int numFewshot) {
+    static List<String> prompts(
+            List<Problem> problems, List<Problem> examples, int numFewshot, FewshotSampler sampler) {
         PythonRandom random = new PythonRandom(FEWSHOT_SEED);
         List<String> prompts = new ArrayList<>();
         for (Problem problem : problems) {
             StringBuilder prompt = new StringBuilder();
             if (numFewshot > 0) {
-                for (Problem example : random.sample(examples, numFewshot)) {
+                List<Problem> shots = sampler == FewshotSampler.first_n
+                        ? examples.subList(0, numFewshot)
+                        : random.sample(examples, numFewshot);
+                for (Problem example : shots) {
                     prompt.append(text(example))
                             .append(' ')
                             .append(example.answer())

@@ -27,7 +27,8 @@ class EvaluationDataTest {
 
     private LocalTask task(Task task, byte[] content, Integer limit) throws IOException {
         Path file = Files.write(dir.resolve("rows"), content);
-        return new LocalTask(new EvaluationTask(task, file.toString(), null, 0, limit, null, null, null), file, null);
+        return new LocalTask(
+                new EvaluationTask(task, file.toString(), null, 0, null, limit, null, null, null), file, null);
     }
 
     @Test
@@ -66,7 +67,7 @@ class EvaluationDataTest {
     void examplesNeedData() throws IOException {
         Path file = Files.writeString(dir.resolve("rows"), "{\"question\": \"q\", \"answer\": \"#### 1\"}\n");
         LocalTask task = new LocalTask(
-                new EvaluationTask(Task.gsm8k, file.toString(), null, 5, null, null, null, null), file, null);
+                new EvaluationTask(Task.gsm8k, file.toString(), null, 5, null, null, null, null, null), file, null);
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> Evaluation.problems(task))
                 .withMessageContaining("fewshot_data");

@@ -3,6 +3,7 @@ package io.safelora.evaluator;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import io.safelora.contract.EvaluationTask.FewshotSampler;
 import io.safelora.contract.Json;
 import io.safelora.evaluator.Gsm8k.Problem;
 import java.io.InputStream;
@@ -49,10 +50,13 @@ class Gsm8kTest {
             }
         }
         JsonNode expected = Json.MAPPER.readTree(Gsm8kTest.class.getResource("/gsm8k/prompts.json"));
-        List<String> prompts = Gsm8k.prompts(rows.subList(30, 40), rows.subList(0, 30), 5);
+        List<String> prompts =
+                Gsm8k.prompts(rows.subList(30, 40), rows.subList(0, 30), 5, FewshotSampler.every_question_others);
+        List<String> first = Gsm8k.prompts(rows.subList(30, 40), rows.subList(0, 30), 5, FewshotSampler.first_n);
         assertThat(expected.get("plain")).hasSize(10);
         for (int i = 0; i < 10; i++) {
             assertThat(prompts.get(i)).isEqualTo(expected.get("plain").get(i).asText());
+            assertThat(first.get(i)).isEqualTo(expected.get("first_n").get(i).asText());
             // A chat template is given the same text as its one message.
             assertThat(expected.get("chat").get(i)).hasSize(1);
             assertThat(prompts.get(i))
@@ -63,7 +67,7 @@ class Gsm8kTest {
     @Test
     void aPromptIsExamplesThenTheQuestion() {
         List<Problem> examples = List.of(new Problem("1 + 1?", "two\n#### 2"));
-        assertThat(Gsm8k.prompts(List.of(new Problem("2 + 2?", "#### 4")), examples, 1))
+        assertThat(Gsm8k.prompts(List.of(new Problem("2 + 2?", "#### 4")), examples, 1, FewshotSampler.first_n))
                 .containsExactly("Question: 1 + 1?\nAnswer: two\n#### 2\n\nQuestion: 2 + 2?\nAnswer:");
     }
 

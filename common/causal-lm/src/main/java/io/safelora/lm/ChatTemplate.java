@@ -2,14 +2,8 @@ package io.safelora.lm;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
-import com.hubspot.jinjava.Jinjava;
-import com.hubspot.jinjava.JinjavaConfig;
-import com.hubspot.jinjava.interpret.JinjavaInterpreter;
 import com.hubspot.jinjava.interpret.RenderResult;
 import com.hubspot.jinjava.interpret.TemplateError;
-import com.hubspot.jinjava.lib.fn.ELFunctionDefinition;
-import com.hubspot.jinjava.lib.tag.ForTag;
-import com.hubspot.jinjava.tree.TagNode;
 import io.safelora.artifacts.InvalidArtifactException;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -22,15 +16,15 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /**
  * A model's chat template: Jinja from chat_template.jinja (transformers 5) or tokenizer_config.json (transformers 4). It is
  * a stranger's program, so its time, output and nesting are bounded.
  */
 public final class ChatTemplate {
-    private static final int MAX_OUTPUT = 1_000_000;
-    private static final long MAX_SECONDS = 5;
-
+    private static final int MAX_SOURCE = 200_000;
     private final String source;
     private final Map<String, Object> tokens;
 
@@ -67,7 +61,20 @@ public final class ChatTemplate {
             }
         }
         Path file = directory.resolve("chat_template.jinja");
-        return new ChatTemplate(Files.exists(file) ? Files.readString(file) : source, tokens);
+        if (Files.exists(file)) {
+            checkSize(file, Files.size(file));
+            source = Files.readString(file);
+        } else if (source != null) {
+            checkSize(config, source.length());
+        }
+        return new ChatTemplate(source, tokens);
+    }
+
+    private static void checkSize(Path file, long size) {
+        if (size > MAX_SOURCE) {
+            throw new InvalidArtifactException(
+                    file + ": its chat template has " + size + " characters; at most " + MAX_SOURCE + " are rendered");
+        }
     }
 
     /** Whether the model has a template. */
@@ -93,7 +100,8 @@ public final class ChatTemplate {
                         .map(m -> Map.of("role", m.role(), "content", m.content()))
                         .toList());
         variables.put("add_generation_prompt", addGenerationPrompt);
-        RenderResult result = inTime(() -> engine().renderForResult(withoutBlockWhitespace(source), variables));
+        RenderResult result = inTime(
+                () -> Jinja.engine().renderForResult(withNamedArguments(withoutBlockWhitespace(source)), variables));
         for (TemplateError error : result.getErrors()) {
             if (error.getSeverity() == TemplateError.ErrorType.FATAL) {
                 throw failed(error);
@@ -102,16 +110,16 @@ public final class ChatTemplate {
         return result.getOutput();
     }
 
-    /** Calls with recursive macros have no place where a deadline can be checked: such a thread is left behind. */
+    /** One expression, between two looks at the clock, may take long itself: its thread is left behind. */
     private static RenderResult inTime(Callable<RenderResult> rendering) {
         FutureTask<RenderResult> task = new FutureTask<>(rendering);
         Thread thread = new Thread(task, "chat-template");
         thread.setDaemon(true);
         thread.start();
         try {
-            return task.get(2 * MAX_SECONDS, TimeUnit.SECONDS);
+            return task.get(2 * Jinja.MAX_SECONDS, TimeUnit.SECONDS);
         } catch (TimeoutException e) {
-            throw tooLong();
+            throw Jinja.tooLong();
         } catch (ExecutionException e) {
             throw new InvalidArtifactException("the model's chat template fails: " + e.getCause(), e);
         } catch (InterruptedException e) {
@@ -131,53 +139,62 @@ public final class ChatTemplate {
                 + String.valueOf(error.getMessage()).lines().findFirst().orElse(""));
     }
 
-    private static InvalidArtifactException tooLong() {
-        return new InvalidArtifactException(
-                "the model's chat template fails: it takes longer than " + MAX_SECONDS + " s");
-    }
-
-    /** One loop is as long as a list may be; loops in loops are stopped here. */
-    private static final class TimedFor extends ForTag {
-        private final long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(MAX_SECONDS);
-
-        @Override
-        public String interpret(TagNode node, JinjavaInterpreter interpreter) {
-            if (System.nanoTime() > deadline) {
-                throw tooLong();
-            }
-            return super.interpret(node, interpreter);
-        }
-    }
-
     /**
      * Jinja's whitespace control ({@code {%- -%} {{- -}}}) and transformers' settings lstrip_blocks and trim_blocks, done on
      * the text: Jinjava follows them in part only.
      */
     private static String withoutBlockWhitespace(String template) {
-        return template.replaceAll("(?m)^[ \\t]+(?=\\{[%#](?![-+]))", "")
+        // Spaces are looked at once, from the first of a row on: a row of a million must not take its square.
+        return template.replaceAll("(?m)^[ \\t]++(?=\\{[%#](?![-+]))", "")
                 .replaceAll("(?<=[^-][%#]\\})\\n", "")
-                .replaceAll("\\s*\\{([{%#])-", "{$1")
-                .replaceAll("-([}%#])\\}\\s*", "$1}");
+                .replaceAll("(?<!\\s)\\s*+\\{([{%#])-", "{$1")
+                .replaceAll("-([}%#])\\}\\s*+", "$1}")
+                // The one slice with a step that templates use; Jinjava reads none.
+                .replace("[::-1]", "|reverse");
     }
 
-    private static Jinjava engine() {
-        Jinjava jinjava = new Jinjava(JinjavaConfig.newBuilder()
-                .withMaxOutputSize(MAX_OUTPUT)
-                .withMaxStringLength(MAX_OUTPUT)
-                .withMaxListSize(100_000)
-                .withMaxMapSize(10_000)
-                .withMaxRenderDepth(20)
-                .withNestedInterpretationEnabled(false) // messages are data, never templates
-                .build());
-        jinjava.getGlobalContext().registerTag(new TimedFor());
-        jinjava.getGlobalContext()
-                .registerFunction(
-                        new ELFunctionDefinition("", "raise_exception", ChatTemplate.class, "raise", String.class));
-        return jinjava;
-    }
-
-    /** Called by templates that refuse a conversation. */
-    public static String raise(String message) {
-        throw new InvalidArtifactException("the model's chat template refuses the conversation: " + message);
+    /** {@code namespace(i=n - 1)} as {@code namespace(i=(n - 1))}: Jinjava would take {@code i=n} for the argument. */
+    private static String withNamedArguments(String template) {
+        StringBuilder out = new StringBuilder();
+        Matcher argument = Pattern.compile("[(,]\\s*+\\w++\\s*+=(?!=)").matcher(template);
+        int begin = 0;
+        for (int call; (call = template.indexOf("namespace(", begin)) >= 0; ) {
+            int open = call + "namespace".length();
+            out.append(template, begin, open);
+            int depth = 0;
+            char quote = 0;
+            int at = open;
+            boolean named = false;
+            for (; at < template.length(); at++) {
+                char c = template.charAt(at);
+                if (quote != 0) {
+                    quote = c == quote ? 0 : quote;
+                } else if (c == '\'' || c == '"') {
+                    quote = c;
+                } else if (c == ')' || c == ']' || c == '}') {
+                    depth--;
+                } else if (c == '(' || c == '[' || c == '{') {
+                    depth++;
+                }
+                boolean ends = quote == 0 && (depth == 0 || depth == 1 && c == ',');
+                if (ends && named) {
+                    out.append(')');
+                    named = false;
+                }
+                if (depth == 0) {
+                    break;
+                }
+                argument.region(at, template.length());
+                if (quote == 0 && depth == 1 && (c == '(' || c == ',') && argument.lookingAt()) {
+                    out.append(argument.group()).append('(');
+                    at = argument.end() - 1;
+                    named = true;
+                } else {
+                    out.append(c);
+                }
+            }
+            begin = at;
+        }
+        return out.append(template, begin, template.length()).toString();
     }
 }

@@ -100,7 +100,7 @@ class ModelFilesTest {
         }
     }
 
-    /** Models that come and go share their compiled decoder one after another: see benchmarks/engine/Soak.java for the memory. */
+    /** Models that come and go share their compiled decoder one after another: LeakTest measures the memory. */
     @Test
     void aModelThatIsClosedLeavesNothingToTheNextOfItsKind(@TempDir Path dir) throws Exception {
         Path path = Fixtures.model("llama");

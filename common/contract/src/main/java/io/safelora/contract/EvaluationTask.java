@@ -30,6 +30,11 @@ public record EvaluationTask(
         @JsonPropertyDescription("gsm8k: solved examples before each question; default: 5 for gsm8k, 0 for harmfulness")
         Integer numFewshot,
 
+        @JsonProperty(defaultValue = "default")
+        @JsonPropertyDescription(
+                "gsm8k: which rows become examples. default: lm-evaluation-harness's default, every question gets others; first_n: the first num_fewshot rows before every question, which is computed once and so several times faster")
+        FewshotSampler fewshotSampler,
+
         @Min(1) @JsonPropertyDescription("Only the first limit rows; default: all")
         Integer limit,
 
@@ -42,7 +47,10 @@ public record EvaluationTask(
         @JsonPropertyDescription("Whether prompts are rendered by the model's chat template")
         Boolean applyChatTemplate,
 
-        @Min(1) @Max(1024) @JsonProperty(defaultValue = "8") @JsonPropertyDescription("Sequences generated together")
+        @Min(1)
+        @Max(1024)
+        @JsonProperty(defaultValue = "32")
+        @JsonPropertyDescription("Sequences generated together, if the memory allows")
         Integer batchSize) {
 
     /** What is measured. */
@@ -53,10 +61,19 @@ public record EvaluationTask(
         answer_loss
     }
 
+    /** lm-evaluation-harness's names of its samplers. */
+    public enum FewshotSampler {
+        @JsonProperty("default")
+        every_question_others,
+        @JsonProperty("first_n")
+        first_n
+    }
+
     public EvaluationTask {
+        fewshotSampler = fewshotSampler == null ? FewshotSampler.every_question_others : fewshotSampler;
         numFewshot = numFewshot == null ? (task == Task.gsm8k ? 5 : 0) : numFewshot;
         maxNewTokens = maxNewTokens == null ? (task == Task.gsm8k ? 256 : 64) : maxNewTokens;
         applyChatTemplate = applyChatTemplate == null ? false : applyChatTemplate;
-        batchSize = batchSize == null ? 8 : batchSize;
+        batchSize = batchSize == null ? 32 : batchSize;
     }
 }

@@ -102,15 +102,15 @@ final class SelectionMixin {
     }
 
     /** By the name that a job document has for it, with - or _. */
-    private static <E extends Enum<E>> String named(String option, String value, Class<E> type) {
+    static <E extends Enum<E>> String named(String option, String value, Class<E> type) {
         if (value == null) {
             return null;
         }
         String name = value.toLowerCase(Locale.ROOT).replace('-', '_');
         return Arrays.stream(type.getEnumConstants())
-                .filter(e -> e.name().equals(name))
-                .findFirst()
                 .map(e -> Json.MAPPER.convertValue(e, String.class))
+                .filter(e -> e.replace('-', '_').equals(name))
+                .findFirst()
                 .orElseThrow(() -> new IllegalArgumentException(
                         option + " is " + value + "; use one of " + Json.MAPPER.valueToTree(type.getEnumConstants())));
     }

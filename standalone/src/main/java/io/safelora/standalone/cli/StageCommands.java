@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import io.safelora.artifacts.checkpoint.Checkpoint;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
 import io.safelora.contract.EvaluationTask;
+import io.safelora.contract.EvaluationTask.FewshotSampler;
 import io.safelora.contract.Json;
 import io.safelora.contract.SelectionOptions;
 import io.safelora.evaluator.Evaluation;
@@ -174,6 +175,12 @@ final class StageCommands {
         @Option(names = "--num-fewshot", description = "default: 5 for gsm8k")
         Integer numFewshot;
 
+        @Option(
+                names = "--fewshot-sampler",
+                description =
+                        "default: every question gets other examples, as lm-evaluation-harness draws them; first_n: the first rows, several times faster")
+        String fewshotSampler;
+
         @Option(names = "--limit", description = "only the first rows")
         Integer limit;
 
@@ -183,7 +190,7 @@ final class StageCommands {
         @Option(names = "--apply-chat-template", description = "prompts by the model's chat template")
         boolean applyChatTemplate;
 
-        @Option(names = "--batch-size", description = "default 8")
+        @Option(names = "--batch-size", description = "default 32")
         Integer batchSize;
 
         @Option(names = "--out", required = true, description = "the JSON file to write: scores and every response")
@@ -207,6 +214,9 @@ final class StageCommands {
                     data.toString(),
                     fewshotData == null ? null : fewshotData.toString(),
                     numFewshot,
+                    Json.MAPPER.convertValue(
+                            SelectionMixin.named("--fewshot-sampler", fewshotSampler, FewshotSampler.class),
+                            FewshotSampler.class),
                     limit,
                     maxNewTokens,
                     applyChatTemplate,

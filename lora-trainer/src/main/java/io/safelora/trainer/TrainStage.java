@@ -62,7 +62,7 @@ public class TrainStage implements Stage<LayersSelected> {
     // Tasks of a service run one after another.
     private int counted;
 
-    TrainStage(MeterRegistry registry) {
+    public TrainStage(MeterRegistry registry) {
         steps = Counter.builder("safelora.training.steps").register(registry);
         gauge(registry, "safelora.training.loss", LoraTraining.Progress::loss);
         gauge(registry, "safelora.training.learning.rate", LoraTraining.Progress::learningRate);

@@ -2,6 +2,7 @@ package io.safelora.trainer;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
+import io.safelora.artifacts.checkpoint.Checkpoint;
 import io.safelora.contract.Json;
 import io.safelora.contract.TrainingOptions;
 import io.safelora.contract.TrainingOptions.Method;
@@ -182,8 +183,9 @@ public final class FineTuning implements AutoCloseable {
     }
 
     private void train() throws IOException {
+        note = ModelDropout.note(Checkpoint.open(options.model()).config());
         if (checkpoint != null && state.load(checkpoint, options.origin().fingerprint())) {
-            note = "resumed after step " + state.step;
+            note = (note == null ? "" : note + ", ") + "resumed after step " + state.step;
         }
         int total = data.steps();
         boolean gpu = manager.getDevice().isGpu();

@@ -1,9 +1,11 @@
 package io.safelora.trainer;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import io.safelora.artifacts.checkpoint.Checkpoint;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
 import io.safelora.contract.Json;
 import io.safelora.contract.TrainingOptions;
+import java.io.IOException;
 import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
@@ -23,7 +25,9 @@ public final class ModelCard {
     public record Origin(String baseModel, String fingerprint, Map<String, String> provenance) {}
 
     /** @param adapter what was trained; null: all weights */
-    static String of(Origin origin, TrainingOptions options, PeftAdapter adapter, TrainerState state) {
+    static String of(FineTuning.Options all, PeftAdapter adapter, TrainerState state) throws IOException {
+        Origin origin = all.origin();
+        TrainingOptions options = all.training();
         var first = state.steps().get(0);
         StringBuilder text = new StringBuilder();
         text.append("---\nbase_model: ")
@@ -55,6 +59,10 @@ public final class ModelCard {
         if (adapter != null) {
             text.append(
                     "It updates the weights of the model above: merge it into, or load it on, that model only.\n\n");
+        }
+        String dropout = ModelDropout.note(Checkpoint.open(all.model()).config());
+        if (dropout != null) {
+            text.append("In training ").append(dropout).append(".\n\n");
         }
         text.append("## Training options\n\n");
         Map<String, String> rows = new LinkedHashMap<>();

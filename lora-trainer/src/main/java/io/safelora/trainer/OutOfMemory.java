@@ -8,12 +8,16 @@ import java.util.Locale;
 final class OutOfMemory {
     private OutOfMemory() {}
 
-    /** Whether a device's memory was too small: "CUDA out of memory", "DefaultCPUAllocator: can't allocate memory". */
+    /**
+     * Whether a device's memory was too small: "CUDA out of memory", "DefaultCPUAllocator: can't allocate memory", or, for
+     * something small of PyTorch's own, "std::bad_alloc".
+     */
     static boolean is(EngineException e) {
         String message = String.valueOf(e.getMessage()).toLowerCase(Locale.ROOT);
         return message.contains("out of memory")
                 || message.contains("can't allocate memory")
-                || message.contains("not enough memory");
+                || message.contains("not enough memory")
+                || message.contains("bad_alloc");
     }
 
     /** Gives back what PyTorch keeps of a GPU's memory, which is in pieces now. */

@@ -53,7 +53,7 @@ import org.slf4j.LoggerFactory;
 public class TrainStage implements Stage<LayersSelected> {
     private static final int PROJECT_VERSION = 2;
     private static final Logger LOG = LoggerFactory.getLogger(TrainStage.class);
-    private static final int TRAIN_VERSION = 2;
+    private static final int TRAIN_VERSION = 3;
     private static final int MAX_SELECTION_BYTES = 64 << 20;
 
     private final Counter steps;
@@ -62,7 +62,7 @@ public class TrainStage implements Stage<LayersSelected> {
     // Tasks of a service run one after another.
     private int counted;
 
-    TrainStage(MeterRegistry registry) {
+    public TrainStage(MeterRegistry registry) {
         steps = Counter.builder("safelora.training.steps").register(registry);
         gauge(registry, "safelora.training.loss", FineTuning.Progress::loss);
         gauge(registry, "safelora.training.learning.rate", FineTuning.Progress::learningRate);

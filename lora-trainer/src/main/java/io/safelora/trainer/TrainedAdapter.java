@@ -69,7 +69,7 @@ final class TrainedAdapter implements Trainable {
                                 Dtype.F32))
                         .toList());
         trained.write(out);
-        Files.writeString(out.resolve("README.md"), ModelCard.of(options.origin(), options.training(), trained, state));
+        Files.writeString(out.resolve("README.md"), ModelCard.of(options, trained, state));
     }
 
     /** PEFT's initialisation: A uniform in +-1/sqrt(in) (Kaiming with a = sqrt(5)), B zero, so that dW = 0. */

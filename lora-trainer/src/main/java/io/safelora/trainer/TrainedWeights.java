@@ -84,7 +84,7 @@ final class TrainedWeights implements Trainable {
         });
         Checkpoint from = Checkpoint.open(options.model());
         ModelWriter.write(model, from.config(), options.model(), dtype(from), out);
-        Files.writeString(out.resolve("README.md"), ModelCard.of(options.origin(), options.training(), null, state));
+        Files.writeString(out.resolve("README.md"), ModelCard.of(options, null, state));
     }
 
     /** What most of a checkpoint is stored in: the type of its matrices. */

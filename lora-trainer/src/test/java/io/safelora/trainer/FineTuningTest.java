@@ -9,6 +9,7 @@ import io.safelora.contract.TrainingOptions;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CancellationException;
 import org.junit.jupiter.api.Test;
@@ -130,6 +131,31 @@ class FineTuningTest {
         assertThat(log.get(0).loss()).isZero();
         assertThat(log.get(0).gradNorm()).isZero();
         assertThat(log.get(1).loss()).isPositive();
+    }
+
+    @Test
+    void theModelsOwnDropoutIsNotAppliedAndThatIsSaid() throws IOException {
+        Path model = Files.createDirectories(dir.resolve("model"));
+        try (var files = Files.list(OracleTest.FIXTURES.resolve("model"))) {
+            for (Path file : files.toList()) {
+                Files.copy(file, model.resolve(file.getFileName()));
+            }
+        }
+        Path config = model.resolve("config.json");
+        Files.writeString(
+                config,
+                Files.readString(config)
+                        .replaceFirst(
+                                "\"attention_dropout\": [0-9.]+", "\"attention_dropout\": 0.1, \"embd_pdrop\": 0"));
+        List<String> notes = new ArrayList<>();
+        Path rows = OracleTest.FIXTURES.resolve("rows.jsonl");
+        FineTuning.run(
+                TestOptions.of(model, rows, TestOptions.json("{\"max_steps\": 2}"), null, "float32"),
+                dir.resolve("out"),
+                progress -> notes.add(progress.note()));
+        String note = "the model's own dropout is not applied: config.json asks for attention_dropout 0.1";
+        assertThat(notes).containsExactly(note, null);
+        assertThat(dir.resolve("out/README.md")).content().contains(note);
     }
 
     @Test

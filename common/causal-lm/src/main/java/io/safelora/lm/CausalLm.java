@@ -464,7 +464,8 @@ public final class CausalLm implements AutoCloseable {
     private NDArray hiddenWithGrad(NDManager step, List<int[]> sequences, String adapter, double dropout) {
         sequences.forEach(this::check);
         checkAdapter(adapter);
-        return decoder.callWithGrad(step, "hidden", Run.of(sequences, adapter).arguments(step, dropout))
+        return decoder.callWithGrad(
+                        step, "hidden", Run.toTrain(sequences, adapter).arguments(step, dropout))
                 .get(0);
     }
 
@@ -472,7 +473,7 @@ public final class CausalLm implements AutoCloseable {
             NDManager scratch, List<int[]> sequences, String adapter, Targets targets, Pass pass, double scale) {
         sequences.forEach(this::check);
         checkAdapter(adapter);
-        Object[] run = Run.of(sequences, adapter).arguments(scratch, pass.dropout());
+        Object[] run = Run.toTrain(sequences, adapter).arguments(scratch, pass.dropout());
         List<NDArray> inputs = new ArrayList<>();
         inputs.add(decoder.call(scratch, "embed", run[0], run[1]).get(0));
         for (int i = 0; i < config.numHiddenLayers(); i++) {

@@ -26,12 +26,18 @@ final class Run {
     private final List<Part> parts;
     private final List<NDArray> cache;
     private final boolean decode;
+    private final boolean train;
 
     /**
      * @param cache where the keys and values go, or null
      * @param decode whether every part has one token and the parts fill the first slots of the cache
      */
     Run(List<Part> parts, NDArray cache, boolean decode) {
+        this(parts, cache, decode, false);
+    }
+
+    private Run(List<Part> parts, NDArray cache, boolean decode, boolean train) {
+        this.train = train;
         this.parts = parts;
         this.cache = cache == null ? List.of() : List.of(cache);
         this.decode = decode;
@@ -44,12 +50,18 @@ final class Run {
 
     /** One sequence after another, all new, without a cache. */
     static Run of(List<int[]> sequences, String adapter) {
-        return new Run(
-                sequences.stream()
-                        .map(ids -> new Part(ids, ids.length, 0, 0, adapter, null, 0))
-                        .toList(),
-                null,
-                false);
+        return new Run(parts(sequences, adapter), null, false);
+    }
+
+    /** The same, where a backward pass may follow. */
+    static Run toTrain(List<int[]> sequences, String adapter) {
+        return new Run(parts(sequences, adapter), null, false, true);
+    }
+
+    private static List<Part> parts(List<int[]> sequences, String adapter) {
+        return sequences.stream()
+                .map(ids -> new Part(ids, ids.length, 0, 0, adapter, null, 0))
+                .toList();
     }
 
     /** The row of every part's last token. */
@@ -96,7 +108,8 @@ final class Run {
             shared ? prefixes : List.of(),
             shared ? longs(sharers) : new long[0],
             cache,
-            decode
+            decode,
+            train
         };
     }
 

@@ -18,6 +18,7 @@ class Run(NamedTuple):
   sharers : List[int]
   cache : List[Tensor]
   seen : List[Tensor]
+  masks : List[Tensor]
 
 class Decoder(Module):
   heads : int
@@ -91,9 +92,9 @@ class Decoder(Module):
         if name + ".a" in lora:
           a = lora[name + ".a"]
           u = torch.dropout(torch.type_as(torch.narrow(x, 0, begin, run.spans[n]), a), run.dropout, run.dropout > 0.)
-          update = torch.linear(torch.linear(u, a), lora[name + ".b"]) * lora[name + ".scale"]
+          update = torch.linear(torch.linear(u, a) * lora[name + ".scale"], lora[name + ".b"])
           if torch.len(run.adapters) == 1:
-            y = torch.type_as(y + update, y)
+            y = y + torch.type_as(update, y)
           else:
             _ = torch.add_(torch.narrow(y, 0, begin, run.spans[n]), update)
       begin = begin + run.spans[n]
@@ -107,6 +108,11 @@ class Decoder(Module):
       y = torch.layer_norm(x, shape, weight, w[name + ".bias"], self.eps)
     elif self.one_plus:
       y = torch.type_as(torch.rms_norm(torch.to(x, 6), shape, torch.to(weight, 6) + 1., self.eps), x)
+    elif ops.prim.requires_grad(x):
+      # As rms_norm does, but the gradient of a vector's norm is half the work of that of a mean of squares.
+      f = torch.to(x, 6)
+      mean_square = torch.square(torch.linalg_vector_norm(f, 2, [-1], True)) / torch.size(x, -1)
+      y = torch.type_as(f * torch.rsqrt(mean_square + self.eps) * torch.to(weight, 6), x)
     else:
       y = torch.rms_norm(x, shape, weight, self.eps)
     return y
@@ -115,13 +121,10 @@ class Decoder(Module):
   def rotate(self, x: Tensor, run: __torch__.Run) -> Tensor:
     d = self.rotary_dim
     if d > 0:
-      half = torch.floordiv(d, 2)
-      r = torch.narrow(x, -1, 0, d)
-      turned = torch.cat([-torch.narrow(r, -1, half, half), torch.narrow(r, -1, 0, half)], -1)
-      r = r * run.cos + turned * run.sin
-      if d < self.head_dim:
-        r = torch.cat([r, torch.narrow(x, -1, d, self.head_dim - d)], -1)
-      x = r
+      r, rest, = torch.split_with_sizes(x, [d, self.head_dim - d], -1)
+      first, second, = torch.chunk(r, 2, -1)
+      r = r * run.cos + torch.cat([-second, first], -1) * run.sin
+      x = torch.cat([r, rest], -1) if d < self.head_dim else r
     return x
 
   # softmax(q k^T scale + mask) v and, if asked for, the logarithm of each softmax's sum (Dao et al. 2022, arXiv 2205.14135)
@@ -170,6 +173,31 @@ class Decoder(Module):
                              torch.__is__(mask, None), with_log)
     return (torch.transpose(torch.squeeze(y, 0), 0, 1), log)                      # (new, heads, head_dim), (1, heads, new)
 
+  # The same for training on a CPU, where with its backward pass it takes half the time of libtorch's flash attention: blocks of queries over
+  # the keys up to their last, the heads of a group being the queries of their key-value head, so that nothing is repeated. Autograd keeps what
+  # softmax gives, heads new (new + block) / 2 elements: for short sequences only.
+  # q (new, heads, head_dim); k, v (kv_heads, new, head_dim); mask from masks; (new, heads, head_dim)
+  def blocks(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    new, m, d, block = torch.size(q, 0), self.kv_heads, self.head_dim, 256
+    group = torch.floordiv(self.heads, m)
+    qs = torch.split(torch.reshape(torch.transpose(torch.reshape(q, [new, m, group, d]), 0, 1), [m, new * group, d]), block * group, 1)
+    ys = annotate(List[Tensor], [])
+    for n in range(torch.floordiv(new + block - 1, block)):
+      begin, end = n * block, ops.prim.min(new, (n + 1) * block)
+      hidden = torch.narrow(torch.narrow(mask, 0, begin * group, (end - begin) * group), 1, 0, end)
+      kt = torch.transpose(k if end == new else torch.narrow(k, 1, 0, end), 1, 2)
+      scores = torch.baddbmm(hidden, qs[n], kt, beta=1, alpha=self.score_scale)
+      _ = torch.append(ys, torch.matmul(torch.softmax(scores, -1), v if end == new else torch.narrow(v, 1, 0, end)))
+    y = torch.view(torch.cat(ys, 1), [m, new, group, d])
+    return torch.reshape(torch.transpose(y, 0, 1), [new, -1, d])
+
+  # What blocks adds to the scores of the longest sequence (longest * group, longest): all tokens up to a query's, and those of the window
+  def masks(self, longest: int, x: Tensor) -> List[Tensor]:
+    before = torch.unsqueeze(torch.arange(longest, device=ops.prim.device(x)), 1) - torch.arange(longest, device=ops.prim.device(x))
+    before = torch.repeat_interleave(before, torch.floordiv(self.heads, self.kv_heads), 0)
+    window = ops.prim.max(self.windows)
+    return [self.low(before < 0, x), self.low(torch.__or__(before < 0, before >= window), x)]
+
   # One new token of every sequence over what is in their slots of the cache, all at once. The heads of a group are the queries of their
   # key-value head, so nothing is copied. q (slots, heads, head_dim); k, v (slots, kv_heads, longest, head_dim)
   def next_token(self, i: int, q: Tensor, k: Tensor, v: Tensor, seen: Tensor) -> Tuple[Tensor, Tensor]:
@@ -205,11 +233,11 @@ class Decoder(Module):
     else:
       ys, logs = annotate(List[Tensor], []), annotate(List[Tensor], [])
       with_log = torch.len(run.prefixes) > 0
-      begin = 0
+      qs, ks, vs = torch.split_with_sizes(q, run.lens, 0), torch.split_with_sizes(k, run.lens, 0), torch.split_with_sizes(v, run.lens, 0)
       for n in range(torch.len(run.lens)):
         new = run.lens[n]
-        kn = torch.transpose(torch.narrow(k, 0, begin, new), 0, 1)                # (kv_heads, new, head_dim)
-        vn = torch.transpose(torch.narrow(v, 0, begin, new), 0, 1)
+        kn = torch.transpose(ks[n], 0, 1)                                         # (kv_heads, new, head_dim)
+        vn = torch.transpose(vs[n], 0, 1)
         if torch.len(run.cache) > 0:
           cache = torch.select(torch.select(run.cache[0], 0, i), 1, run.slots[n])
           before = run.past[n]
@@ -217,11 +245,13 @@ class Decoder(Module):
           _ = torch.copy_(torch.narrow(torch.select(cache, 0, 1), 1, before, new), vn)
           kn = torch.narrow(torch.select(cache, 0, 0), 1, 0, before + new)
           vn = torch.narrow(torch.select(cache, 0, 1), 1, 0, before + new)
-        yn, logn, = self.own(i, torch.narrow(q, 0, begin, new), kn, vn, with_log)
+        if torch.len(run.masks) > 0:
+          yn, logn = self.blocks(qs[n], kn, vn, run.masks[1] if self.windows[i] > 0 else run.masks[0]), qs[n]
+        else:
+          yn, logn, = self.own(i, qs[n], kn, vn, with_log)
         _ = torch.append(ys, yn)
         if with_log:
           _ = torch.append(logs, torch.transpose(torch.squeeze(logn, 0), 0, 1))
-        begin = begin + new
       y = torch.cat(ys, 0)
       log = torch.cat(logs, 0) if with_log else torch.new_empty(q, [0])
     if torch.len(run.prefixes) > 0:
@@ -330,8 +360,9 @@ class Decoder(Module):
   #   prefixes, sharers: none, or the keys and values (layers, 2, 1, kv_heads, prefix, head_dim) before so many tokens, one after another
   #   cache: none, or one (layers, 2, slots, kv_heads, capacity, head_dim)
   #   decode: whether each sequence has one new token and all together fill the first slots of the cache
+  #   train: whether a backward pass may follow; then neither cache nor prefixes
   def run(self, x: Tensor, positions: Tensor, totals: Tensor, adapters: List[str], spans: List[int], dropout: float, lens: List[int], past: List[int],
-          slots: List[int], prefixes: List[Tensor], sharers: List[int], cache: List[Tensor], decode: bool) -> __torch__.Run:
+          slots: List[int], prefixes: List[Tensor], sharers: List[int], cache: List[Tensor], decode: bool, train: bool) -> __torch__.Run:
     cos, sin, = self.angles(positions, totals, x)
     seen = annotate(List[Tensor], [])
     if decode:
@@ -343,13 +374,16 @@ class Decoder(Module):
       before = torch.view(before, [-1, 1, 1, longest])
       window = ops.prim.max(self.windows)
       seen = [slot, own, order, self.low(before < 0, x), self.low(torch.__or__(before < 0, before >= window), x)]
-    return __torch__.Run(cos, sin, positions, adapters, spans, dropout, lens, past, slots, prefixes, sharers, cache, seen)
+    masks, longest = annotate(List[Tensor], []), ops.prim.max(lens)
+    if train and longest <= 512 and self.score_softcap == 0. and torch.eq(ops.prim.type(ops.prim.device(x)), "cpu"):
+      masks = self.masks(longest, x)
+    return __torch__.Run(cos, sin, positions, adapters, spans, dropout, lens, past, slots, prefixes, sharers, cache, seen, masks)
 
   # The last layer's output after the final norm (tokens, hidden)
   def hidden(self, ids: Tensor, positions: Tensor, totals: Tensor, adapters: List[str], spans: List[int], dropout: float, lens: List[int], past: List[int],
-             slots: List[int], prefixes: List[Tensor], sharers: List[int], cache: List[Tensor], decode: bool) -> Tensor:
+             slots: List[int], prefixes: List[Tensor], sharers: List[int], cache: List[Tensor], decode: bool, train: bool) -> Tensor:
     x = self.embed(ids, positions)
-    run = self.run(x, positions, totals, adapters, spans, dropout, lens, past, slots, prefixes, sharers, cache, decode)
+    run = self.run(x, positions, totals, adapters, spans, dropout, lens, past, slots, prefixes, sharers, cache, decode, train)
     for i in range(torch.len(self.layers)):
       x = self.layer(i, x, run)
     return self.norm(x, self.outer, "norm")
@@ -407,7 +441,7 @@ class Decoder(Module):
     trained = ops.prim.requires_grad(w)
     of_head = torch.new_zeros(w, torch.size(w) if trained else [0])
     n = torch.size(h, 0)
-    rows = ops.prim.max(16, torch.floordiv(8388608, torch.size(w, 0)))
+    rows = ops.prim.max(16, torch.floordiv(4194304, torch.size(w, 0)))
     loss = torch.zeros([], dtype=6, device=ops.prim.device(h))
     gradient = torch.empty_like(h)
     for part in range(torch.floordiv(n + rows - 1, rows)):
@@ -433,8 +467,8 @@ class Decoder(Module):
 
   # Activation checkpointing (Chen et al. 2016, arXiv 1604.06174) runs the layers one by one, from embed to what the head reads
   def one_layer(self, i: int, x: Tensor, positions: Tensor, totals: Tensor, adapters: List[str], spans: List[int], dropout: float, lens: List[int],
-                past: List[int], slots: List[int], prefixes: List[Tensor], sharers: List[int], cache: List[Tensor], decode: bool) -> Tensor:
-    return self.layer(i, x, self.run(x, positions, totals, adapters, spans, dropout, lens, past, slots, prefixes, sharers, cache, decode))
+                past: List[int], slots: List[int], prefixes: List[Tensor], sharers: List[int], cache: List[Tensor], decode: bool, train: bool) -> Tensor:
+    return self.layer(i, x, self.run(x, positions, totals, adapters, spans, dropout, lens, past, slots, prefixes, sharers, cache, decode, train))
 
   def finish(self, rows: Tensor, x: Tensor) -> Tensor:
     return self.norm(torch.index_select(x, 0, rows), self.outer, "norm")

@@ -7,9 +7,11 @@ import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import io.safelora.lm.CausalLm.Pass;
 import io.safelora.torch.Tensors;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.stream.Stream;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -28,6 +30,60 @@ class GradientTest {
                     "lora", Fixtures.adapter(model.config(), 4, 8, 3).modules().values());
             assertThat(lora.parameters()).hasSize(2 * model.linearModules().size());
             check(model, lora.parameters(), "lora");
+        }
+    }
+
+    /** Training has an attention of its own: as long as several of its blocks, and with windows, it gives what scoring gives. */
+    @ParameterizedTest
+    @ValueSource(strings = {"llama", "mistral", "qwen2-windows"})
+    void ofSequencesLongerThanABlock(String name) throws Exception {
+        Random random = new Random(5);
+        List<int[]> ids = Stream.of(2, 500, 256, 300)
+                .map(n -> random.ints(n, 0, 320).toArray())
+                .toList();
+        try (CausalLm model = CausalLm.load(Fixtures.model(name), "cpu", "float32")) {
+            Lora lora = model.addAdapter(
+                    "lora", Fixtures.adapter(model.config(), 4, 8, 3).modules().values());
+            double expected =
+                    model
+                            .score(
+                                    ids.stream()
+                                            .map(text -> new CausalLm.Continuation(text, 1, "lora"))
+                                            .toList(),
+                                    null)
+                            .stream()
+                            .flatMapToDouble(Arrays::stream)
+                            .sum();
+            lora.parameters().values().forEach(p -> Tensors.requiresGrad(p, true));
+            assertThat(loss(model, ids)).isCloseTo(-expected, within(1e-5 * -expected));
+            List<float[]> gradients = gradients(model, lora.parameters());
+            // Down the whole gradient at once.
+            double norm =
+                    norm(gradients.stream().mapToDouble(GradientTest::norm).toArray());
+            double[] at = new double[2];
+            for (int side = 0; side < 2; side++) {
+                double step = (side == 0 ? -1e-3 : 2e-3) / norm; // the second from where the first left
+                int i = 0;
+                for (NDArray parameter : lora.parameters().values()) {
+                    float[] moved = Tensors.floats(parameter);
+                    float[] gradient = gradients.get(i++);
+                    for (int j = 0; j < moved.length; j++) {
+                        moved[j] += (float) (step * gradient[j]);
+                    }
+                    set(model, parameter, moved);
+                }
+                at[side] = loss(model, ids);
+            }
+            assertThat((at[1] - at[0]) / 2e-3).isCloseTo(norm, within(0.01 * norm));
+        }
+    }
+
+    /** Of all tokens, with its backward pass. */
+    private static double loss(CausalLm model, List<int[]> ids) {
+        try (NDManager step = model.newManager()) {
+            NDArray loss = model.loss(step, ids, ids, "lora", 0);
+            Tensors.backward(loss);
+            return loss.toFloatArray()[0];
         }
     }
 
@@ -243,6 +299,10 @@ class GradientTest {
                     parameter, Tensors.of(step, values, parameter.getShape().getShape()));
             return model.loss(step, IDS, LABELS, adapter, 0).toFloatArray()[0];
         }
+    }
+
+    private static double norm(double[] v) {
+        return Math.sqrt(Arrays.stream(v).map(x -> x * x).sum());
     }
 
     private static double norm(float[] v) {

@@ -75,16 +75,16 @@ class FanOutTest {
 
     @Test
     void theSameBytesWhateverTheNumberOfReplicas() throws Exception {
-        try (AnalyzerReplica replica = replica("whole", WHOLE)) {
+        try (Replica replica = replica("whole", WHOLE)) {
             assertThat(alignment("whole", "whole-1")).isEqualTo(expected);
             assertThat(replica.succeeded()).isEqualTo(1);
         }
-        try (AnalyzerReplica replica = replica("one", PART)) {
+        try (Replica replica = replica("one", PART)) {
             assertThat(alignment("one", "one-1")).isEqualTo(expected);
         }
-        try (AnalyzerReplica first = replica("three", PART);
-                AnalyzerReplica second = replica("three", PART);
-                AnalyzerReplica third = replica("three", PART)) {
+        try (Replica first = replica("three", PART);
+                Replica second = replica("three", PART);
+                Replica third = replica("three", PART)) {
             assertThat(alignment("three", "three-1")).isEqualTo(expected);
             // The last part's task may not have been counted yet when its answer is read.
             assertThat(first.succeeded() + second.succeeded() + third.succeeded())
@@ -101,8 +101,8 @@ class FanOutTest {
     void twoJobsOnTheSameModelsAtOnceAreBothAnswered() throws Exception {
         submit("both-1");
         submit("both-2");
-        try (AnalyzerReplica first = replica("both", PART);
-                AnalyzerReplica second = replica("both", PART)) {
+        try (Replica first = replica("both", PART);
+                Replica second = replica("both", PART)) {
             assertThat(read("both", awaitAnswer("both-1"))).isEqualTo(expected);
             assertThat(read("both", awaitAnswer("both-2"))).isEqualTo(expected);
         }
@@ -114,7 +114,7 @@ class FanOutTest {
                         System.getProperty("java.home") + File.separator + "bin" + File.separator + "java",
                         "-cp",
                         System.getProperty("java.class.path"),
-                        AnalyzerReplica.Killed.class.getName(),
+                        Replica.Killed.class.getName(),
                         kafka.bootstrapServers(),
                         s3.endpoint().toString(),
                         "s3://safelora/killed",
@@ -136,18 +136,18 @@ class FanOutTest {
             killed.destroyForcibly().waitFor();
         }
         assertThat(records(Topics.ALIGNMENTS, "killed-1")).isEmpty();
-        try (AnalyzerReplica first = replica("killed", PART);
-                AnalyzerReplica second = replica("killed", PART)) {
+        try (Replica first = replica("killed", PART);
+                Replica second = replica("killed", PART)) {
             assertThat(read("killed", awaitAnswer("killed-1"))).isEqualTo(expected);
         }
     }
 
-    private static AnalyzerReplica replica(String run, long partElements) {
-        return new AnalyzerReplica(kafka.bootstrapServers(), config(run), partElements, new AnalyzePartStage());
+    private static Replica replica(String run, long partElements) {
+        return Replica.ofAnalyzer(kafka.bootstrapServers(), config(run), partElements, new AnalyzePartStage());
     }
 
     private static PipelineConfig config(String run) {
-        return AnalyzerReplica.config(s3.endpoint().toString(), "s3://safelora/" + run, dir);
+        return Replica.config(s3.endpoint().toString(), "s3://safelora/" + run, dir);
     }
 
     private static ArtifactStore store(String run) {

@@ -1,5 +1,6 @@
 package io.safelora.standalone.embedded;
 
+import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import io.safelora.analyzer.AnalyzePartStage;
 import io.safelora.analyzer.AnalyzeStage;
@@ -11,23 +12,26 @@ import io.safelora.pipeline.PipelineConfig;
 import io.safelora.pipeline.Publisher;
 import io.safelora.pipeline.Stage;
 import io.safelora.pipeline.Workspace;
+import io.safelora.trainer.TrainStage;
 import io.smallrye.config.SmallRyeConfigBuilder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
+import java.util.function.Function;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 
-/** One replica of the alignment-analyzer, without Quarkus. */
-final class AnalyzerReplica implements AutoCloseable {
+/** One replica of a service, without Quarkus. */
+final class Replica implements AutoCloseable {
     final SimpleMeterRegistry registry = new SimpleMeterRegistry();
     private final KafkaProducer<String, byte[]> producer;
     private final Pipeline pipeline;
 
-    AnalyzerReplica(String bootstrap, PipelineConfig config, long partElements, Stage<?> parts) {
+    /** @param stages the service's, which count into the registry */
+    Replica(String bootstrap, PipelineConfig config, Function<MeterRegistry, List<Stage<?>>> stages) {
         Map<String, Object> kafka = Map.of("bootstrap.servers", bootstrap);
         producer = new KafkaProducer<>(kafka, new StringSerializer(), new ByteArraySerializer());
         Publisher publisher = new Publisher(record -> {
@@ -41,13 +45,15 @@ final class AnalyzerReplica implements AutoCloseable {
             });
             return sent;
         });
-        pipeline = new Pipeline(
-                List.of(new AnalyzeStage(partElements), parts),
-                kafka,
-                config,
-                publisher,
-                new Cancellations(),
-                registry);
+        pipeline = new Pipeline(stages.apply(registry), kafka, config, publisher, new Cancellations(), registry);
+    }
+
+    static Replica ofAnalyzer(String bootstrap, PipelineConfig config, long partElements, Stage<?> parts) {
+        return new Replica(bootstrap, config, registry -> List.of(new AnalyzeStage(partElements), parts));
+    }
+
+    static Replica ofTrainer(String bootstrap, PipelineConfig config) {
+        return new Replica(bootstrap, config, registry -> List.of(new TrainStage(registry)));
     }
 
     static PipelineConfig config(String s3Endpoint, String artifacts, Path dir) {
@@ -79,12 +85,19 @@ final class AnalyzerReplica implements AutoCloseable {
         producer.close();
     }
 
-    /** A replica in a process of its own, which makes one part, tells so by a file, and hangs in the midst of its second. */
+    /** A replica of the analyzer in a process of its own, which makes one part, tells so by a file, and hangs in the midst of its second. */
     static final class Killed {
         public static void main(String[] args) throws Exception {
             Path dir = Path.of(args[3]);
-            new AnalyzerReplica(
-                    args[0], config(args[1], args[2], dir), Long.parseLong(args[4]), new HangsInSecondPart(dir));
+            ofAnalyzer(args[0], config(args[1], args[2], dir), Long.parseLong(args[4]), new HangsInSecondPart(dir));
+            Thread.sleep(600_000);
+        }
+    }
+
+    /** A replica of the trainer in a process of its own. */
+    static final class Trainer {
+        public static void main(String[] args) throws Exception {
+            ofTrainer(args[0], config(args[1], args[2], Path.of(args[3])));
             Thread.sleep(600_000);
         }
     }

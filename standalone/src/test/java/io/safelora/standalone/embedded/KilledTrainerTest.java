@@ -1,0 +1,290 @@
+package io.safelora.standalone.embedded;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import io.safelora.artifacts.store.ArtifactStore;
+import io.safelora.contract.ArtifactRef;
+import io.safelora.contract.JobDocument;
+import io.safelora.contract.JobEvent.AdapterTrained;
+import io.safelora.contract.JobEvent.JobStatus;
+import io.safelora.contract.JobEvent.LayersSelected;
+import io.safelora.contract.JobEvent.LayersSelected.Projection;
+import io.safelora.contract.JobEvent.TrainingStep;
+import io.safelora.contract.Json;
+import io.safelora.contract.Topics;
+import io.safelora.pipeline.Pipeline;
+import io.safelora.pipeline.PipelineConfig;
+import io.safelora.pipeline.Publisher;
+import io.safelora.pipeline.embedded.EmbeddedKafka;
+import io.safelora.standalone.demo.DemoModels;
+import io.safelora.trainer.TrainerState;
+import java.io.IOException;
+import java.lang.ProcessBuilder.Redirect;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.serialization.ByteArraySerializer;
+import org.apache.kafka.common.serialization.StringDeserializer;
+import org.apache.kafka.common.serialization.StringSerializer;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Trainings whose worker is killed again and again, over a real broker, and with their checkpoints in a real S3 server. */
+@Timeout(value = 3, unit = TimeUnit.MINUTES)
+class KilledTrainerTest {
+    private static final int STEPS = 120;
+
+    @TempDir
+    static Path dir;
+
+    static EmbeddedKafka kafka;
+    static EmbeddedS3 s3;
+
+    @BeforeAll
+    static void start() throws Exception {
+        kafka = EmbeddedKafka.start(dir.resolve("kafka"), 0, Map.of("group.share.min.record.lock.duration.ms", "1000"));
+        s3 = EmbeddedS3.start(dir.resolve("s3"), 0, "safelora");
+        Path models = dir.resolve("models");
+        DemoModels.unpack(models);
+        try (ArtifactStore store = store("none")) {
+            for (String file : DemoModels.files()) {
+                store.put("s3://safelora/demo/" + file, models.resolve(file));
+            }
+        }
+    }
+
+    @AfterAll
+    static void stop() {
+        s3.close();
+        kafka.close();
+    }
+
+    @Test
+    void itEndsWithTheBytesOfAnUndisturbedOneAndTellsHowFarItIs() throws Exception {
+        ArtifactRef whole;
+        try (Replica replica = Replica.ofTrainer(kafka.bootstrapServers(), config("whole"))) {
+            submit("whole");
+            whole = awaitAdapter("whole");
+            metricsAndStatusesAreThoseOf(replica, whole);
+        }
+
+        long seed = System.nanoTime();
+        Random random = new Random(seed);
+        submit("killed");
+        int kills = 0;
+        for (int tries = 0; tries < 2; tries++) {
+            Process child = child();
+            try {
+                // Not before it has saved something new; then at any moment of computing or uploading.
+                FileTime before = checkpointed();
+                long end = System.nanoTime() + Duration.ofMinutes(1).toNanos();
+                for (FileTime now = before; now == null || now.equals(before); now = checkpointed()) {
+                    assertThat(child.isAlive() && System.nanoTime() < end)
+                            .as(Files.readString(dir.resolve("log")))
+                            .isTrue();
+                    Thread.sleep(5);
+                }
+                Thread.sleep(random.nextInt(400));
+            } finally {
+                child.destroyForcibly().waitFor(); // SIGKILL
+            }
+            kills += adapters("killed").isEmpty() ? 1 : 0;
+        }
+        assertThat(kills).isPositive();
+        Process child = child();
+        try {
+            ArtifactRef resumed = awaitAdapter("killed");
+            assertThat(statuses("killed"))
+                    .extracting(JobStatus::message)
+                    .as("seed %s, %s kills", seed, kills)
+                    .anyMatch(message -> message != null && message.contains("resumed after step"));
+            try (ArtifactStore one = store("whole");
+                    ArtifactStore other = store("killed")) {
+                for (String file : List.of(
+                        "adapter_model.safetensors", "adapter_config.json", "trainer_state.json", "README.md")) {
+                    assertThat(other.read(resumed, file, 10_000_000))
+                            .as("%s, seed %s, %s kills", file, seed, kills)
+                            .isEqualTo(one.read(whole, file, 10_000_000));
+                }
+            }
+            assertThat(checkpointed())
+                    .as("a checkpoint that nobody needs any more")
+                    .isNull();
+        } finally {
+            child.destroyForcibly().waitFor();
+        }
+    }
+
+    private static void metricsAndStatusesAreThoseOf(Replica replica, ArtifactRef adapter) throws Exception {
+        TrainerState state;
+        try (ArtifactStore store = store("whole")) {
+            state = Json.MAPPER.readValue(store.read(adapter, "trainer_state.json", 10_000_000), TrainerState.class);
+        }
+        TrainerState.Entry last = state.logHistory().get(STEPS - 1);
+        assertThat(replica.registry.get("safelora.training.steps").counter().count())
+                .isEqualTo(STEPS);
+        assertThat(gauge(replica, "loss")).isCloseTo(last.loss(), within(1e-9));
+        assertThat(gauge(replica, "learning.rate")).isEqualTo(last.learningRate());
+        assertThat(gauge(replica, "tokens.per.second")).isPositive();
+        assertThat(gauge(replica, "eta.seconds")).isZero();
+
+        List<JobStatus> told =
+                statuses("whole").stream().filter(s -> s.training() != null).toList();
+        assertThat(told).isNotEmpty();
+        for (int i = 0; i < told.size(); i++) {
+            TrainingStep step = told.get(i).training();
+            TrainerState.Entry entry = state.logHistory().get(step.step() - 1);
+            assertThat(step.maxSteps()).isEqualTo(STEPS);
+            assertThat(step.loss()).isCloseTo(entry.loss(), within(1e-9));
+            assertThat(step.learningRate()).isEqualTo(entry.learningRate());
+            assertThat(step.tokensPerSecond()).isPositive();
+            if (i > 0) {
+                assertThat(Duration.between(told.get(i - 1).at(), told.get(i).at()))
+                        .isGreaterThanOrEqualTo(Duration.ofMillis(1950));
+            }
+        }
+    }
+
+    private static List<JobStatus> statuses(String job) throws IOException {
+        List<JobStatus> statuses = new ArrayList<>();
+        for (byte[] status : records(Topics.JOB_STATUS, job)) {
+            statuses.add(Json.MAPPER.readValue(status, JobStatus.class));
+        }
+        return statuses;
+    }
+
+    private static double gauge(Replica replica, String name) {
+        return replica.registry.get("safelora.training." + name).gauge().value();
+    }
+
+    private static Process child() throws IOException {
+        return new ProcessBuilder(
+                        Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                        "-XX:TieredStopAtLevel=1",
+                        "-XX:+UseSerialGC",
+                        "-cp",
+                        System.getProperty("java.class.path"),
+                        Replica.Trainer.class.getName(),
+                        kafka.bootstrapServers(),
+                        s3.endpoint().toString(),
+                        "s3://safelora/killed",
+                        dir.resolve("child").toString())
+                .redirectErrorStream(true)
+                .redirectOutput(Redirect.appendTo(dir.resolve("log").toFile()))
+                .start();
+    }
+
+    /** When the checkpoint in S3 was written, whose buckets are folders; null if there is none. */
+    private static FileTime checkpointed() throws IOException {
+        Path folder = dir.resolve("s3/safelora/killed/checkpoints/lora-trainer");
+        if (!Files.exists(folder)) {
+            return null;
+        }
+        try (Stream<Path> files = Files.list(folder)) {
+            Path file = files.findFirst().orElse(null);
+            return file == null ? null : Files.getLastModifiedTime(file);
+        } catch (NoSuchFileException e) {
+            return null; // replaced at this moment
+        }
+    }
+
+    private static PipelineConfig config(String run) {
+        return Replica.config(s3.endpoint().toString(), "s3://safelora/" + run, dir.resolve(run));
+    }
+
+    private static ArtifactStore store(String run) {
+        return new ArtifactStore(Pipeline.storeSettings(config(run)));
+    }
+
+    private static void submit(String job) {
+        ArtifactRef none = new ArtifactRef("s3://safelora/none", "0".repeat(64), 0);
+        LayersSelected event =
+                new LayersSelected(JobDocument.parse("""
+                base: s3://safelora/demo/base
+                aligned: s3://safelora/demo/aligned
+                training: {data: "s3://safelora/demo/data/finetuning.jsonl", r: 4, lora_dropout: 0.1, max_steps: %d, save_steps: 4,
+                           learning_rate: 1.0e-3,
+                           per_device_train_batch_size: 2, gradient_accumulation_steps: 1}
+                selection: {strategy: number, number: 5}
+                dtype: float32
+                """.formatted(STEPS)), none, none, Projection.deferred, null);
+        try (KafkaProducer<String, byte[]> producer = new KafkaProducer<>(
+                Map.of("bootstrap.servers", kafka.bootstrapServers()),
+                new StringSerializer(),
+                new ByteArraySerializer())) {
+            new Publisher(record -> {
+                        CompletableFuture<Void> sent = new CompletableFuture<>();
+                        producer.send(record, (metadata, error) -> {
+                            if (error == null) {
+                                sent.complete(null);
+                            } else {
+                                sent.completeExceptionally(error);
+                            }
+                        });
+                        return sent;
+                    })
+                    .publish(job, "layer-selector", event, Map.of());
+        }
+    }
+
+    private static List<byte[]> adapters(String job) {
+        return records(Topics.ADAPTERS, job);
+    }
+
+    private static ArtifactRef awaitAdapter(String job) throws Exception {
+        long end = System.nanoTime() + Duration.ofMinutes(1).toNanos();
+        while (adapters(job).isEmpty()) {
+            assertThat(System.nanoTime())
+                    .as(
+                            "no adapter; statuses: %s",
+                            records(Topics.JOB_STATUS, job).stream()
+                                    .map(String::new)
+                                    .toList())
+                    .isLessThan(end);
+            Thread.sleep(200);
+        }
+        return Json.MAPPER.readValue(adapters(job).get(0), AdapterTrained.class).adapter();
+    }
+
+    /** The values of what is on the topic now, oldest first. */
+    private static List<byte[]> records(String topic, String job) {
+        List<byte[]> found = new ArrayList<>();
+        try (KafkaConsumer<String, String> consumer = new KafkaConsumer<>(
+                Map.of("bootstrap.servers", kafka.bootstrapServers()),
+                new StringDeserializer(),
+                new StringDeserializer())) {
+            TopicPartition partition = new TopicPartition(topic, 0);
+            if (!consumer.listTopics().containsKey(topic)) {
+                return found;
+            }
+            consumer.assign(List.of(partition));
+            consumer.seekToBeginning(List.of(partition));
+            long end = consumer.endOffsets(List.of(partition)).get(partition);
+            while (consumer.position(partition) < end) {
+                consumer.poll(Duration.ofMillis(200)).forEach(record -> {
+                    if (job.equals(record.key())) {
+                        found.add(record.value().getBytes(UTF_8));
+                    }
+                });
+            }
+        }
+        return found;
+    }
+}

@@ -424,7 +424,8 @@ public final class CausalLm implements AutoCloseable {
 
     /**
      * {@link #loss}, and {@link Tensors#backward} of {@code scale} times it, in one: the gradient at the head is taken
-     * together with the loss, some rows at a time, so that logits (rows, vocab) never stand whole. With gradient checkpointing only the layers' inputs are kept, and each layer runs again when its turn comes.
+     * together with the loss, some rows at a time, so that logits (rows, vocab) never stand whole. With gradient
+     * checkpointing only the layers' inputs are kept, and each layer runs again when its turn comes.
      *
      * @param step owns the result
      * @return the loss, not scaled, a scalar in float32 without autograd

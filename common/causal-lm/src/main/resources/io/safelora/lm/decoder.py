@@ -199,7 +199,7 @@ class Decoder(Module):
     return [self.low(before < 0, x), self.low(torch.__or__(before < 0, before >= window), x)]
 
   # One new token of every sequence over what is in their slots of the cache, all at once. The heads of a group are the queries of their
-  # key-value head, so nothing is copied. q (slots, heads, head_dim); k, v (slots, kv_heads, longest, head_dim)
+  # key-value head, so nothing is copied. q (slots, heads, head_dim); k, v (slots, kv_heads, capacity, head_dim)
   def next_token(self, i: int, q: Tensor, k: Tensor, v: Tensor, seen: Tensor) -> Tuple[Tensor, Tensor]:
     n, d = torch.size(q, 0), self.head_dim
     y, log, = self.softmax_v(torch.view(q, [n, self.kv_heads, -1, d]), k, v, seen, False, True)
@@ -227,7 +227,7 @@ class Decoder(Module):
       _ = torch.index_put_(torch.select(cache, 0, 0), [slots, None, past], k)
       _ = torch.index_put_(torch.select(cache, 0, 1), [slots, None, past], v)
       seen = run.seen[4] if self.windows[i] > 0 else run.seen[3]
-      kv = torch.narrow(torch.narrow(cache, 1, 0, torch.size(order, 0)), 3, 0, torch.size(seen, -1))
+      kv = torch.narrow(cache, 1, 0, torch.size(order, 0))
       y, log, = self.next_token(i, torch.index_select(q, 0, order), torch.select(kv, 0, 0), torch.select(kv, 0, 1), seen)
       y, log = torch.index_select(y, 0, slots), torch.index_select(log, 0, slots)
     else:
@@ -369,9 +369,9 @@ class Decoder(Module):
       slot = torch.tensor(slots, device=ops.prim.device(x))
       own = torch.tensor(past, device=ops.prim.device(x))
       order = torch.argsort(slot)
-      longest = ops.prim.max(past) + 1
-      before = torch.unsqueeze(torch.index_select(own, 0, order), 1) - torch.arange(longest, device=ops.prim.device(x))
-      before = torch.view(before, [-1, 1, 1, longest])
+      capacity = torch.size(cache[0], 4)          # all that a slot can hold: no sum's order depends on how long the others are
+      before = torch.unsqueeze(torch.index_select(own, 0, order), 1) - torch.arange(capacity, device=ops.prim.device(x))
+      before = torch.view(before, [-1, 1, 1, capacity])
       window = ops.prim.max(self.windows)
       seen = [slot, own, order, self.low(before < 0, x), self.low(torch.__or__(before < 0, before >= window), x)]
     masks, longest = annotate(List[Tensor], []), ops.prim.max(lens)

@@ -560,7 +560,8 @@ public final class CausalLm implements AutoCloseable {
 
     /**
      * Continues every text. A sequence ends with an end token (kept), a stop string (kept), or {@code maxNewTokens}; the
-     * tokens of the same texts do not depend on the batch size (in bfloat16, a shared prefix rounds otherwise). Texts with different adapters go through the weights together.
+     * tokens of the same texts do not depend on the batch size (in bfloat16, a shared prefix rounds
+     * otherwise). Texts with different adapters go through the weights together.
      *
      * @param done called with the number of finished texts, or null
      * @return the new tokens of every text, in the texts' order

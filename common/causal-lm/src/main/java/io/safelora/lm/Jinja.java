@@ -25,6 +25,8 @@ import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Function;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import jinjava.javax.el.CompositeELResolver;
 import org.apache.commons.lang3.tuple.Pair;
@@ -202,12 +204,10 @@ final class Jinja {
 
     /** {@code for x in xs if condition}, which Jinjava would run without the condition. */
     private static final class For extends ForTag {
-        private static final String CONDITION = "\\sif\\s";
-
         @Override
         public Pair<List<String>, String> getLoopVarsAndExpression(TagToken token) {
             Pair<List<String>, String> all = super.getLoopVarsAndExpression(token);
-            return Pair.of(all.getLeft(), all.getRight().split(CONDITION, 2)[0]);
+            return Pair.of(all.getLeft(), parts(all.getRight())[0]);
         }
 
         @Override
@@ -217,9 +217,8 @@ final class Jinja {
                 throw new InvalidArtifactException("the model's chat template fails: for with else, in line "
                         + node.getLineNumber() + ", is not known here");
             }
-            String[] parts = super.getLoopVarsAndExpression((TagToken) node.getMaster())
-                    .getRight()
-                    .split(CONDITION, 2);
+            String[] parts = parts(
+                    super.getLoopVarsAndExpression((TagToken) node.getMaster()).getRight());
             if (parts.length == 1) {
                 return super.renderForCollection(node, interpreter, variables, collection);
             }
@@ -239,6 +238,24 @@ final class Jinja {
                 }
             }
             return super.renderForCollection(node, interpreter, variables, chosen);
+        }
+
+        /** What is looped over and, if there is one, the condition: after an "if" outside of brackets and strings. */
+        private static String[] parts(String expression) {
+            Matcher token = Pattern.compile("'[^']*+'|\"[^\"]*+\"|[(\\[{]|[)\\]}]|\\sif\\s")
+                    .matcher(expression);
+            int depth = 0;
+            while (token.find()) {
+                char first = token.group().charAt(0);
+                if ("([{".indexOf(first) >= 0) {
+                    depth++;
+                } else if (")]}".indexOf(first) >= 0) {
+                    depth--;
+                } else if (depth == 0 && Character.isWhitespace(first)) {
+                    return new String[] {expression.substring(0, token.start()), expression.substring(token.end())};
+                }
+            }
+            return new String[] {expression};
         }
     }
 

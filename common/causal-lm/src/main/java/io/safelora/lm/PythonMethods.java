@@ -135,18 +135,11 @@ final class PythonMethods extends ELResolver {
         List<Object> parts = new ArrayList<>();
         int begin = 0;
         if (separator == null) {
-            String rest = stripped(text, null, true, false);
-            while (!rest.isEmpty()) {
-                int end = 0;
-                while (end < rest.length() && !in(rest.charAt(end), null)) {
-                    end++;
-                }
-                if (most >= 0 && parts.size() == most) {
-                    parts.add(rest);
-                    break;
-                }
-                parts.add(rest.substring(0, end));
-                rest = stripped(rest.substring(end), null, true, false);
+            int at = 0;
+            while ((at = next(text, at, false)) < text.length()) {
+                int end = parts.size() == most ? text.length() : next(text, at, true);
+                parts.add(text.substring(at, end));
+                at = end;
             }
             return parts;
         }
@@ -156,6 +149,14 @@ final class PythonMethods extends ELResolver {
         }
         parts.add(text.substring(begin));
         return parts;
+    }
+
+    /** The first character from {@code at} on that is white space, or that is none. */
+    private static int next(String text, int at, boolean space) {
+        while (at < text.length() && in(text.charAt(at), null) != space) {
+            at++;
+        }
+        return at;
     }
 
     private static String title(String text) {

@@ -123,6 +123,14 @@ class ChatTemplateTest {
         }
     }
 
+    @Test
+    void aLoopsConditionIsOutsideOfBracketsAndStrings() throws IOException {
+        String loop =
+                "{% for m in (messages if add_generation_prompt else []) if m.content != 'Hi if you can' %}{{ m.role }} {% endfor %}";
+        assertThat(render(loop, CHAT, true)).isEqualTo("user assistant user ");
+        assertThat(render(loop, CHAT, false)).isEmpty();
+    }
+
     /** An expression, and what jinja2.sandbox.ImmutableSandboxedEnvironment, which transformers uses, makes of it. */
     static Stream<Arguments> pythonMethods() {
         return Stream.of(
@@ -196,6 +204,7 @@ class ChatTemplateTest {
                 arguments("Jinja's regular expressions", "{{ ('a' * 60) | regex_replace('(a+)+b', '') }}"),
                 arguments("Java's format", "{{ '%2000000000d'.formatted(1) }}{{ '%2000000000d' | format(1) }}"),
                 arguments("one text over and over", "{% set s = 'x' * 900000 %}{{ s.replace('x', s) }}"),
+                arguments("half a million words", "{{ ('a ' * 490000).split() | length }}"),
                 arguments("Java's formats", "{{ '%2000000000d' | format(1) }}"),
                 arguments("a wide text", "{{ 'x' | center(2000000000) }}"),
                 arguments("many digits", "{{ 1.5 | round(2000000000) }}"),

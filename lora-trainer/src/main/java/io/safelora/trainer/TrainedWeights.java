@@ -36,10 +36,7 @@ final class TrainedWeights implements Trainable {
             throw new IllegalArgumentException(
                     "init-adapter: is an adapter to go on with, and training.method full trains the weights; merge it into the model first");
         }
-        if ("bfloat16".equals(options.dtype())) {
-            throw new IllegalArgumentException(
-                    "dtype: bfloat16 is too coarse for training.method full, whose updates are smaller than its last digit; leave it out: training is in float32 then, and the checkpoint keeps its type");
-        }
+        options.training().checkDtype(options.dtype());
         if (Files.exists(out) && Files.isSameFile(out, options.model())) {
             throw new IllegalArgumentException(
                     out + ": is the model that is trained, and would be overwritten; write into another directory");

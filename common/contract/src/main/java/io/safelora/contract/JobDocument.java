@@ -82,13 +82,10 @@ public final class JobDocument {
 
     private static void check(TrainingOptions training, JobRequest request) {
         training.check();
+        training.checkDtype(request.dtype().name());
         if (training.method() == Method.full && request.selection().when() == When.every_step) {
             throw new InvalidJobException(
                     "selection.when: every-step is for adapters; with training.method full leave it out, and the checkpoint is repaired after training");
-        }
-        if (training.method() == Method.full && request.dtype() == JobRequest.Dtype.bfloat16) {
-            throw new InvalidJobException(
-                    "dtype: bfloat16 is too coarse for training.method full, whose updates are smaller than its last digit; leave it out: training is in float32 then, and the checkpoint keeps its type");
         }
     }
 

@@ -256,6 +256,19 @@ public record TrainingOptions(
         }
     }
 
+    /**
+     * Refuses a type that this method cannot train in.
+     *
+     * @param dtype auto, float32 or bfloat16
+     * @throws InvalidJobException saying why
+     */
+    public void checkDtype(String dtype) {
+        if (method == Method.full && "bfloat16".equals(dtype)) {
+            throw new InvalidJobException(
+                    "dtype: bfloat16 is too coarse for training.method full, whose updates are smaller than its last digit; leave it out: training is in float32 then, and the checkpoint keeps its type");
+        }
+    }
+
     private static <T> T or(T value, T otherwise) {
         return value == null ? otherwise : value;
     }

@@ -1,6 +1,5 @@
 package io.safelora.standalone.embedded;
 
-import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
@@ -16,7 +15,6 @@ import io.safelora.contract.Json;
 import io.safelora.contract.Topics;
 import io.safelora.pipeline.Pipeline;
 import io.safelora.pipeline.PipelineConfig;
-import io.safelora.pipeline.Publisher;
 import io.safelora.pipeline.embedded.EmbeddedKafka;
 import io.safelora.standalone.demo.DemoModels;
 import io.safelora.trainer.TrainerState;
@@ -31,14 +29,11 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
-import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
-import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.producer.KafkaProducer;
-import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
-import org.apache.kafka.common.serialization.StringDeserializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -164,8 +159,8 @@ class KilledTrainerTest {
 
     private static List<JobStatus> statuses(String job) throws IOException {
         List<JobStatus> statuses = new ArrayList<>();
-        for (byte[] status : records(Topics.JOB_STATUS, job)) {
-            statuses.add(Json.MAPPER.readValue(status, JobStatus.class));
+        for (ConsumerRecord<String, String> status : records(Topics.JOB_STATUS, job)) {
+            statuses.add(Json.MAPPER.readValue(status.value(), JobStatus.class));
         }
         return statuses;
     }
@@ -229,22 +224,11 @@ class KilledTrainerTest {
                 Map.of("bootstrap.servers", kafka.bootstrapServers()),
                 new StringSerializer(),
                 new ByteArraySerializer())) {
-            new Publisher(record -> {
-                        CompletableFuture<Void> sent = new CompletableFuture<>();
-                        producer.send(record, (metadata, error) -> {
-                            if (error == null) {
-                                sent.complete(null);
-                            } else {
-                                sent.completeExceptionally(error);
-                            }
-                        });
-                        return sent;
-                    })
-                    .publish(job, "layer-selector", event, Map.of());
+            Replica.publisher(producer).publish(job, "layer-selector", event, Map.of());
         }
     }
 
-    private static List<byte[]> adapters(String job) {
+    private static List<ConsumerRecord<String, String>> adapters(String job) {
         return records(Topics.ADAPTERS, job);
     }
 
@@ -255,36 +239,17 @@ class KilledTrainerTest {
                     .as(
                             "no adapter; statuses: %s",
                             records(Topics.JOB_STATUS, job).stream()
-                                    .map(String::new)
+                                    .map(ConsumerRecord::value)
                                     .toList())
                     .isLessThan(end);
             Thread.sleep(200);
         }
-        return Json.MAPPER.readValue(adapters(job).get(0), AdapterTrained.class).adapter();
+        return Json.MAPPER
+                .readValue(adapters(job).get(0).value(), AdapterTrained.class)
+                .adapter();
     }
 
-    /** The values of what is on the topic now, oldest first. */
-    private static List<byte[]> records(String topic, String job) {
-        List<byte[]> found = new ArrayList<>();
-        try (KafkaConsumer<String, String> consumer = new KafkaConsumer<>(
-                Map.of("bootstrap.servers", kafka.bootstrapServers()),
-                new StringDeserializer(),
-                new StringDeserializer())) {
-            TopicPartition partition = new TopicPartition(topic, 0);
-            if (!consumer.listTopics().containsKey(topic)) {
-                return found;
-            }
-            consumer.assign(List.of(partition));
-            consumer.seekToBeginning(List.of(partition));
-            long end = consumer.endOffsets(List.of(partition)).get(partition);
-            while (consumer.position(partition) < end) {
-                consumer.poll(Duration.ofMillis(200)).forEach(record -> {
-                    if (job.equals(record.key())) {
-                        found.add(record.value().getBytes(UTF_8));
-                    }
-                });
-            }
-        }
-        return found;
+    private static List<ConsumerRecord<String, String>> records(String topic, String job) {
+        return Records.of(kafka.bootstrapServers(), topic, job);
     }
 }

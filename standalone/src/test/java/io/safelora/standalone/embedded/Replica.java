@@ -34,7 +34,12 @@ final class Replica implements AutoCloseable {
     Replica(String bootstrap, PipelineConfig config, Function<MeterRegistry, List<Stage<?>>> stages) {
         Map<String, Object> kafka = Map.of("bootstrap.servers", bootstrap);
         producer = new KafkaProducer<>(kafka, new StringSerializer(), new ByteArraySerializer());
-        Publisher publisher = new Publisher(record -> {
+        pipeline =
+                new Pipeline(stages.apply(registry), kafka, config, publisher(producer), new Cancellations(), registry);
+    }
+
+    static Publisher publisher(KafkaProducer<String, byte[]> producer) {
+        return new Publisher(record -> {
             CompletableFuture<Void> sent = new CompletableFuture<>();
             producer.send(record, (metadata, error) -> {
                 if (error == null) {
@@ -45,7 +50,6 @@ final class Replica implements AutoCloseable {
             });
             return sent;
         });
-        pipeline = new Pipeline(stages.apply(registry), kafka, config, publisher, new Cancellations(), registry);
     }
 
     static Replica ofAnalyzer(String bootstrap, PipelineConfig config, long partElements, Stage<?> parts) {

@@ -2,6 +2,7 @@ package io.safelora.trainer;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
@@ -17,6 +18,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
@@ -83,6 +85,9 @@ class OutOfMemoryTest {
 
     @Test
     void halvesTheMicroBatchKeepsTheEffectiveOneAndSaysSo() throws Exception {
+        assumeTrue(
+                Stream.of(System.getenv("PATH").split(":")).anyMatch(d -> Files.isExecutable(Path.of(d, "prlimit"))),
+                "prlimit, of util-linux, is not there");
         Path fixture = OracleTest.FIXTURES.resolve("model");
         ObjectNode config =
                 (ObjectNode) Json.MAPPER.readTree(fixture.resolve("config.json").toFile());

@@ -3,14 +3,19 @@ package io.safelora.lm;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDManager;
 import io.safelora.lm.CausalLm.Continuation;
 import io.safelora.lm.CausalLm.Request;
 import io.safelora.lm.GenerationOptions.Sampling;
+import io.safelora.torch.ScalarType;
+import io.safelora.torch.Tensors;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -45,6 +50,58 @@ class GenerationTest {
                             .modules()
                             .values());
         }
+    }
+
+    /** In bfloat16 texts that share beginnings attend in another way than alone: to the same, but for rounding. */
+    @ParameterizedTest
+    @ValueSource(strings = {"llama", "llama3-rope", "qwen3", "gpt2", "gpt-neox", "phi3"})
+    void behindSharedBeginningsInBfloat16ItIsTheSameButForRounding(String name) throws Exception {
+        try (CausalLm model = CausalLm.load(Fixtures.model(name), "cpu", "bfloat16");
+                NDManager owner = model.newManager()) {
+            addAdapters(model);
+            List<Request> requests = requests(model);
+            List<Run.Part> parts = new ArrayList<>();
+            List<Request> inOrder = new ArrayList<>();
+            for (String adapter : Arrays.asList(null, "x", "y")) {
+                for (int beginning = 0; beginning < 3; beginning++) {
+                    int length = new int[] {40, 20, 0}[beginning];
+                    NDArray prefix = null;
+                    for (int i = beginning; i < 18; i += 3) {
+                        int[] ids = requests.get(i).prompt();
+                        if (!Objects.equals(requests.get(i).adapter(), adapter)) {
+                            continue;
+                        }
+                        if (prefix == null && length > 0) {
+                            prefix = model.prefix(owner, Arrays.copyOf(ids, length), adapter);
+                        }
+                        int[] own = Arrays.copyOfRange(ids, length, ids.length);
+                        parts.add(new Run.Part(own, ids.length, 0, 0, adapter, prefix, length));
+                        inOrder.add(requests.get(i));
+                    }
+                }
+            }
+            Run together = new Run(parts, null, false);
+            float[] all = floats(owner, model.hidden(owner, together));
+            int size = model.config().hiddenSize();
+            for (int i = 0; i < inOrder.size(); i++) {
+                Request request = inOrder.get(i);
+                float[] alone =
+                        floats(owner, model.hidden(owner, Run.of(List.of(request.prompt()), request.adapter())));
+                int last = (int) together.lastRows()[i];
+                double far = 0;
+                double norm = 0;
+                for (int j = 0; j < size; j++) {
+                    double expected = alone[alone.length - size + j];
+                    far += Math.pow(all[last * size + j] - expected, 2);
+                    norm += expected * expected;
+                }
+                assertThat(Math.sqrt(far / norm)).as("text " + i).isLessThan(0.05);
+            }
+        }
+    }
+
+    private static float[] floats(NDManager owner, NDArray tensor) {
+        return Tensors.floats(Tensors.to(owner, tensor, ScalarType.FLOAT32));
     }
 
     @ParameterizedTest

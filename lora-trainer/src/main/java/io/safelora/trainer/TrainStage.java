@@ -30,6 +30,8 @@ import io.safelora.method.Sweep;
 import io.safelora.method.Sweep.Point;
 import io.safelora.pipeline.Stage;
 import io.safelora.pipeline.Workspace;
+import io.safelora.training.FineTuning;
+import io.safelora.training.ModelCard;
 import jakarta.enterprise.context.ApplicationScoped;
 import java.io.IOException;
 import java.nio.file.Path;

@@ -17,7 +17,7 @@ import io.safelora.pipeline.Pipeline;
 import io.safelora.pipeline.PipelineConfig;
 import io.safelora.pipeline.embedded.EmbeddedKafka;
 import io.safelora.standalone.demo.DemoModels;
-import io.safelora.trainer.TrainerState;
+import io.safelora.training.TrainerState;
 import java.io.IOException;
 import java.lang.ProcessBuilder.Redirect;
 import java.nio.file.Files;

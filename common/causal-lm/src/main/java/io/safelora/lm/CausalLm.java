@@ -174,10 +174,7 @@ public final class CausalLm implements AutoCloseable {
                     case "bfloat16" -> ScalarType.BFLOAT16;
                     default -> throw new IllegalArgumentException("dtype " + dtype + ": use auto, float32 or bfloat16");
                 };
-        Source source = (manager, given, shape) -> {
-            // A checkpoint saved without its head calls the weights by what follows "model." or "transformer.".
-            String bare = given.substring(given.indexOf('.') + 1);
-            String name = !checkpoint.has(given) && checkpoint.has(bare) ? bare : given;
+        Source source = (manager, name, shape) -> {
             if (!checkpoint.has(name)) {
                 throw new InvalidArtifactException(
                         checkpoint.name() + ": tensor " + name + " is missing; config.json says that the model has it");

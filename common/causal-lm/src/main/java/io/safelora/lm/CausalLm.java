@@ -13,6 +13,7 @@ import io.safelora.artifacts.checkpoint.Checkpoint;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
 import io.safelora.artifacts.checkpoint.PeftAdapter.LoraModule;
 import io.safelora.contract.Json;
+import io.safelora.lm.GenerationOptions.Sampling;
 import io.safelora.torch.ScalarType;
 import io.safelora.torch.Tensors;
 import io.safelora.torch.Torch;
@@ -363,6 +364,19 @@ public final class CausalLm implements AutoCloseable {
     }
 
     /**
+     * How tokens are drawn: as given, and what is null as generation_config.json says, else as transformers does (temperature 1,
+     * top_k 50, top_p 1, min_p 0).
+     */
+    public Sampling sampling(Double temperature, Integer topK, Double topP, Double minP, long seed) {
+        return new Sampling(
+                temperature == null ? generationConfig().temperature() : temperature,
+                topK == null ? generationConfig().topK() : topK,
+                topP == null ? generationConfig().topP() : topP,
+                minP == null ? generationConfig().minP() : minP,
+                seed);
+    }
+
+    /**
      * The sum over all labelled tokens of -log p(label | what comes before), with autograd: {@link Tensors#backward} of
      * the result adds to the gradients of every tensor that requires one.
      *
@@ -533,7 +547,7 @@ public final class CausalLm implements AutoCloseable {
             check(request.prompt());
             checkAdapter(request.adapter());
         }
-        files.checkGeneration();
+        files.checkGeneration(options.sampling() != null);
         try (Generator generator = new Generator(this, decoder, requests, options)) {
             return generator.run(done);
         }

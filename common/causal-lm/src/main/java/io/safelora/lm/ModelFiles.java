@@ -55,9 +55,14 @@ public final class ModelFiles implements AutoCloseable {
         return generationConfig;
     }
 
-    /** @throws UnsupportedModelException if generation_config.json asks for what is not run here */
-    public void checkGeneration() {
-        generationConfig.check();
+    /**
+     * Refuses what generation_config.json asks for and is not run here.
+     *
+     * @param draws whether tokens are drawn; else the likeliest is taken
+     * @throws UnsupportedModelException naming the option
+     */
+    public void checkGeneration(boolean draws) {
+        generationConfig.check(draws);
     }
 
     /** Full names of the modules that LoRA can adapt, layer by layer, with their shapes (out, in). */

@@ -2,15 +2,20 @@ package io.safelora.lm;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.hubspot.jinjava.interpret.RenderResult;
 import com.hubspot.jinjava.interpret.TemplateError;
 import io.safelora.artifacts.InvalidArtifactException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeSet;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.FutureTask;
@@ -18,6 +23,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 
 /**
  * A model's chat template: Jinja from chat_template.jinja (transformers 5) or tokenizer_config.json (transformers 4). It is
@@ -25,25 +31,67 @@ import java.util.regex.Pattern;
  */
 public final class ChatTemplate {
     private static final int MAX_SOURCE = 200_000;
-    private final String source;
+    private static final List<String> SPECIAL_TOKENS =
+            List.of("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token");
+    private static final String DEFAULT = "default";
+    private static final String TOOL_USE = "tool_use";
+    private static final Pattern GENERATION = Pattern.compile("\\{%[-+]?\\s*generation\\s*[-+]?%}");
+
+    /** By name, as transformers 4 lists them in tokenizer_config.json; a model with one template has the default only. */
+    private final Map<String, String> sources;
+
     private final Map<String, Object> tokens;
 
-    private ChatTemplate(String source, Map<String, Object> tokens) {
-        this.source = source;
+    private ChatTemplate(Map<String, String> sources, Map<String, Object> tokens) {
+        this.sources = sources;
         this.tokens = tokens;
     }
 
-    /** One turn of a conversation. */
+    /** One turn of plain text. */
     public record Message(String role, String content) {}
 
-    /** Loads a model directory's template; a directory may have none. */
+    /**
+     * What a template is given, as to transformers' apply_chat_template.
+     *
+     * @param messages each with all its keys: role, content (a text, null, or a list of parts), tool_calls, name,
+     *     tool_call_id, reasoning_content, ...
+     * @param tools JSON schemas of functions; null: none
+     * @param templateKwargs further variables of the template, such as enable_thinking; null: none
+     */
+    public record Conversation(List<ObjectNode> messages, ArrayNode tools, ObjectNode templateKwargs) {
+        /** Plain turns. */
+        public static Conversation of(List<Message> messages) {
+            return new Conversation(
+                    messages.stream()
+                            .map(m -> JsonNodeFactory.instance
+                                    .objectNode()
+                                    .put("role", m.role())
+                                    .put("content", m.content()))
+                            .toList(),
+                    null,
+                    null);
+        }
+    }
+
+    /**
+     * A rendered conversation.
+     *
+     * @param generated where the text stands that the template has between {@code {% generation %}} and
+     *     {@code {% endgeneration %}}: the assistant's own words, in the text's order
+     */
+    public record Rendering(String text, List<Span> generated) {}
+
+    /** Characters of a text: its chars (UTF-16) from {@code begin} to before {@code end}. */
+    public record Span(int begin, int end) {}
+
+    /** Loads a model directory's templates; a directory may have none. */
     public static ChatTemplate load(Path directory) throws IOException {
         Path config = directory.resolve("tokenizer_config.json");
         JsonNode json = Files.exists(config) ? new ObjectMapper().readTree(config.toFile()) : null;
         Map<String, Object> tokens = new HashMap<>();
-        String source = null;
+        Map<String, String> sources = new HashMap<>();
         if (json != null) {
-            for (String name : List.of("bos_token", "eos_token", "unk_token", "pad_token")) {
+            for (String name : SPECIAL_TOKENS) {
                 JsonNode token = json.path(name);
                 if (!token.isMissingNode() && !token.isNull()) {
                     tokens.put(name, token.path("content").asText(token.asText()));
@@ -51,23 +99,34 @@ public final class ChatTemplate {
             }
             JsonNode template = json.path("chat_template");
             if (template.isTextual()) {
-                source = template.asText();
-            } else if (template.isArray()) { // named templates: the one called default
+                sources.put(DEFAULT, template.asText());
+            } else if (template.isArray()) {
                 for (JsonNode named : template) {
-                    if (named.path("name").asText().equals("default")) {
-                        source = named.path("template").asText();
-                    }
+                    sources.put(
+                            named.path("name").asText(), named.path("template").asText());
                 }
             }
+            for (String source : sources.values()) {
+                checkSize(config, source.length());
+            }
         }
+        Map<String, String> files = new HashMap<>();
         Path file = directory.resolve("chat_template.jinja");
         if (Files.exists(file)) {
-            checkSize(file, Files.size(file));
-            source = Files.readString(file);
-        } else if (source != null) {
-            checkSize(config, source.length());
+            files.put(DEFAULT, read(file));
         }
-        return new ChatTemplate(source, tokens);
+        Path named = directory.resolve("additional_chat_templates");
+        for (String name : Files.isDirectory(named) ? List.of(DEFAULT, TOOL_USE) : List.<String>of()) {
+            if (Files.exists(named.resolve(name + ".jinja"))) {
+                files.put(name, read(named.resolve(name + ".jinja")));
+            }
+        }
+        return new ChatTemplate(files.isEmpty() ? sources : files, tokens);
+    }
+
+    private static String read(Path file) throws IOException {
+        checkSize(file, Files.size(file));
+        return Files.readString(file);
     }
 
     private static void checkSize(Path file, long size) {
@@ -79,7 +138,20 @@ public final class ChatTemplate {
 
     /** Whether the model has a template. */
     public boolean isPresent() {
-        return source != null;
+        return !sources.isEmpty();
+    }
+
+    /** Whether every template that a conversation may get says by {@code {% generation %}} which text the assistant wrote. */
+    public boolean marksGeneration() {
+        return isPresent()
+                && Stream.of(DEFAULT, TOOL_USE)
+                        .filter(sources::containsKey)
+                        .allMatch(name -> GENERATION.matcher(sources.get(name)).find());
+    }
+
+    /** {@link #render(Conversation, boolean)} of plain turns. */
+    public String render(List<Message> messages, boolean addGenerationPrompt) {
+        return render(Conversation.of(messages), addGenerationPrompt);
     }
 
     /**
@@ -88,26 +160,65 @@ public final class ChatTemplate {
      * @param addGenerationPrompt whether the text ends where the assistant's answer begins
      * @throws InvalidArtifactException if the model has no template, or the template refuses or breaks a bound
      */
-    public String render(List<Message> messages, boolean addGenerationPrompt) {
-        if (source == null) {
-            throw new InvalidArtifactException(
-                    "the model has no chat template; set apply_chat_template to false, or add chat_template.jinja");
-        }
+    public String render(Conversation conversation, boolean addGenerationPrompt) {
+        return rendering(conversation, addGenerationPrompt).text();
+    }
+
+    /** As {@link #render(Conversation, boolean)}, with the places of what the template marks as the assistant's words. */
+    public Rendering rendering(Conversation conversation, boolean addGenerationPrompt) {
+        String source = source(conversation.tools() != null);
         Map<String, Object> variables = new HashMap<>(tokens);
-        variables.put(
-                "messages",
-                messages.stream()
-                        .map(m -> Map.of("role", m.role(), "content", m.content()))
-                        .toList());
+        variables.put("messages", values(conversation.messages()));
+        variables.put("tools", values(conversation.tools()));
+        variables.put("documents", null);
         variables.put("add_generation_prompt", addGenerationPrompt);
-        RenderResult result = inTime(
-                () -> Jinja.engine().renderForResult(withNamedArguments(withoutBlockWhitespace(source)), variables));
+        if (conversation.templateKwargs() != null) {
+            conversation
+                    .templateKwargs()
+                    .fields()
+                    .forEachRemaining(e -> variables.put(e.getKey(), values(e.getValue())));
+        }
+        String marked = GENERATION.matcher(withoutBlockWhitespace(source)).replaceAll("{{ '" + BEGIN + "' }}");
+        String marked2 = marked.replaceAll("\\{%[-+]?\\s*endgeneration\\s*[-+]?%}", "{{ '" + END + "' }}");
+        RenderResult result = inTime(() -> Jinja.engine().renderForResult(withNamedArguments(marked2), variables));
         for (TemplateError error : result.getErrors()) {
             if (error.getSeverity() == TemplateError.ErrorType.FATAL) {
                 throw failed(error);
             }
         }
-        return result.getOutput();
+        StringBuilder text = new StringBuilder();
+        List<Span> generated = new ArrayList<>();
+        int begin = 0;
+        for (char c : result.getOutput().toCharArray()) {
+            if (c == BEGIN) {
+                begin = text.length();
+            } else if (c == END) {
+                generated.add(new Span(begin, text.length()));
+            } else {
+                text.append(c);
+            }
+        }
+        return new Rendering(text.toString(), generated);
+    }
+
+    private static final char BEGIN = '\uFDD0';
+    private static final char END = '\uFDD1';
+
+    private static Object values(Object json) {
+        return new ObjectMapper().convertValue(json, Object.class);
+    }
+
+    /** transformers' choice. */
+    private String source(boolean tools) {
+        String name = tools && sources.containsKey(TOOL_USE) ? TOOL_USE : DEFAULT;
+        if (!sources.containsKey(name)) {
+            throw new InvalidArtifactException(
+                    isPresent()
+                            ? "the model has chat templates " + new TreeSet<>(sources.keySet())
+                                    + ", but no default one; add chat_template.jinja"
+                            : "the model has no chat template; set apply_chat_template to false, or add chat_template.jinja");
+        }
+        return sources.get(name);
     }
 
     /** One expression, between two looks at the clock, may take long itself: its thread is left behind. */

@@ -5,29 +5,26 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import com.hubspot.jinjava.interpret.RenderResult;
-import com.hubspot.jinjava.interpret.TemplateError;
 import io.safelora.artifacts.InvalidArtifactException;
+import io.safelora.lm.jinja.Template;
+import io.safelora.lm.jinja.TemplateException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Clock;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeSet;
-import java.util.concurrent.Callable;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.FutureTask;
-import java.util.concurrent.TimeUnit;
-import java.util.concurrent.TimeoutException;
-import java.util.regex.Matcher;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /**
  * A model's chat template: Jinja from chat_template.jinja (transformers 5) or tokenizer_config.json (transformers 4). It is
- * a stranger's program, so its time, output and nesting are bounded.
+ * a stranger's program, so its work, memory and nesting are bounded.
  */
 public final class ChatTemplate {
     private static final int MAX_SOURCE = 200_000;
@@ -41,6 +38,7 @@ public final class ChatTemplate {
     private final Map<String, String> sources;
 
     private final Map<String, Object> tokens;
+    private final Map<String, Template> parsed = new ConcurrentHashMap<>();
 
     private ChatTemplate(Map<String, String> sources, Map<String, Object> tokens) {
         this.sources = sources;
@@ -161,51 +159,76 @@ public final class ChatTemplate {
      * @throws InvalidArtifactException if the model has no template, or the template refuses or breaks a bound
      */
     public String render(Conversation conversation, boolean addGenerationPrompt) {
-        return rendering(conversation, addGenerationPrompt).text();
+        return output(conversation, addGenerationPrompt, Clock.systemDefaultZone())
+                .text();
     }
 
-    /** As {@link #render(Conversation, boolean)}, with the places of what the template marks as the assistant's words. */
+    /**
+     * As {@link #render(Conversation, boolean)}, with the places of what the template marks as the assistant's words.
+     *
+     * @throws InvalidArtifactException also if it marks text inside of a macro or another block, which has no place yet
+     */
     public Rendering rendering(Conversation conversation, boolean addGenerationPrompt) {
-        String source = source(conversation.tools() != null);
+        Template.Output output = output(conversation, addGenerationPrompt, Clock.systemDefaultZone());
+        if (output.generated() == null) {
+            throw new InvalidArtifactException("the model's chat template has {% generation %} inside of a macro, call,"
+                    + " set or filter block; set assistant_only_loss to false, or write it outside of them");
+        }
+        return new Rendering(
+                output.text(),
+                output.generated().stream()
+                        .map(span -> new Span(span.begin(), span.end()))
+                        .toList());
+    }
+
+    Template.Output output(Conversation conversation, boolean addGenerationPrompt, Clock clock) {
+        if (conversation.messages().isEmpty()) {
+            throw new InvalidArtifactException("a conversation without messages cannot be rendered");
+        }
         Map<String, Object> variables = new HashMap<>(tokens);
-        variables.put("messages", values(conversation.messages()));
-        variables.put("tools", values(conversation.tools()));
+        variables.put(
+                "messages",
+                conversation.messages().stream().map(ChatTemplate::value).toList());
+        variables.put("tools", value(conversation.tools()));
         variables.put("documents", null);
         variables.put("add_generation_prompt", addGenerationPrompt);
         if (conversation.templateKwargs() != null) {
             conversation
                     .templateKwargs()
                     .fields()
-                    .forEachRemaining(e -> variables.put(e.getKey(), values(e.getValue())));
+                    .forEachRemaining(e -> variables.put(e.getKey(), value(e.getValue())));
         }
-        String marked = GENERATION.matcher(withoutBlockWhitespace(source)).replaceAll("{{ '" + BEGIN + "' }}");
-        String marked2 = marked.replaceAll("\\{%[-+]?\\s*endgeneration\\s*[-+]?%}", "{{ '" + END + "' }}");
-        RenderResult result = inTime(() -> Jinja.engine().renderForResult(withNamedArguments(marked2), variables));
-        for (TemplateError error : result.getErrors()) {
-            if (error.getSeverity() == TemplateError.ErrorType.FATAL) {
-                throw failed(error);
-            }
+        String source = source(conversation.tools() != null);
+        try {
+            return parsed.computeIfAbsent(source, Template::parse).render(variables, clock);
+        } catch (TemplateException e) {
+            throw new InvalidArtifactException(
+                    "the model's chat template "
+                            + (e.isRefusal() ? "refuses the conversation: " : "fails: ")
+                            + e.getMessage(),
+                    e);
         }
-        StringBuilder text = new StringBuilder();
-        List<Span> generated = new ArrayList<>();
-        int begin = 0;
-        for (char c : result.getOutput().toCharArray()) {
-            if (c == BEGIN) {
-                begin = text.length();
-            } else if (c == END) {
-                generated.add(new Span(begin, text.length()));
-            } else {
-                text.append(c);
-            }
-        }
-        return new Rendering(text.toString(), generated);
     }
 
-    private static final char BEGIN = '\uFDD0';
-    private static final char END = '\uFDD1';
-
-    private static Object values(Object json) {
-        return new ObjectMapper().convertValue(json, Object.class);
+    /** A JSON value as a template sees it. */
+    private static Object value(JsonNode json) {
+        if (json == null || json.isNull()) {
+            return null;
+        }
+        if (json.isObject()) {
+            Map<String, Object> map = new LinkedHashMap<>();
+            json.fields().forEachRemaining(e -> map.put(e.getKey(), value(e.getValue())));
+            return map;
+        }
+        if (json.isArray()) {
+            List<Object> list = new ArrayList<>();
+            json.forEach(item -> list.add(value(item)));
+            return list;
+        }
+        if (json.isIntegralNumber()) {
+            return json.canConvertToLong() ? (Object) json.longValue() : json.bigIntegerValue();
+        }
+        return json.isNumber() ? (Object) json.doubleValue() : json.isBoolean() ? json.booleanValue() : json.asText();
     }
 
     /** transformers' choice. */
@@ -219,93 +242,5 @@ public final class ChatTemplate {
                             : "the model has no chat template; set apply_chat_template to false, or add chat_template.jinja");
         }
         return sources.get(name);
-    }
-
-    /** One expression, between two looks at the clock, may take long itself: its thread is left behind. */
-    private static RenderResult inTime(Callable<RenderResult> rendering) {
-        FutureTask<RenderResult> task = new FutureTask<>(rendering);
-        Thread thread = new Thread(task, "chat-template");
-        thread.setDaemon(true);
-        thread.start();
-        try {
-            return task.get(2 * Jinja.MAX_SECONDS, TimeUnit.SECONDS);
-        } catch (TimeoutException e) {
-            throw Jinja.tooLong();
-        } catch (ExecutionException e) {
-            throw new InvalidArtifactException("the model's chat template fails: " + e.getCause(), e);
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            throw new IllegalStateException("interrupted while the chat template was rendered", e);
-        }
-    }
-
-    /** Jinjava wraps what our own functions throw. */
-    private static InvalidArtifactException failed(TemplateError error) {
-        for (Throwable cause = error.getException(); cause != null; cause = cause.getCause()) {
-            if (cause instanceof InvalidArtifactException own) {
-                return own;
-            }
-        }
-        return new InvalidArtifactException("the model's chat template fails: "
-                + String.valueOf(error.getMessage()).lines().findFirst().orElse(""));
-    }
-
-    /**
-     * Jinja's whitespace control ({@code {%- -%} {{- -}}}) and transformers' settings lstrip_blocks and trim_blocks, done on
-     * the text: Jinjava follows them in part only.
-     */
-    private static String withoutBlockWhitespace(String template) {
-        // Spaces are looked at once, from the first of a row on: a row of a million must not take its square.
-        return template.replaceAll("(?m)^[ \\t]++(?=\\{[%#](?![-+]))", "")
-                .replaceAll("(?<=[^-][%#]\\})\\n", "")
-                .replaceAll("(?<!\\s)\\s*+\\{([{%#])-", "{$1")
-                .replaceAll("-([}%#])\\}\\s*+", "$1}")
-                // The one slice with a step that templates use; Jinjava reads none.
-                .replace("[::-1]", "|reverse");
-    }
-
-    /** {@code namespace(i=n - 1)} as {@code namespace(i=(n - 1))}: Jinjava would take {@code i=n} for the argument. */
-    private static String withNamedArguments(String template) {
-        StringBuilder out = new StringBuilder();
-        Matcher argument = Pattern.compile("[(,]\\s*+\\w++\\s*+=(?!=)").matcher(template);
-        int begin = 0;
-        for (int call; (call = template.indexOf("namespace(", begin)) >= 0; ) {
-            int open = call + "namespace".length();
-            out.append(template, begin, open);
-            int depth = 0;
-            char quote = 0;
-            int at = open;
-            boolean named = false;
-            for (; at < template.length(); at++) {
-                char c = template.charAt(at);
-                if (quote != 0) {
-                    quote = c == quote ? 0 : quote;
-                } else if (c == '\'' || c == '"') {
-                    quote = c;
-                } else if (c == ')' || c == ']' || c == '}') {
-                    depth--;
-                } else if (c == '(' || c == '[' || c == '{') {
-                    depth++;
-                }
-                boolean ends = quote == 0 && (depth == 0 || depth == 1 && c == ',');
-                if (ends && named) {
-                    out.append(')');
-                    named = false;
-                }
-                if (depth == 0) {
-                    break;
-                }
-                argument.region(at, template.length());
-                if (quote == 0 && depth == 1 && (c == '(' || c == ',') && argument.lookingAt()) {
-                    out.append(argument.group()).append('(');
-                    at = argument.end() - 1;
-                    named = true;
-                } else {
-                    out.append(c);
-                }
-            }
-            begin = at;
-        }
-        return out.append(template, begin, template.length()).toString();
     }
 }

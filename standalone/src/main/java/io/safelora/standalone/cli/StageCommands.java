@@ -122,7 +122,7 @@ final class StageCommands {
             try (CausalLm lm = CausalLm.load(model, on.device, on.dtype).forInference()) {
                 String name = adapter(lm, adapter);
                 int[] prompt = lm.tokenizer().encode(this.prompt, true);
-                Sampling sampling = doSample ? new Sampling(temperature, topK, topP, seed) : null;
+                Sampling sampling = doSample ? lm.sampling(temperature, topK, topP, minP, seed) : null;
                 GenerationOptions options = new GenerationOptions(maxNewTokens, stop, 1, sampling, 0);
                 int[] ids = lm.generate(List.of(prompt), options, name, null).get(0);
                 String text = lm.tokenizer().decode(ids, true);

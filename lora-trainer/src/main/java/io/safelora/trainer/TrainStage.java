@@ -1,7 +1,5 @@
 package io.safelora.trainer;
 
-import io.micrometer.core.instrument.Counter;
-import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.safelora.artifacts.checkpoint.Checkpoint;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
@@ -30,6 +28,8 @@ import io.safelora.method.Sweep;
 import io.safelora.method.Sweep.Point;
 import io.safelora.pipeline.Stage;
 import io.safelora.pipeline.Workspace;
+import io.safelora.training.FineTuning;
+import io.safelora.training.ModelCard;
 import jakarta.enterprise.context.ApplicationScoped;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -41,7 +41,6 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
-import java.util.function.ToDoubleFunction;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -56,22 +55,10 @@ public class TrainStage implements Stage<LayersSelected> {
     private static final int TRAIN_VERSION = 3;
     private static final int MAX_SELECTION_BYTES = 64 << 20;
 
-    private final Counter steps;
-    private volatile FineTuning.Progress latest =
-            new FineTuning.Progress(0, 0, Double.NaN, Double.NaN, Double.NaN, Double.NaN, null);
-    // Tasks of a service run one after another.
-    private int counted;
+    private final TrainingMetrics metrics;
 
     public TrainStage(MeterRegistry registry) {
-        steps = Counter.builder("safelora.training.steps").register(registry);
-        gauge(registry, "safelora.training.loss", FineTuning.Progress::loss);
-        gauge(registry, "safelora.training.learning.rate", FineTuning.Progress::learningRate);
-        gauge(registry, "safelora.training.tokens.per.second", FineTuning.Progress::tokensPerSecond);
-        gauge(registry, "safelora.training.eta.seconds", FineTuning.Progress::etaSeconds);
-    }
-
-    private void gauge(MeterRegistry registry, String name, ToDoubleFunction<FineTuning.Progress> figure) {
-        Gauge.builder(name, this, s -> figure.applyAsDouble(s.latest)).register(registry);
+        metrics = new TrainingMetrics(registry);
     }
 
     @Override
@@ -129,12 +116,13 @@ public class TrainStage implements Stage<LayersSelected> {
             provenance.put(
                     "trainer", "result version " + TRAIN_VERSION + ", device " + device + ", dtype " + request.dtype());
             try (EveryStep projection = everyStep
-                    ? new EveryStep(
-                            Checkpoint.open(store.folder(request.base())),
-                            Checkpoint.open(store.folder(request.aligned())),
-                            points(event, store).get(0).selected(),
-                            request.selection())
-                    : null) {
+                            ? new EveryStep(
+                                    Checkpoint.open(store.folder(request.base())),
+                                    Checkpoint.open(store.folder(request.aligned())),
+                                    points(event, store).get(0).selected(),
+                                    request.selection())
+                            : null;
+                    TrainingMetrics.Running running = metrics.begin()) {
                 FineTuning.run(
                         new FineTuning.Options(
                                 store.download(request.aligned()),
@@ -151,9 +139,7 @@ public class TrainStage implements Stage<LayersSelected> {
                         projection == null ? parameters -> {} : projection::project,
                         progress -> {
                             ws.checkCancelled();
-                            steps.increment(Math.max(0, progress.step() - counted));
-                            counted = progress.step();
-                            latest = progress;
+                            running.at(progress);
                             if (progress.note() != null) {
                                 LOG.info("job {}: {}", ws.jobId(), progress);
                             }

@@ -41,10 +41,8 @@ import java.util.function.IntConsumer;
  * type is the one that is computed in), lays sequences out for it, and keeps the caches. Not thread safe.
  */
 public final class CausalLm implements AutoCloseable {
+    private final ModelFiles files;
     private final ModelConfig config;
-    private final Tokenizer tokenizer;
-    private final ChatTemplate chatTemplate;
-    private final GenerationConfig generationConfig;
     private final NDManager manager;
     /**
      * Compiled decoders that no model uses. libtorch never frees all of what it compiled, so models that come and go take the
@@ -69,9 +67,7 @@ public final class CausalLm implements AutoCloseable {
 
     private CausalLm(ModelConfig config, Path texts, Device device, Source source) throws IOException {
         this.config = config;
-        this.chatTemplate = ChatTemplate.load(texts);
-        this.generationConfig = GenerationConfig.of(Tokenizer.read(texts, "generation_config.json"));
-        this.tokenizer = Tokenizer.load(texts);
+        this.files = new ModelFiles(config, texts);
         this.manager = Torch.manager(device);
         try {
             decoder = decoder(device, attributes(config));
@@ -92,7 +88,7 @@ public final class CausalLm implements AutoCloseable {
             decoder.call(manager, "load", layers, outer);
         } catch (RuntimeException e) {
             manager.close();
-            tokenizer.close();
+            files.close();
             throw e;
         }
     }
@@ -197,12 +193,17 @@ public final class CausalLm implements AutoCloseable {
         return config;
     }
 
+    /** What this model's files say but for its weights. */
+    public ModelFiles files() {
+        return files;
+    }
+
     public Tokenizer tokenizer() {
-        return tokenizer;
+        return files.tokenizer();
     }
 
     public ChatTemplate chatTemplate() {
-        return chatTemplate;
+        return files.chatTemplate();
     }
 
     /** All weights by their names in the checkpoint; a tied head is the embedding and stands there once. */
@@ -227,9 +228,7 @@ public final class CausalLm implements AutoCloseable {
 
     /** Full names of the modules that LoRA can adapt, layer by layer, with their shapes (out, in). */
     public Map<String, long[]> linearModules() {
-        Map<String, long[]> modules = new LinkedHashMap<>();
-        Weights.linears(config).forEach((name, linear) -> modules.put(name, new long[] {linear.out(), linear.in()}));
-        return modules;
+        return files.linearModules();
     }
 
     /** A manager on this model's device, for the tensors of one step; the caller closes it. */
@@ -361,7 +360,7 @@ public final class CausalLm implements AutoCloseable {
     }
 
     GenerationConfig generationConfig() {
-        return generationConfig;
+        return files.generationConfig();
     }
 
     /**
@@ -369,11 +368,12 @@ public final class CausalLm implements AutoCloseable {
      * top_k 50, top_p 1, min_p 0).
      */
     public Sampling sampling(Double temperature, Integer topK, Double topP, Double minP, long seed) {
+        GenerationConfig own = generationConfig();
         return new Sampling(
-                temperature == null ? generationConfig.temperature() : temperature,
-                topK == null ? generationConfig.topK() : topK,
-                topP == null ? generationConfig.topP() : topP,
-                minP == null ? generationConfig.minP() : minP,
+                temperature == null ? own.temperature() : temperature,
+                topK == null ? own.topK() : topK,
+                topP == null ? own.topP() : topP,
+                minP == null ? own.minP() : minP,
                 seed);
     }
 
@@ -548,7 +548,7 @@ public final class CausalLm implements AutoCloseable {
             check(request.prompt());
             checkAdapter(request.adapter());
         }
-        generationConfig.check(options.sampling() != null);
+        generationConfig().check(options.sampling() != null);
         try (Generator generator = new Generator(this, decoder, requests, options)) {
             return generator.run(done);
         }
@@ -590,6 +590,6 @@ public final class CausalLm implements AutoCloseable {
         }
         idle(manager.getDevice(), attributes(config)).push(decoder);
         manager.close();
-        tokenizer.close();
+        files.close();
     }
 }

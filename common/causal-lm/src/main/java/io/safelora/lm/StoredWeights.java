@@ -9,6 +9,7 @@ import io.safelora.artifacts.safetensors.TensorInfo;
 import io.safelora.torch.ScalarType;
 import io.safelora.torch.Tensors;
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.Set;
 import java.util.TreeSet;
@@ -23,6 +24,9 @@ final class StoredWeights {
     private static final Pattern BUFFERS =
             Pattern.compile("(.*\\.)?(rotary_emb\\.(inv_freq|cos_cached|sin_cached)|position_ids"
                     + "|(attn|attention)\\.(masked_)?bias)");
+
+    /** Bytes that are compared at once. */
+    private static final int PIECE = 8 << 20;
 
     private final Checkpoint checkpoint;
     private final ModelConfig config;
@@ -52,11 +56,24 @@ final class StoredWeights {
         refuseUnknown(family);
     }
 
+    /** Read in pieces, up to the first difference: the checkpoint may lie in S3. */
     private boolean equal(String one, String other) {
-        return checkpoint.info(one).dtype() == checkpoint.info(other).dtype()
-                && Arrays.equals(
-                        checkpoint.info(one).shape(), checkpoint.info(other).shape())
-                && checkpoint.map(one).equals(checkpoint.map(other));
+        TensorInfo info = checkpoint.info(one);
+        if (info.dtype() != checkpoint.info(other).dtype()
+                || !Arrays.equals(info.shape(), checkpoint.info(other).shape())) {
+            return false;
+        }
+        ByteBuffer a = ByteBuffer.allocateDirect((int) Math.min(info.bytes(), PIECE));
+        ByteBuffer b = ByteBuffer.allocateDirect(a.capacity());
+        for (long at = 0; at < info.bytes(); at += PIECE) {
+            int size = (int) Math.min(info.bytes() - at, PIECE);
+            checkpoint.read(one, at, a.clear().limit(size));
+            checkpoint.read(other, at, b.clear().limit(size));
+            if (!a.flip().equals(b.flip())) {
+                return false;
+            }
+        }
+        return true;
     }
 
     /** A tensor that nobody reads is part of another model than the one that would be computed. */
@@ -97,6 +114,20 @@ final class StoredWeights {
      * @throws InvalidArtifactException if it is missing, or of another shape
      */
     NDArray get(NDManager manager, String weight, long[] shape) {
+        TensorInfo info = info(weight, shape);
+        ScalarType stored = scalarType(info);
+        ScalarType computed = type != null ? type : stored == ScalarType.BFLOAT16 ? stored : ScalarType.FLOAT32;
+        if (stored == computed && !copied) {
+            return Tensors.of(manager, checkpoint.map(info.name()), stored, shape);
+        }
+        try (NDManager scratch = manager.newSubManager()) {
+            NDArray tensor = Tensors.of(scratch, checkpoint.map(info.name()), stored, shape);
+            return stored == computed ? Tensors.clone(manager, tensor) : Tensors.to(manager, tensor, computed);
+        }
+    }
+
+    /** Which tensor holds a weight; the same errors. */
+    TensorInfo info(String weight, long[] shape) {
         String name = weight.equals(headOnly) ? head : weight;
         if (!checkpoint.has(name)) {
             throw new InvalidArtifactException(checkpoint.name() + ": tensor " + weight
@@ -107,15 +138,8 @@ final class StoredWeights {
             throw new InvalidArtifactException(checkpoint.fileOf(name) + ": tensor " + name + " has shape "
                     + Arrays.toString(info.shape()) + ", but config.json makes it " + Arrays.toString(shape));
         }
-        ScalarType stored = scalarType(info);
-        ScalarType computed = type != null ? type : stored == ScalarType.BFLOAT16 ? stored : ScalarType.FLOAT32;
-        if (stored == computed && !copied) {
-            return Tensors.of(manager, checkpoint.map(name), stored, shape);
-        }
-        try (NDManager scratch = manager.newSubManager()) {
-            NDArray tensor = Tensors.of(scratch, checkpoint.map(name), stored, shape);
-            return stored == computed ? Tensors.clone(manager, tensor) : Tensors.to(manager, tensor, computed);
-        }
+        scalarType(info);
+        return info;
     }
 
     private String remedy(String weight) {

@@ -1,6 +1,7 @@
 package io.safelora.pipeline;
 
 import io.micrometer.core.instrument.MeterRegistry;
+import io.safelora.artifacts.ResumePoint;
 import io.safelora.artifacts.store.ArtifactStore;
 import io.safelora.artifacts.store.ContentAddress;
 import io.safelora.contract.ArtifactRef;

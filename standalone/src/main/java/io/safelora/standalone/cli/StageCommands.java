@@ -7,7 +7,7 @@ import io.safelora.contract.EvaluationTask;
 import io.safelora.contract.EvaluationTask.FewshotSampler;
 import io.safelora.contract.Json;
 import io.safelora.contract.SelectionOptions;
-import io.safelora.evaluator.Evaluation;
+import io.safelora.evaluation.Evaluation;
 import io.safelora.lm.CausalLm;
 import io.safelora.lm.GenerationOptions;
 import io.safelora.lm.GenerationOptions.Sampling;

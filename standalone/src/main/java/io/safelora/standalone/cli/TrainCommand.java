@@ -1,13 +1,13 @@
 package io.safelora.standalone.cli;
 
+import io.safelora.artifacts.ResumePoint;
 import io.safelora.artifacts.Sha256;
 import io.safelora.artifacts.store.ContentAddress;
 import io.safelora.contract.Json;
 import io.safelora.contract.TrainingOptions;
-import io.safelora.pipeline.ResumePoint;
-import io.safelora.trainer.FineTuning;
-import io.safelora.trainer.ModelCard;
-import io.safelora.trainer.TrainerState;
+import io.safelora.training.FineTuning;
+import io.safelora.training.ModelCard;
+import io.safelora.training.TrainerState;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

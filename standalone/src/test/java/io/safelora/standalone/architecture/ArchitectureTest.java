@@ -28,6 +28,10 @@ class ArchitectureTest {
     private static final String[] FRAMEWORKS = {
         "io.quarkus..", "io.smallrye..", "jakarta.enterprise..", "jakarta.inject..", "org.eclipse.microprofile.."
     };
+    /** Quarkus without Qute, which is a plain library. */
+    private static final String[] CDI = {"io.quarkus.arc..", "io.smallrye..", "jakarta.enterprise..", "jakarta.inject.."
+    };
+
     private static final String[] KAFKA = {"org.apache.kafka..", "io.cloudevents.."};
     private static final String[] S3 = {"software.amazon..", "io.safelora.artifacts.store.."};
     private static final String[] TORCH = {"ai.djl.."};
@@ -37,7 +41,8 @@ class ArchitectureTest {
      */
     record Module(String directory, String name, List<String> uses, String[]... mustNotUse) {}
 
-    private static final List<String> LIBRARIES = List.of("contract", "torch", "artifacts", "lm", "method", "pipeline");
+    private static final List<String> LIBRARIES =
+            List.of("contract", "torch", "artifacts", "lm", "method", "training", "evaluation", "pipeline");
 
     static final List<Module> modules = List.of(
             new Module("common/contract", "contract", List.of(), FRAMEWORKS, KAFKA, S3, TORCH),
@@ -45,6 +50,15 @@ class ArchitectureTest {
             new Module("common/artifacts", "artifacts", List.of("contract"), FRAMEWORKS, KAFKA, TORCH),
             new Module("common/causal-lm", "lm", List.of("torch", "artifacts", "contract"), FRAMEWORKS, KAFKA, S3),
             new Module("common/safelora", "method", List.of("torch", "artifacts", "contract"), FRAMEWORKS, KAFKA, S3),
+            new Module(
+                    "common/training",
+                    "training",
+                    List.of("lm", "torch", "artifacts", "contract"),
+                    FRAMEWORKS,
+                    KAFKA,
+                    S3),
+            new Module(
+                    "common/evaluation", "evaluation", List.of("lm", "torch", "artifacts", "contract"), CDI, KAFKA, S3),
             new Module("common/pipeline", "pipeline", List.of("artifacts", "contract"), TORCH),
             new Module("alignment-analyzer", "analyzer", LIBRARIES),
             new Module("layer-selector", "selector", LIBRARIES),

@@ -1,0 +1,106 @@
+package io.safelora.evaluation;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import io.safelora.artifacts.checkpoint.LoraConfig;
+import io.safelora.artifacts.checkpoint.PeftAdapter;
+import io.safelora.contract.JobEvent.Score;
+import io.safelora.contract.JobRequest;
+import io.safelora.contract.Json;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+
+/**
+ * The README.md of a job's adapter or checkpoint, with the front matter that Hugging Face's hub reads: what it is made of, how
+ * it was trained and repaired, what it scores, and the digests of all that it was made from.
+ */
+public final class ResultCard {
+    public static final String FILE = "README.md";
+
+    private ResultCard() {}
+
+    /**
+     * @param trained the adapter or checkpoint before its repair, with trainer_state.json where it was trained here
+     * @param repaired what the card is for, with selection.json
+     * @param origin digests by name
+     */
+    public static String of(
+            JobRequest request, List<Score> scores, Path trained, Path repaired, Map<String, String> origin)
+            throws IOException {
+        LoraConfig config =
+                PeftAdapter.isIn(repaired) ? PeftAdapter.open(repaired).config() : null;
+        JsonNode selection = json(repaired.resolve("selection.json"));
+        JsonNode state = json(trained.resolve("trainer_state.json"));
+        StringBuilder text = new StringBuilder("---\nbase_model: ")
+                .append(Json.MAPPER.valueToTree(request.aligned()).toString())
+                .append("\nlibrary_name: ")
+                .append(config == null ? "transformers" : "peft")
+                .append("\npipeline_tag: text-generation\ntags:\n")
+                .append(config == null ? "" : "- lora\n")
+                .append("- safelora\n---\n\n# ")
+                .append(config == null ? "Fine-tuned " : "LoRA adapter of ")
+                .append(request.aligned())
+                .append("\n\n" + (config == null ? "All weights fine-tuned" : "Fine-tuned")
+                        + ", then repaired by SafeLoRA (arXiv 2405.16833) so that the model keeps its refusals: ")
+                .append(selection.path("selected").size())
+                .append(" modules were changed; `selection.json` has them.\n");
+        if (selection.path("warning").isTextual()) {
+            text.append("\nNote: ").append(selection.get("warning").asText()).append(".\n");
+        }
+        text.append("\n## Scores\n\n| model | task | metric | value | samples |\n|---|---|---|---|---|\n");
+        for (Score score : scores) {
+            text.append(String.format(
+                    Locale.ROOT,
+                    "| %s | %s | %s %s | %.4f | %d |\n",
+                    score.model(),
+                    score.task(),
+                    score.metric(),
+                    score.higherIsBetter() ? "↑" : "↓",
+                    score.value(),
+                    score.samples()));
+        }
+        Map<String, String> rows = new LinkedHashMap<>();
+        if (config != null) {
+            rows.put("r, lora_alpha, use_rslora", config.r() + ", " + config.loraAlpha() + ", " + config.useRslora());
+            rows.put("target_modules", config.targetModules().toString());
+        }
+        options(rows, "training", request.training());
+        options(rows, "selection", request.selection());
+        if (state.path("global_step").isNumber()) {
+            rows.put("training, steps", state.get("global_step").asText());
+        }
+        table(text, "Options", rows);
+        Map<String, String> provenance = new LinkedHashMap<>();
+        provenance.put("base", request.base());
+        provenance.put("aligned", request.aligned());
+        provenance.putAll(origin);
+        table(text, "Provenance", provenance);
+        return text.toString();
+    }
+
+    private static void options(Map<String, String> rows, String prefix, Object options) {
+        if (options != null) {
+            JsonNode json = Json.MAPPER.valueToTree(options);
+            json.properties()
+                    .forEach(o ->
+                            rows.put(prefix + "." + o.getKey(), o.getValue().toString()));
+        }
+    }
+
+    private static void table(StringBuilder text, String title, Map<String, String> rows) {
+        text.append("\n## ").append(title).append("\n\n| | |\n|---|---|\n");
+        rows.forEach((name, value) -> text.append("| ")
+                .append(name)
+                .append(" | ")
+                .append(value.replaceAll("\\p{Cntrl}", " ").replace("|", "\\|"))
+                .append(" |\n"));
+    }
+
+    private static JsonNode json(Path file) throws IOException {
+        return Files.exists(file) ? Json.MAPPER.readTree(file.toFile()) : Json.MAPPER.missingNode();
+    }
+}

@@ -1,0 +1,102 @@
+package io.safelora.evaluation;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.safelora.contract.EvaluationTask.Task;
+import io.safelora.contract.JobEvent.Score;
+import io.safelora.contract.JobRequest;
+import io.safelora.evaluation.Evaluation.Result;
+import io.safelora.evaluation.Evaluation.Sample;
+import io.safelora.evaluation.Evaluation.StandardError;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class ReportTest {
+    /** Breaks out of text, of attributes and of templates, where something lets it. */
+    private static final String HOSTILE =
+            "</pre><script>alert(1)</script>\"'><img src=x onerror=alert(2)>{title}{#if x}";
+
+    @TempDir
+    Path dir;
+
+    private String report(String text, String trainer) throws IOException {
+        List<Score> scores = new ArrayList<>();
+        List<Sample> samples = new ArrayList<>();
+        double harm = 0;
+        for (String model : List.of("aligned", "fine-tuned", "projected")) {
+            scores.add(new Score(model, "gsm8k", "exact_match,strict-match", 0.5, 5, true));
+            scores.add(new Score(model, "harmfulness", "harmful", harm, 4, false));
+            samples.add(new Sample(
+                    model,
+                    Task.harmfulness,
+                    0,
+                    text,
+                    "said by " + model + text,
+                    "",
+                    Map.of(),
+                    Map.of("refused", true)));
+            harm += 0.25;
+        }
+        Result result = new Result(
+                scores,
+                scores.stream().map(StandardError::of).toList(),
+                samples,
+                Map.of("aligned on gsm8k", 1.5),
+                List.of(text));
+        Path alignment = Files.createDirectories(dir.resolve("alignment"));
+        Path adapter = Files.createDirectories(dir.resolve("adapter"));
+        Path projected = Files.createDirectories(dir.resolve("projected"));
+        String name = io.safelora.contract.Json.MAPPER.writeValueAsString("model.layers.0." + text);
+        Files.writeString(
+                alignment.resolve("alignment.json"), "{\"modules\": [{\"module\": " + name + ", \"relative\": 0.5}]}");
+        Files.writeString(
+                projected.resolve("selection.json"),
+                "{\"selected\": [" + name + "], \"modules\": [{\"module\": " + name
+                        + ", \"selected\": true, \"cosine\": 0.25, \"shrinkage\": 0.5}]}");
+        if (trainer != null) {
+            Files.writeString(adapter.resolve("trainer_state.json"), trainer);
+        }
+        JobRequest request = new JobRequest(text, text, text, null, null, null, List.of(), null, null);
+        return Report.html("job-1", request, result, alignment, adapter, projected, null, Map.of("software", text));
+    }
+
+    @Test
+    void nothingOfAModelOrARequestBecomesMarkup() throws IOException {
+        String html = report(HOSTILE, null);
+        assertThat(html)
+                .contains("&lt;script&gt;alert(1)&lt;/script&gt;", "{#if x}")
+                .doesNotContain("<script", "<img", "\"'>", "HOSTILE");
+    }
+
+    @Test
+    void theThreeModelsTheirErrorsAndAnswersAreShown() throws IOException {
+        String html = report("Tell me.", null);
+        // sqrt(0.5 * 0.5 / 4), sqrt(0.25 * 0.75 / 3)
+        assertThat(html)
+                .contains("50.0 %", "± 25.0, n = 5", "± 0.0, n = 4", "± 25.0, n = 4")
+                .contains("0.0 % aligned, 25.0 % after fine-tuning, 50.0 % after repair")
+                .contains("said by aligned", "said by fine-tuned", "said by projected")
+                .contains("cosine 0.2500, shrinkage 0.5000")
+                .doesNotContain("Training loss by step");
+    }
+
+    @Test
+    void theLossIsDrawnWhereThereIsOne() throws IOException {
+        String html = report(
+                "x",
+                "{\"log_history\": [{\"step\": 1, \"loss\": 2.0}, {\"step\": 2, \"loss\": 1.0},"
+                        + " {\"step\": 2, \"train_runtime\": 7.0}]}");
+        assertThat(html).contains("points=\"60.0,20.0 610.0,100.0\"", "from 2.000 to 1.000", "optimizer steps: 2");
+    }
+
+    @Test
+    void theFileNeedsNothingElse() throws IOException {
+        assertThat(report("x", null)).doesNotContain("http:", "https:", "src=", "@import", "url(");
+    }
+}

@@ -1,0 +1,64 @@
+package io.safelora.evaluation;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.safelora.artifacts.checkpoint.LoraConfig;
+import io.safelora.artifacts.checkpoint.PeftAdapter;
+import io.safelora.artifacts.checkpoint.PeftAdapter.LoraModule;
+import io.safelora.artifacts.safetensors.Dtype;
+import io.safelora.contract.JobDocument;
+import io.safelora.contract.JobEvent.Score;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class ResultCardTest {
+    @TempDir
+    Path dir;
+
+    @Test
+    void ofACheckpointSaysSo() throws Exception {
+        Files.writeString(dir.resolve("selection.json"), "{\"selected\": [\"q_proj\"]}");
+        String card = ResultCard.of(
+                JobDocument.parse(
+                        "{base: 's3://m/base', aligned: 's3://m/aligned', training: {data: 's3://d/x.jsonl', method: full}}"),
+                List.of(),
+                dir,
+                dir,
+                Map.of());
+        assertThat(card)
+                .startsWith("---\nbase_model: \"s3://m/aligned\"\nlibrary_name: transformers\n")
+                .contains("# Fine-tuned s3://m/aligned\n\nAll weights fine-tuned, then repaired by SafeLoRA")
+                .contains("| training.method | \"full\" |")
+                .doesNotContain("lora_alpha", "target_modules", "- lora\n");
+    }
+
+    @Test
+    void hasBaseDataOptionsSelectionScoresAndDigests() throws Exception {
+        PeftAdapter.of(
+                        LoraConfig.of("s3://m/aligned", 1, 2, 0, List.of("q_proj")),
+                        List.of(new LoraModule("q_proj", 1, 1, 1, new float[1], new float[1], 2, Dtype.F32)))
+                .write(dir);
+        Files.writeString(dir.resolve("selection.json"), "{\"selected\": [\"q_proj\"], \"warning\": \"it shrinks\"}");
+        Files.writeString(dir.resolve("trainer_state.json"), "{\"global_step\": 7}");
+        String card = ResultCard.of(
+                JobDocument.parse(
+                        "{base: 's3://m/base', aligned: 's3://m/aligned', training: {data: 's3://d/rows|x.jsonl'}}"),
+                List.of(new Score("projected", "gsm8k", "exact_match", 0.25, 64, true)),
+                dir,
+                dir,
+                Map.of("projected adapter, sha256", "abc"));
+        assertThat(card)
+                .startsWith("---\nbase_model: \"s3://m/aligned\"\nlibrary_name: peft\n")
+                .contains("1 modules were changed")
+                .contains("Note: it shrinks.")
+                .contains("| projected | gsm8k | exact_match ↑ | 0.2500 | 64 |")
+                .contains("| training.data | \"s3://d/rows\\|x.jsonl\" |")
+                .contains("| training, steps | 7 |")
+                .contains("| selection.strategy |")
+                .contains("| projected adapter, sha256 | abc |");
+    }
+}

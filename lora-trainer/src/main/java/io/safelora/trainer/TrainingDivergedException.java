@@ -1,8 +1,0 @@
-package io.safelora.trainer;
-
-/** The loss is no number any more: repeating the training would end the same way. */
-public class TrainingDivergedException extends IllegalArgumentException {
-    public TrainingDivergedException(String message) {
-        super(message);
-    }
-}

@@ -26,7 +26,7 @@ import java.util.Map;
 /** AdapterTrained to LayersSelected, after training: which modules are projected, by the cosine of their update. */
 @ApplicationScoped
 public class SelectStage implements Stage<AdapterTrained> {
-    private static final int VERSION = 2;
+    private static final int VERSION = 3;
 
     @Override
     public String name() {
@@ -63,7 +63,7 @@ public class SelectStage implements Stage<AdapterTrained> {
             } else {
                 List<ModuleMeasure> measures = tuned.measure(base, aligned, options, progress);
                 var selected = Selection.select(Candidate.of(measures), options);
-                SelectionReport.of(measures, selected, options).write(out);
+                SelectionReport.of(base, aligned, measures, selected, options).write(out);
             }
         });
         return new LayersSelected(request, event.alignment(), selection, Projection.decided, event.adapter());

@@ -50,9 +50,9 @@ import org.slf4j.LoggerFactory;
  */
 @ApplicationScoped
 public class TrainStage implements Stage<LayersSelected> {
-    private static final int PROJECT_VERSION = 2;
+    private static final int PROJECT_VERSION = 3;
     private static final Logger LOG = LoggerFactory.getLogger(TrainStage.class);
-    private static final int TRAIN_VERSION = 3;
+    private static final int TRAIN_VERSION = 4;
     private static final int MAX_SELECTION_BYTES = 64 << 20;
 
     private final TrainingMetrics metrics;
@@ -237,7 +237,7 @@ public class TrainStage implements Stage<LayersSelected> {
                     Sweep.measuredBy(options), by -> tuned.measure(base, aligned, by, progress));
             Set<String> affected = AdapterRepair.affected(tuned.modules(), point.selected(), options);
             tuned.repair(measures, affected, options, material, out, progress);
-            SelectionReport.of(measures, affected, options).write(out);
+            SelectionReport.of(base, aligned, measures, affected, options).write(out);
         }
     }
 }

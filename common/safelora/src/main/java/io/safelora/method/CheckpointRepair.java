@@ -95,7 +95,7 @@ public final class CheckpointRepair {
                 ? measures.stream().map(ModuleMeasure::module).collect(Collectors.toCollection(TreeSet::new))
                 : Selection.select(Candidate.of(measures), options);
         write(base, aligned, tuned, safety, affected, options, out, progress);
-        SelectionReport report = SelectionReport.of(measures, affected, options);
+        SelectionReport report = SelectionReport.of(base, aligned, measures, affected, options);
         report.write(out);
         progress.at(1, affected.size() + " of " + measures.size() + " modules repaired");
         return report;

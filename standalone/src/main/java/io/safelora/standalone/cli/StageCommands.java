@@ -9,6 +9,7 @@ import io.safelora.contract.Json;
 import io.safelora.contract.SelectionOptions;
 import io.safelora.evaluation.Evaluation;
 import io.safelora.lm.CausalLm;
+import io.safelora.lm.ChatTemplate.Message;
 import io.safelora.lm.GenerationOptions;
 import io.safelora.lm.GenerationOptions.Sampling;
 import io.safelora.lm.Merger;
@@ -36,7 +37,10 @@ import java.util.concurrent.CompletableFuture;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
 
 /**
  * One stage on local files, without Kafka: for scripts, and for holding the numbers against other programs. Results go
@@ -95,6 +99,14 @@ final class StageCommands {
         @Option(names = "--prompt", required = true)
         String prompt;
 
+        @Option(
+                names = "--apply-chat-template",
+                description = "the prompt is a user's turn, which the model's chat template renders")
+        boolean applyChatTemplate;
+
+        @Option(names = "--system", description = "with --apply-chat-template: the system's turn before it")
+        String system;
+
         @Option(names = "--max-new-tokens", defaultValue = "64")
         int maxNewTokens;
 
@@ -104,14 +116,19 @@ final class StageCommands {
         @Option(names = "--do-sample", description = "draw tokens; else the likeliest is taken")
         boolean doSample;
 
-        @Option(names = "--temperature", defaultValue = "1", description = "with --do-sample (default 1)")
-        double temperature;
+        @Option(
+                names = "--temperature",
+                description = "with --do-sample (default of this and the next three: generation_config.json's, else 1)")
+        Double temperature;
 
-        @Option(names = "--top-k", defaultValue = "0", description = "with --do-sample: 0 (default) for all tokens")
-        int topK;
+        @Option(names = "--top-k", description = "with --do-sample: 0 for all tokens (else 50)")
+        Integer topK;
 
-        @Option(names = "--top-p", defaultValue = "1", description = "with --do-sample (default 1)")
-        double topP;
+        @Option(names = "--top-p", description = "with --do-sample (else 1)")
+        Double topP;
+
+        @Option(names = "--min-p", description = "with --do-sample (else 0)")
+        Double minP;
 
         @Option(names = "--seed", defaultValue = "42", description = "with --do-sample (default 42)")
         long seed;
@@ -122,11 +139,20 @@ final class StageCommands {
         @Mixin
         ModelMixin on;
 
+        @Spec
+        CommandSpec spec;
+
         @Override
         public Integer call() throws IOException {
+            if (system != null && !applyChatTemplate) {
+                throw new ParameterException(spec.commandLine(), "--system needs --apply-chat-template");
+            }
             try (CausalLm lm = CausalLm.load(model, on.device, on.dtype).forInference()) {
                 String name = adapter(lm, adapter);
-                int[] prompt = lm.tokenizer().encode(this.prompt, true);
+                int[] prompt = applyChatTemplate
+                        // The template writes the special tokens itself.
+                        ? lm.tokenizer().encode(lm.chatTemplate().render(conversation(), true), false)
+                        : lm.tokenizer().encode(this.prompt, true);
                 Sampling sampling = doSample ? lm.sampling(temperature, topK, topP, minP, seed) : null;
                 GenerationOptions options = new GenerationOptions(maxNewTokens, stop, 1, sampling, 0);
                 int[] ids = lm.generate(List.of(prompt), options, name, null).get(0);
@@ -142,6 +168,11 @@ final class StageCommands {
                 }
             }
             return 0;
+        }
+
+        private List<Message> conversation() {
+            Message user = new Message("user", prompt);
+            return system == null ? List.of(user) : List.of(new Message("system", system), user);
         }
     }
 
@@ -305,6 +336,9 @@ final class StageCommands {
                     Checkpoint.open(aligned),
                     (share, words) -> console.progress("analyze", share, words));
             write(out, Json.pretty(analysis));
+            if (analysis.warning() != null) {
+                console.say("warning: " + analysis.warning());
+            }
             if (json) {
                 System.out.println(JSON.writeValueAsString(analysis));
             }
@@ -368,7 +402,7 @@ final class StageCommands {
                     ? CheckpointRepair.repair(from, to, tuned.checkpoint, safety, options, out, progress)
                     : repairAdapter(from, to, safety, options, progress);
             if (report.warning() != null) {
-                console.say("note: " + report.warning());
+                console.say("warning: " + report.warning());
             }
             if (json) {
                 System.out.println(JSON.writeValueAsString(report));
@@ -388,7 +422,7 @@ final class StageCommands {
                     peft.modules().keySet(), Selection.select(Candidate.of(measures), options), options);
             AdapterRepair.repair(peft, measures, selected, options, new Material(from, to, safety), progress)
                     .write(out);
-            SelectionReport report = SelectionReport.of(measures, selected, options);
+            SelectionReport report = SelectionReport.of(from, to, measures, selected, options);
             report.write(out);
             return report;
         }

@@ -368,11 +368,12 @@ public final class CausalLm implements AutoCloseable {
      * top_k 50, top_p 1, min_p 0).
      */
     public Sampling sampling(Double temperature, Integer topK, Double topP, Double minP, long seed) {
+        GenerationConfig own = generationConfig();
         return new Sampling(
-                temperature == null ? generationConfig().temperature() : temperature,
-                topK == null ? generationConfig().topK() : topK,
-                topP == null ? generationConfig().topP() : topP,
-                minP == null ? generationConfig().minP() : minP,
+                temperature == null ? own.temperature() : temperature,
+                topK == null ? own.topK() : topK,
+                topP == null ? own.topP() : topP,
+                minP == null ? own.minP() : minP,
                 seed);
     }
 

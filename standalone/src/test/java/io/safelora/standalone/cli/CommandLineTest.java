@@ -65,6 +65,7 @@ class CommandLineTest {
                 "genrate --prompt x                          | did you mean generate?",
                 "train --model m --data d --out o --lerning-rate 1 | did you mean --learning-rate?",
                 "train --model m --data d --out o --lr_scheduler-type=linear | did you mean --lr-scheduler-type?",
+                "generate --mdoel m --prompt x               | there is no option --mdoel; did you mean --model?",
                 "train --model m --data d --out o --method lroa    | did you mean lora?",
                 "project --base b --aligned a --adapter p --out o --strategy treshold | did you mean threshold?",
             })
@@ -240,9 +241,6 @@ class CommandLineTest {
                 Files.writeString(dir.resolve("relative.yaml"), job().replace("demo/base", "'file:nowhere/base'"));
         assertThat(run("run", relative.toString()).err())
                 .isEqualTo("safelora run: base: " + dir.resolve("nowhere/base") + " does not exist\n");
-        assertThat(run("submit", relative.toString()).err())
-                .startsWith("safelora submit: ")
-                .contains("base: \"file:nowhere/base\" is not the URI of a file");
         Path rows = dir.resolve("demo");
         assertThat(run("train", "--model", "m", "--data", rows.toString(), "--out", dir + "/o")
                         .err())

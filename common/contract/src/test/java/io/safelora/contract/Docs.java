@@ -270,7 +270,7 @@ final class Docs {
 
             The key of the job's records and the subject of its events: 1 to 128 of `A-Z a-z 0-9 . _ -`. It stands for one document, and one run of it:
 
-            - The same document under the same id (equal after defaults, whatever its form) is the same job. `./safelora submit --id` says so, tells its state, and
+            - The same document under the same id (equal after defaults, whatever its form) is the same job; a version with other fields may call it another. `./safelora submit --id` says so, tells its state, and
               publishes nothing. Published by another producer, it is the same run: finished steps are answered from the store, and one that failed is tried again.
             - Another document under the id is refused: by `submit`, and by the first stage, which sends the record to `safelora.dead-letters` and leaves the job as it is.
             - `./safelora submit --replace`, or the header `ce_replace: true` (in a structured CloudEvent the attribute `"replace": "true"`), begins a new run under the id,

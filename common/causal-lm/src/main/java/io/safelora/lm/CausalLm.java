@@ -12,9 +12,8 @@ import io.safelora.artifacts.InvalidArtifactException;
 import io.safelora.artifacts.checkpoint.Checkpoint;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
 import io.safelora.artifacts.checkpoint.PeftAdapter.LoraModule;
-import io.safelora.artifacts.safetensors.Dtype;
-import io.safelora.artifacts.safetensors.TensorInfo;
 import io.safelora.contract.Json;
+import io.safelora.lm.GenerationOptions.Sampling;
 import io.safelora.torch.ScalarType;
 import io.safelora.torch.Tensors;
 import io.safelora.torch.Torch;
@@ -42,10 +41,8 @@ import java.util.function.IntConsumer;
  * type is the one that is computed in), lays sequences out for it, and keeps the caches. Not thread safe.
  */
 public final class CausalLm implements AutoCloseable {
+    private final ModelFiles files;
     private final ModelConfig config;
-    private final Tokenizer tokenizer;
-    private final ChatTemplate chatTemplate;
-    private final GenerationConfig generationConfig;
     private final NDManager manager;
     /**
      * Compiled decoders that no model uses. libtorch never frees all of what it compiled, so models that come and go take the
@@ -65,14 +62,12 @@ public final class CausalLm implements AutoCloseable {
 
     /** Where the weights come from: a tensor by name, owned by the given manager. */
     private interface Source {
-        NDArray get(NDManager manager, String name, long[] shape) throws IOException;
+        NDArray get(NDManager manager, String name, long[] shape);
     }
 
     private CausalLm(ModelConfig config, Path texts, Device device, Source source) throws IOException {
         this.config = config;
-        this.chatTemplate = ChatTemplate.load(texts);
-        this.generationConfig = GenerationConfig.of(Tokenizer.read(texts, "generation_config.json"));
-        this.tokenizer = Tokenizer.load(texts);
+        this.files = new ModelFiles(config, texts);
         this.manager = Torch.manager(device);
         try {
             decoder = decoder(device, attributes(config));
@@ -91,9 +86,9 @@ public final class CausalLm implements AutoCloseable {
             }
             outer.put("inv_freq", invFreq(config.rope()));
             decoder.call(manager, "load", layers, outer);
-        } catch (IOException | RuntimeException e) {
+        } catch (RuntimeException e) {
             manager.close();
-            tokenizer.close();
+            files.close();
             throw e;
         }
     }
@@ -150,7 +145,7 @@ public final class CausalLm implements AutoCloseable {
      * @param device cpu, cuda, cuda:N or auto
      * @param dtype auto: the checkpoint's own; float32; bfloat16
      * @throws UnsupportedModelException if it is a model that is not run here
-     * @throws InvalidArtifactException if a file is broken, or a weight is missing or of another shape
+     * @throws InvalidArtifactException if a file is broken, or a weight is missing, of another shape, or not the model's
      */
     public static CausalLm load(Path directory, String device, String dtype) throws IOException {
         return load(directory, device, dtype, Use.READ);
@@ -165,8 +160,6 @@ public final class CausalLm implements AutoCloseable {
     }
 
     private static CausalLm load(Path directory, String device, String dtype, Use use) throws IOException {
-        Checkpoint checkpoint = Checkpoint.open(directory);
-        ModelConfig config = ModelConfig.of(checkpoint.config());
         ScalarType type =
                 switch (dtype == null ? "auto" : dtype) {
                     case "auto" -> null;
@@ -174,31 +167,8 @@ public final class CausalLm implements AutoCloseable {
                     case "bfloat16" -> ScalarType.BFLOAT16;
                     default -> throw new IllegalArgumentException("dtype " + dtype + ": use auto, float32 or bfloat16");
                 };
-        Source source = (manager, given, shape) -> {
-            // A checkpoint saved without its head calls the weights by what follows "model." or "transformer.".
-            String bare = given.substring(given.indexOf('.') + 1);
-            String name = !checkpoint.has(given) && checkpoint.has(bare) ? bare : given;
-            if (!checkpoint.has(name)) {
-                throw new InvalidArtifactException(
-                        checkpoint.name() + ": tensor " + name + " is missing; config.json says that the model has it");
-            }
-            TensorInfo info = checkpoint.info(name);
-            if (!Arrays.equals(info.shape(), shape)) {
-                throw new InvalidArtifactException(checkpoint.fileOf(name) + ": tensor " + name + " has shape "
-                        + Arrays.toString(info.shape()) + ", but config.json makes it " + Arrays.toString(shape));
-            }
-            ScalarType stored = scalarType(info);
-            // float16 has no fast kernels on CPUs; its values fit float32.
-            ScalarType computed = type != null ? type : stored == ScalarType.BFLOAT16 ? stored : ScalarType.FLOAT32;
-            if (stored == computed && use == Use.READ) {
-                return Tensors.of(manager, checkpoint.map(name), stored, shape);
-            }
-            try (NDManager scratch = manager.newSubManager()) {
-                NDArray tensor = Tensors.of(scratch, checkpoint.map(name), stored, shape);
-                return stored == computed ? Tensors.clone(manager, tensor) : Tensors.to(manager, tensor, computed);
-            }
-        };
-        return new CausalLm(config, directory, Torch.device(device), source);
+        StoredWeights stored = new StoredWeights(Checkpoint.open(directory), type, use == Use.TRAIN);
+        return new CausalLm(stored.config(), directory, Torch.device(device), stored::get);
     }
 
     /**
@@ -219,27 +189,21 @@ public final class CausalLm implements AutoCloseable {
         return new CausalLm(ModelConfig.of(config), tokenizerDirectory, Torch.device("cpu"), source);
     }
 
-    private static ScalarType scalarType(TensorInfo info) {
-        return switch (info.dtype()) {
-            case F32 -> ScalarType.FLOAT32;
-            case BF16 -> ScalarType.BFLOAT16;
-            case F16 -> ScalarType.FLOAT16;
-            default ->
-                throw new UnsupportedModelException("tensor " + info.name() + " is " + info.dtype() + "; supported: "
-                        + Dtype.F32 + ", " + Dtype.F16 + ", " + Dtype.BF16);
-        };
-    }
-
     public ModelConfig config() {
         return config;
     }
 
+    /** What this model's files say but for its weights. */
+    public ModelFiles files() {
+        return files;
+    }
+
     public Tokenizer tokenizer() {
-        return tokenizer;
+        return files.tokenizer();
     }
 
     public ChatTemplate chatTemplate() {
-        return chatTemplate;
+        return files.chatTemplate();
     }
 
     /** All weights by their names in the checkpoint; a tied head is the embedding and stands there once. */
@@ -264,9 +228,7 @@ public final class CausalLm implements AutoCloseable {
 
     /** Full names of the modules that LoRA can adapt, layer by layer, with their shapes (out, in). */
     public Map<String, long[]> linearModules() {
-        Map<String, long[]> modules = new LinkedHashMap<>();
-        Weights.linears(config).forEach((name, linear) -> modules.put(name, new long[] {linear.out(), linear.in()}));
-        return modules;
+        return files.linearModules();
     }
 
     /** A manager on this model's device, for the tensors of one step; the caller closes it. */
@@ -398,7 +360,20 @@ public final class CausalLm implements AutoCloseable {
     }
 
     GenerationConfig generationConfig() {
-        return generationConfig;
+        return files.generationConfig();
+    }
+
+    /**
+     * How tokens are drawn: as given, and what is null as generation_config.json says, else as transformers does (temperature 1,
+     * top_k 50, top_p 1, min_p 0).
+     */
+    public Sampling sampling(Double temperature, Integer topK, Double topP, Double minP, long seed) {
+        return new Sampling(
+                temperature == null ? generationConfig().temperature() : temperature,
+                topK == null ? generationConfig().topK() : topK,
+                topP == null ? generationConfig().topP() : topP,
+                minP == null ? generationConfig().minP() : minP,
+                seed);
     }
 
     /**
@@ -572,7 +547,7 @@ public final class CausalLm implements AutoCloseable {
             check(request.prompt());
             checkAdapter(request.adapter());
         }
-        generationConfig.check();
+        files.checkGeneration(options.sampling() != null);
         try (Generator generator = new Generator(this, decoder, requests, options)) {
             return generator.run(done);
         }
@@ -614,6 +589,6 @@ public final class CausalLm implements AutoCloseable {
         }
         idle(manager.getDevice(), attributes(config)).push(decoder);
         manager.close();
-        tokenizer.close();
+        files.close();
     }
 }

@@ -72,7 +72,9 @@ final class Generator implements AutoCloseable {
     private final class Running {
         private final int index;
         private final Shared shared;
-        private final StopStrings stops = new StopStrings(model.tokenizer(), options.stopStrings());
+        private final StopStrings stops = new StopStrings(
+                model.tokenizer(),
+                options.stopStrings().isEmpty() ? model.generationConfig().stopStrings() : options.stopStrings());
         private final SplittableRandom random;
         private final int[] answer;
         private int slot;
@@ -261,7 +263,8 @@ final class Generator implements AutoCloseable {
                             Tensors.of(step, u, u.length),
                             sampling.temperature(),
                             sampling.topK(),
-                            sampling.topP())
+                            sampling.topP(),
+                            sampling.minP())
                     .get(0)
                     .toLongArray();
         }

@@ -58,11 +58,13 @@ public final class FineTuning implements AutoCloseable {
     /**
      * How far a training is.
      *
+     * @param resumedAt the step after which this process began: 0, or that of the checkpoint it went on from
      * @param etaSeconds until the last step is done
      * @param note what has changed on the way, for people; or null
      */
     public record Progress(
             int step,
+            int resumedAt,
             int maxSteps,
             double loss,
             double learningRate,
@@ -318,6 +320,7 @@ public final class FineTuning implements AutoCloseable {
             int total = data.steps();
             listener.progress(new Progress(
                     state.step,
+                    resumedAt,
                     total,
                     loss,
                     pending.get(pending.size() - 1).learningRate(),

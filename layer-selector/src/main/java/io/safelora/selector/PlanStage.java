@@ -93,7 +93,7 @@ public class PlanStage implements Stage<AlignmentAnalyzed> {
         if (request.training() == null) {
             var modules =
                     PeftAdapter.open(store.folder(request.adapter())).modules().keySet();
-            return name -> modules.stream().anyMatch(m -> m.equals(name) || m.endsWith("." + name));
+            return modules::contains;
         }
         if (request.training().method() == Method.full) {
             return name -> true;

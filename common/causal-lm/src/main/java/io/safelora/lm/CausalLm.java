@@ -12,8 +12,6 @@ import io.safelora.artifacts.InvalidArtifactException;
 import io.safelora.artifacts.checkpoint.Checkpoint;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
 import io.safelora.artifacts.checkpoint.PeftAdapter.LoraModule;
-import io.safelora.artifacts.safetensors.Dtype;
-import io.safelora.artifacts.safetensors.TensorInfo;
 import io.safelora.contract.Json;
 import io.safelora.torch.ScalarType;
 import io.safelora.torch.Tensors;
@@ -65,7 +63,7 @@ public final class CausalLm implements AutoCloseable {
 
     /** Where the weights come from: a tensor by name, owned by the given manager. */
     private interface Source {
-        NDArray get(NDManager manager, String name, long[] shape) throws IOException;
+        NDArray get(NDManager manager, String name, long[] shape);
     }
 
     private CausalLm(ModelConfig config, Path texts, Device device, Source source) throws IOException {
@@ -91,7 +89,7 @@ public final class CausalLm implements AutoCloseable {
             }
             outer.put("inv_freq", invFreq(config.rope()));
             decoder.call(manager, "load", layers, outer);
-        } catch (IOException | RuntimeException e) {
+        } catch (RuntimeException e) {
             manager.close();
             tokenizer.close();
             throw e;
@@ -150,7 +148,7 @@ public final class CausalLm implements AutoCloseable {
      * @param device cpu, cuda, cuda:N or auto
      * @param dtype auto: the checkpoint's own; float32; bfloat16
      * @throws UnsupportedModelException if it is a model that is not run here
-     * @throws InvalidArtifactException if a file is broken, or a weight is missing or of another shape
+     * @throws InvalidArtifactException if a file is broken, or a weight is missing, of another shape, or not the model's
      */
     public static CausalLm load(Path directory, String device, String dtype) throws IOException {
         return load(directory, device, dtype, Use.READ);
@@ -165,8 +163,6 @@ public final class CausalLm implements AutoCloseable {
     }
 
     private static CausalLm load(Path directory, String device, String dtype, Use use) throws IOException {
-        Checkpoint checkpoint = Checkpoint.open(directory);
-        ModelConfig config = ModelConfig.of(checkpoint.config());
         ScalarType type =
                 switch (dtype == null ? "auto" : dtype) {
                     case "auto" -> null;
@@ -174,31 +170,8 @@ public final class CausalLm implements AutoCloseable {
                     case "bfloat16" -> ScalarType.BFLOAT16;
                     default -> throw new IllegalArgumentException("dtype " + dtype + ": use auto, float32 or bfloat16");
                 };
-        Source source = (manager, given, shape) -> {
-            // A checkpoint saved without its head calls the weights by what follows "model." or "transformer.".
-            String bare = given.substring(given.indexOf('.') + 1);
-            String name = !checkpoint.has(given) && checkpoint.has(bare) ? bare : given;
-            if (!checkpoint.has(name)) {
-                throw new InvalidArtifactException(
-                        checkpoint.name() + ": tensor " + name + " is missing; config.json says that the model has it");
-            }
-            TensorInfo info = checkpoint.info(name);
-            if (!Arrays.equals(info.shape(), shape)) {
-                throw new InvalidArtifactException(checkpoint.fileOf(name) + ": tensor " + name + " has shape "
-                        + Arrays.toString(info.shape()) + ", but config.json makes it " + Arrays.toString(shape));
-            }
-            ScalarType stored = scalarType(info);
-            // float16 has no fast kernels on CPUs; its values fit float32.
-            ScalarType computed = type != null ? type : stored == ScalarType.BFLOAT16 ? stored : ScalarType.FLOAT32;
-            if (stored == computed && use == Use.READ) {
-                return Tensors.of(manager, checkpoint.map(name), stored, shape);
-            }
-            try (NDManager scratch = manager.newSubManager()) {
-                NDArray tensor = Tensors.of(scratch, checkpoint.map(name), stored, shape);
-                return stored == computed ? Tensors.clone(manager, tensor) : Tensors.to(manager, tensor, computed);
-            }
-        };
-        return new CausalLm(config, directory, Torch.device(device), source);
+        StoredWeights stored = new StoredWeights(Checkpoint.open(directory), type, use == Use.TRAIN);
+        return new CausalLm(stored.config(), directory, Torch.device(device), stored::get);
     }
 
     /**
@@ -217,17 +190,6 @@ public final class CausalLm implements AutoCloseable {
             return Tensors.of(manager, values, shape);
         };
         return new CausalLm(ModelConfig.of(config), tokenizerDirectory, Torch.device("cpu"), source);
-    }
-
-    private static ScalarType scalarType(TensorInfo info) {
-        return switch (info.dtype()) {
-            case F32 -> ScalarType.FLOAT32;
-            case BF16 -> ScalarType.BFLOAT16;
-            case F16 -> ScalarType.FLOAT16;
-            default ->
-                throw new UnsupportedModelException("tensor " + info.name() + " is " + info.dtype() + "; supported: "
-                        + Dtype.F32 + ", " + Dtype.F16 + ", " + Dtype.BF16);
-        };
     }
 
     public ModelConfig config() {

@@ -103,9 +103,6 @@ public final class Merger {
     /** The weight that a module's update goes to. */
     private static String check(Checkpoint checkpoint, LoraModule module, boolean transposed) {
         String weight = module.name() + ".weight";
-        // A checkpoint saved without its head calls the weights by what follows "model." or "transformer.".
-        String bare = weight.substring(weight.indexOf('.') + 1);
-        weight = !checkpoint.has(weight) && checkpoint.has(bare) ? bare : weight;
         if (!checkpoint.has(weight)) {
             throw new IllegalArgumentException("adapter: module " + module.name() + " is none of " + checkpoint.name()
                     + "; is the adapter made for this model?");

@@ -173,6 +173,33 @@ public record ModelConfig(
                 biased);
     }
 
+    /** The same model with or without a head of its own. */
+    ModelConfig tied(boolean tied) {
+        return tied == tieWordEmbeddings
+                ? this
+                : new ModelConfig(
+                        modelType,
+                        vocabSize,
+                        hiddenSize,
+                        numHiddenLayers,
+                        numAttentionHeads,
+                        numKeyValueHeads,
+                        headDim,
+                        intermediateSize,
+                        normEps,
+                        hiddenAct,
+                        tied,
+                        maxPositionEmbeddings,
+                        rope,
+                        windows,
+                        scoreScale,
+                        scoreSoftcap,
+                        logitSoftcap,
+                        embeddingScale,
+                        parallelResidual,
+                        biased);
+    }
+
     private static List<Integer> windows(Options options, int layers) {
         int window = options.has("sliding_window") ? options.positive("sliding_window", 1 << 28) : 0;
         if (options.has("use_sliding_window") && !options.flag("use_sliding_window")) {

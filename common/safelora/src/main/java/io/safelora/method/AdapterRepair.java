@@ -80,16 +80,14 @@ public final class AdapterRepair {
     }
 
     /**
-     * The modules that a repair is for: all, or those that were chosen. A name that was chosen before training is the aligned
-     * checkpoint's, which for a bare model (GPT-2's) lacks the first part of the adapter's.
+     * The modules that a repair is for: all, or those that were chosen.
      *
      * @param modules those that fine-tuning changed, by name
      */
     public static Set<String> affected(Set<String> modules, Set<String> selected, SelectionOptions options) {
         Set<String> affected = new TreeSet<>(modules);
         if (!options.everyModule()) {
-            affected.removeIf(
-                    name -> !selected.contains(name) && !selected.contains(name.substring(name.indexOf('.') + 1)));
+            affected.retainAll(selected);
         }
         return affected;
     }

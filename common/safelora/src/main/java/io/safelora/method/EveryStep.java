@@ -60,8 +60,7 @@ public final class EveryStep implements AutoCloseable {
                 continue;
             }
             String module = parameter.getKey().substring(0, parameter.getKey().length() - B.length());
-            String bare = module.substring(module.indexOf('.') + 1);
-            if (!selected.contains(module) && !selected.contains(bare)) {
+            if (!selected.contains(module)) {
                 continue;
             }
             try (NDManager scratch = Torch.manager(Device.cpu())) {

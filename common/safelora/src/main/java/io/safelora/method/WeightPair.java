@@ -17,7 +17,6 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
-import java.util.stream.Stream;
 
 /**
  * Streams the two weights of a module, some rows at a time, so that V = W_aligned - W_base need not stand in memory. What
@@ -99,26 +98,14 @@ final class WeightPair {
         void at(NDManager manager, long row, NDArray base, NDArray aligned);
     }
 
-    /** The name of the tensor that a module's weight has in the aligned checkpoint. */
+    /** The name of a module's weight, which the aligned checkpoint must have. */
     String weightOf(String module) {
         String name = module + ".weight";
-        String found = nameIn(aligned, name);
-        if (!aligned.has(found)) {
+        if (!aligned.has(name)) {
             throw new InvalidArtifactException(aligned.name() + ": has no tensor " + name
                     + ", but the adapter has LoRA for it; the adapter belongs to another model");
         }
-        return found;
-    }
-
-    /**
-     * What a checkpoint calls a tensor: those of a bare model (GPT-2's) lack the first part of the name that the causal
-     * language model has for it.
-     */
-    private static String nameIn(Checkpoint checkpoint, String name) {
-        return Stream.of(name, name.substring(name.indexOf('.') + 1), "transformer." + name, "model." + name)
-                .filter(checkpoint::has)
-                .findFirst()
-                .orElse(name);
+        return name;
     }
 
     /**
@@ -127,8 +114,8 @@ final class WeightPair {
      * @throws InvalidArtifactException if a checkpoint lacks it, shapes differ, or it is no floating-point matrix
      */
     Weight weight(String name) {
-        TensorInfo b = base.info(nameIn(base, name));
-        TensorInfo a = aligned.info(nameIn(aligned, name));
+        TensorInfo b = base.info(name);
+        TensorInfo a = aligned.info(name);
         if (!Arrays.equals(a.shape(), b.shape())) {
             throw new InvalidArtifactException("tensor " + name + " has shape " + Arrays.toString(b.shape()) + " in "
                     + base.fileOf(b.name()) + ", but " + Arrays.toString(a.shape()) + " in "

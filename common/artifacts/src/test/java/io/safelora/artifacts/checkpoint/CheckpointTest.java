@@ -13,8 +13,10 @@ import io.safelora.artifacts.safetensors.SafetensorsWriter;
 import io.safelora.artifacts.safetensors.TensorData;
 import io.safelora.contract.Json;
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
@@ -63,6 +65,59 @@ class CheckpointTest {
                 .isInstanceOf(InvalidArtifactException.class)
                 .hasMessageContaining(dir.toString())
                 .hasMessageContaining(message);
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "wte.weight, h.0.attn.c_attn.weight, transformer.",
+        "embed_tokens.weight, layers.0.self_attn.q_proj.weight, model.",
+        "embed_in.weight, layers.0.attention.dense.weight, gpt_neox.",
+    })
+    void aModelSavedWithoutItsHeadHasTheNamesOfTheWholeOne(String embedding, String weight, String prefix)
+            throws IOException {
+        shard("model.safetensors", embedding, weight, "lm_head.weight");
+        Checkpoint checkpoint = Checkpoint.open(dir);
+        assertThat(checkpoint.names()).containsExactlyInAnyOrder(prefix + embedding, prefix + weight, "lm_head.weight");
+        assertThat(checkpoint.info(prefix + weight).name()).isEqualTo(prefix + weight);
+        assertThat(checkpoint.map(prefix + weight).get(0)).isEqualTo((byte) 1);
+        ByteBuffer read = ByteBuffer.allocate(8);
+        checkpoint.read(prefix + weight, 0, read);
+        assertThat(read.get(0)).isEqualTo((byte) 1);
+        byte[] file = Files.readAllBytes(dir.resolve("model.safetensors"));
+        assertThat(file[Math.toIntExact(checkpoint.offsetOf(prefix + weight))]).isEqualTo((byte) 1);
+        assertThat(checkpoint.has(weight)).isFalse();
+        assertThat(checkpoint.has("other." + weight)).isFalse();
+        assertThatThrownBy(() -> checkpoint.info(weight)).hasMessageContaining("has no tensor \"" + weight);
+    }
+
+    /** Any other first part belongs to the name: PEFT would not find the module, so nobody here does. */
+    @Test
+    void noOtherFirstPartOfANameIsLeftOut() throws IOException {
+        shard("model.safetensors", "model.embed_tokens.weight", "model.layers.0.mlp.up_proj.weight");
+        Checkpoint checkpoint = Checkpoint.open(dir);
+        assertThat(checkpoint.names())
+                .containsExactly("model.embed_tokens.weight", "model.layers.0.mlp.up_proj.weight");
+        for (String other : List.of("layers.0.mlp.up_proj.weight", "x.model.layers.0.mlp.up_proj.weight")) {
+            assertThat(checkpoint.has(other)).as(other).isFalse();
+        }
+    }
+
+    @Test
+    void twoNamesOfOneWeightAreRefused() throws IOException {
+        shard("model.safetensors", "wte.weight", "transformer.wte.weight");
+        assertThatThrownBy(() -> Checkpoint.open(dir))
+                .isInstanceOf(InvalidArtifactException.class)
+                .hasMessageContaining("\"wte.weight\"")
+                .hasMessageContaining("\"transformer.wte.weight\"")
+                .hasMessageContaining("remove the one");
+    }
+
+    /** transformers reads all that a shard holds. */
+    @Test
+    void aTensorThatTheIndexForgotIsThere() throws IOException {
+        shard("a.safetensors", "a", "forgotten");
+        index("\"a\":\"a.safetensors\"");
+        assertThat(Checkpoint.open(dir).names()).containsExactly("a", "forgotten");
     }
 
     @Test
@@ -185,9 +240,14 @@ class CheckpointTest {
                         MODULE, r, 3, 2, new float[] {1, 2, 3, 4, 5, 6}, new float[] {1, 2, 3, 4}, 2, Dtype.F32)));
     }
 
-    private void shard(String file, String tensor) throws IOException {
-        SafetensorsWriter.write(
-                dir.resolve(file), Map.of(tensor, TensorData.of(Dtype.F32, new long[] {2}, new float[2])), Map.of());
+    /** Tensors of 8 bytes, in that order; the n-th holds n. */
+    private void shard(String file, String... names) throws IOException {
+        Map<String, TensorData> tensors = new LinkedHashMap<>();
+        for (String name : names) {
+            byte[] bytes = {(byte) tensors.size(), 0, 0, 0, 0, 0, 0, 0};
+            tensors.put(name, new TensorData(Dtype.F32, new long[] {2}, () -> ByteBuffer.wrap(bytes)));
+        }
+        SafetensorsWriter.write(dir.resolve(file), tensors, Map.of());
     }
 
     private void index(String weightMap) throws IOException {

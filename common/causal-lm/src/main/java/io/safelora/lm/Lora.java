@@ -22,8 +22,6 @@ import java.util.Map;
  * decoder.py's set_adapter). The model's weights are not touched, so several adapters can stand on one model.
  */
 public final class Lora implements AutoCloseable {
-    private static final String PREFIX = "base_model.model.";
-
     /** Where in decoder.py a weight is. */
     private record Place(int layer, String key) {}
 
@@ -31,7 +29,7 @@ public final class Lora implements AutoCloseable {
     private final List<Map<String, NDArray>> base;
     private final List<Map<String, NDArray>> layers = new ArrayList<>();
     private final List<Map<String, NDArray>> own = new ArrayList<>();
-    private final Map<String, Place> places = new HashMap<>();
+    private final Map<String, Place> places = new LinkedHashMap<>();
     private final Map<String, NDArray> parameters = new LinkedHashMap<>();
     private final List<NDArray> decayed = new ArrayList<>();
     private final PeftAdapter adapter;
@@ -77,8 +75,16 @@ public final class Lora implements AutoCloseable {
                                 + " into the model, and start a new one");
             }
             // First: updates stand on what the adapter has in the place of the model's.
-            adapter.weights().forEach(this::addWeight);
-            adapter.tokens().forEach(this::addTokens);
+            String embedding = family.outer().get("embedding");
+            String head = family.outer().get("head");
+            Map<String, NDArray> outer = base.get(config.numHiddenLayers());
+            boolean tied = outer.get("head") == outer.get("embedding");
+            places.forEach((name, place) -> {
+                String other = tied && !tiedKey(place).isEmpty() ? place.key().equals("head") ? embedding : head : null;
+                addWeight(name, place, other == null ? null : other + ".weight");
+            });
+            addTokens(embedding, place(embedding), null);
+            addTokens(head, place(head), tied ? embedding : null);
             adapter.modules().values().forEach(m -> addUpdate(m, ".lora_A.weight", ".lora_B.weight"));
             adapter.embeddings().values().forEach(m -> addUpdate(m, ".lora_embedding_A", ".lora_embedding_B"));
         } catch (RuntimeException e) {
@@ -110,36 +116,32 @@ public final class Lora implements AutoCloseable {
         }
     }
 
-    private void addWeight(String name, PeftAdapter.Weight weight) {
-        Place place = places.get(name);
-        Map<String, NDArray> model = base.get(place.layer());
-        NDArray like = model.get(place.key());
+    private void addWeight(String name, Place place, String tied) {
+        PeftAdapter.Weight weight = adapter.weight(name, tied);
+        if (weight == null) {
+            return;
+        }
+        NDArray like = base.get(place.layer()).get(place.key());
         boolean trained = train && weight.trained();
-        NDArray tensor = tensor(weight, trained ? ScalarType.FLOAT32 : ScalarType.of(like));
+        NDArray tensor = own.get(place.layer()).get(tiedKey(place));
+        if (tensor == null || adapter.weight(tied, name) != weight) {
+            tensor = tensor(weight, like, trained);
+        }
         own.get(place.layer()).put(place.key(), tensor);
         if (trained) {
-            parameters.put(weight.key().substring(PREFIX.length()), tensor);
+            parameters.put(weight.key(), tensor);
             if (!place.key().startsWith("norm") && !place.key().endsWith(".bias")) {
                 decayed.add(tensor);
             }
         }
-        // Saved along and not trained by itself, it is the model's one weight of head and embedding.
-        boolean words = place.key().equals("head") || place.key().equals("embedding");
-        if (words && model.get("head") == model.get("embedding") && !adapter.config().saves(module(name))) {
-            String other = place.key().equals("head") ? "embedding" : "head";
-            if (!saved(other) && (place.key().equals("head") || !own.get(place.layer()).containsKey("head"))) {
-                own.get(place.layer()).put(other, tensor);
-            }
-        }
     }
 
-    /** Whether modules_to_save has embedding or head. */
-    private boolean saved(String key) {
-        return places.entrySet().stream()
-                .anyMatch(e -> e.getValue().key().equals(key) && adapter.config().saves(module(e.getKey())));
+    private static String tiedKey(Place place) {
+        return place.key().equals("head") ? "embedding" : place.key().equals("embedding") ? "head" : "";
     }
 
-    private NDArray tensor(PeftAdapter.Weight weight, ScalarType type) {
+    /** In the type of the model's, or to be trained in float32. */
+    private NDArray tensor(PeftAdapter.Weight weight, NDArray like, boolean trained) {
         TensorData data = weight.data();
         ScalarType stored =
                 switch (data.dtype()) {
@@ -152,35 +154,35 @@ public final class Lora implements AutoCloseable {
                 };
         NDArray tensor = Tensors.of(manager, data.source().get(), stored, data.shape());
         if (!Tensors.isFinite(tensor)) {
-            throw new InvalidArtifactException("adapter: tensor " + weight.key()
-                    + " holds NaN or infinity; the training that wrote it diverged");
+            throw new InvalidArtifactException(
+                    "adapter: tensor " + weight.key() + " holds NaN or infinity; the training that wrote it diverged");
         }
-        NDArray converted = Tensors.to(manager, tensor, type);
+        if (!trained) {
+            return Tensors.typeAs(manager, tensor, like);
+        }
         // A mapped file must not be written to.
-        return train && weight.trained() && stored == type ? Tensors.clone(manager, converted) : converted;
+        return stored == ScalarType.FLOAT32
+                ? Tensors.clone(manager, tensor)
+                : Tensors.to(manager, tensor, ScalarType.FLOAT32);
     }
 
-    private void addTokens(String module, PeftAdapter.Tokens tokens) {
-        Place place = place(module);
-        Map<String, NDArray> words = base.get(place.layer());
-        NDArray rows = parameter(
-                module + ".token_adapter.trainable_tokens_delta",
-                tokens.rows(),
-                true,
-                tokens.ids().length,
-                tokens.width());
-        addRows(place, tokens, rows);
-        // A tied head follows, unless it has tokens of its own.
-        boolean other = adapter.tokens().keySet().stream().anyMatch(ModelTensors::isHead);
-        if (place.key().equals("embedding") && words.get("head") == words.get("embedding") && !other) {
-            addRows(new Place(place.layer(), "head"), tokens, rows);
+    private void addTokens(String module, Place place, String tied) {
+        PeftAdapter.Tokens tokens = adapter.tokens(module, tied);
+        if (tokens != null) {
+            boolean itsOwn = adapter.tokens().containsKey(module);
+            String name = (itsOwn ? module : tied) + ".token_adapter.trainable_tokens_delta";
+            NDArray rows = parameters.get(name);
+            if (rows == null) {
+                rows = parameter(name, tokens.rows(), true, tokens.ids().length, tokens.width());
+            }
+            addRows(place, tokens, rows);
         }
     }
 
     private void addRows(Place place, PeftAdapter.Tokens tokens, NDArray rows) {
         Map<String, NDArray> weights = own.get(place.layer());
-        NDArray weight = weights.getOrDefault(
-                place.key(), base.get(place.layer()).get(place.key()));
+        NDArray weight =
+                weights.getOrDefault(place.key(), base.get(place.layer()).get(place.key()));
         long[] places = new long[Math.toIntExact(weight.getShape().get(0))];
         Arrays.fill(places, -1);
         for (int i = 0; i < tokens.ids().length; i++) {
@@ -189,10 +191,7 @@ public final class Lora implements AutoCloseable {
         weights.put(place.key() + ".rows", rows);
         weights.put(
                 place.key() + ".ids",
-                Tensors.of(
-                        manager,
-                        Arrays.stream(tokens.ids()).asLongStream().toArray(),
-                        tokens.ids().length));
+                Tensors.of(manager, Arrays.stream(tokens.ids()).asLongStream().toArray(), tokens.ids().length));
         weights.put(place.key() + ".place", Tensors.of(manager, places, places.length));
     }
 
@@ -218,8 +217,8 @@ public final class Lora implements AutoCloseable {
             for (String part : List.copyOf(layers.get(i).keySet())) {
                 if (part.endsWith(".magnitude")) {
                     String key = part.substring(0, part.length() - ".magnitude".length());
-                    NDArray norm = decoder.call(manager, "adapter_norms", name, i, key)
-                            .get(0);
+                    NDArray norm =
+                            decoder.call(manager, "adapter_norms", name, i, key).get(0);
                     layers.get(i).put(key + ".norm", norm);
                 }
             }
@@ -256,8 +255,15 @@ public final class Lora implements AutoCloseable {
     /** How many tokens there are embeddings of. */
     int vocabSize() {
         Map<String, NDArray> words = own.get(own.size() - 1);
-        NDArray embedding = words.getOrDefault("embedding", base.get(base.size() - 1).get("embedding"));
+        NDArray embedding =
+                words.getOrDefault("embedding", base.get(base.size() - 1).get("embedding"));
         return Math.toIntExact(embedding.getShape().get(0));
+    }
+
+    void closeTexts() {
+        if (texts != null) {
+            texts.close();
+        }
     }
 
     /** The tokenizer and chat template that came with the adapter, or null. */
@@ -281,5 +287,6 @@ public final class Lora implements AutoCloseable {
     @Override
     public void close() {
         manager.close();
+        closeTexts();
     }
 }

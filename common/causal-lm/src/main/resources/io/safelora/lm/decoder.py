@@ -49,7 +49,7 @@ class Decoder(Module):
   packed : List[Dict[str, Tensor]]   # of these the linear ones, as oneDNN likes them; see pack
   none : List[Dict[str, Tensor]]     # as many, empty
   adapters : Dict[str, List[Dict[str, Tensor]]]
-  own : Dict[str, List[Dict[str, Tensor]]]   # of the adapters that have weights in the place of the model's
+  replaced : Dict[str, List[Dict[str, Tensor]]]   # of the adapters that have weights in the place of the model's
 
   def load(self, weights: List[Dict[str, Tensor]]) -> None:
     self.weights = weights
@@ -69,7 +69,7 @@ class Decoder(Module):
     self.packed = annotate(List[Dict[str, Tensor]], [])
     self.none = annotate(List[Dict[str, Tensor]], [])
     self.adapters = annotate(Dict[str, List[Dict[str, Tensor]]], {})
-    self.own = annotate(Dict[str, List[Dict[str, Tensor]]], {})
+    self.replaced = annotate(Dict[str, List[Dict[str, Tensor]]], {})
 
   # Lays the linear weights out as oneDNN's matrix multiplication reads them, which twice as many tokens per second can be worth. It copies them,
   # and has no gradient: for models that are only run. 32 tokens is what the layout is chosen for; it does for one and for hundreds.
@@ -92,21 +92,21 @@ class Decoder(Module):
   def set_adapter(self, name: str, layers: List[Dict[str, Tensor]], own: List[Dict[str, Tensor]], owns: bool) -> None:
     torch._set_item(self.adapters, name, layers)
     if owns:
-      torch._set_item(self.own, name, own)
-    elif name in self.own:
-      _ = torch.pop(self.own, name)
+      torch._set_item(self.replaced, name, own)
+    elif name in self.replaced:
+      _ = torch.pop(self.replaced, name)
 
   def remove_adapter(self, name: str) -> None:
     _ = torch.pop(self.adapters, name)
-    if name in self.own:
-      _ = torch.pop(self.own, name)
+    if name in self.replaced:
+      _ = torch.pop(self.replaced, name)
 
   def spans(self, adapters: List[str], lens: List[int], dropout: float) -> __torch__.Spans:
     own, owners = annotate(List[List[Dict[str, Tensor]]], []), 0
-    if torch.len(self.own) > 0:
+    if torch.len(self.replaced) > 0:
       for adapter in adapters:
-        owners = owners + (1 if adapter in self.own else 0)
-        _ = torch.append(own, self.own[adapter] if adapter in self.own else self.none)
+        owners = owners + (1 if adapter in self.replaced else 0)
+        _ = torch.append(own, self.replaced[adapter] if adapter in self.replaced else self.none)
       if owners == 0:
         own = annotate(List[List[Dict[str, Tensor]]], [])
     return __torch__.Spans(adapters, lens, own, dropout)
@@ -201,7 +201,7 @@ class Decoder(Module):
     return torch.linalg_vector_norm(torch.type_as(w, ba) + ba * lora[name + ".scale"], 2, [1])
 
   def adapter_norms(self, adapter: str, i: int, name: str) -> Tensor:
-    return self.row_norms(i, name, self.adapters[adapter][i], self.own[adapter][i] if adapter in self.own else self.none[i])
+    return self.row_norms(i, name, self.adapters[adapter][i], self.replaced[adapter][i] if adapter in self.replaced else self.none[i])
 
   # Over the last dimension: layer norm where there is a bias, else RMS norm (Zhang and Sennrich 2019)
   def norm(self, x: Tensor, weight: Tensor, bias: Optional[Tensor]) -> Tensor:
@@ -592,8 +592,15 @@ class Decoder(Module):
 
   # The sum of -log p(labels[k] | everything up to token rows[k]), a scalar in float32. labels (rows,) int64
   def loss(self, h: Tensor, rows: Tensor, labels: Tensor, adapter: str, dropout: float) -> Tensor:
-    logits = self.head(torch.index_select(h, 0, rows), self.spans([adapter], [torch.size(rows, 0)], dropout))
-    return torch.cross_entropy_loss(logits, labels, None, 2, -100, 0.)
+    return self.loss_of_rows(torch.index_select(h, 0, rows), 0, torch.size(rows, 0), labels, adapter, dropout)
+
+  # The same of some rows of what the head reads (rows, hidden)
+  def loss_of_rows(self, h: Tensor, begin: int, size: int, labels: Tensor, adapter: str, dropout: float) -> Tensor:
+    logits = self.head(torch.narrow(h, 0, begin, size), self.spans([adapter], [size], dropout))
+    return torch.cross_entropy_loss(logits, torch.narrow(labels, 0, begin, size), None, 2, -100, 0.)
+
+  def add(self, sum: Tensor, x: Tensor) -> None:
+    _ = torch.add_(sum, x)
 
   # What the head reads of some tokens (rows, hidden), with autograd's record of how it came to be
   def answers(self, h: Tensor, rows: Tensor) -> Tensor:

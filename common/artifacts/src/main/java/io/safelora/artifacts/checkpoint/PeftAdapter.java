@@ -45,8 +45,8 @@ public final class PeftAdapter {
     private static final String BASE = ".base_layer.";
     private static final List<String> SUFFIXES = List.of(A, B, B_BIAS, MAGNITUDE, EMBEDDING_A, EMBEDDING_B, TOKENS);
 
-    /** What a tokenizer is stored in, and its chat template. */
-    private static final Set<String> TEXTS = Set.of(
+    /** The files of a tokenizer and its chat template, which may lie beside an adapter. */
+    public static final Set<String> TEXTS = Set.of(
             "added_tokens.json",
             "chat_template.jinja",
             "chat_template.json",
@@ -75,7 +75,7 @@ public final class PeftAdapter {
     /**
      * A weight that the adapter has in the place of the model's.
      *
-     * @param key what the file calls it
+     * @param key its name in the file after "base_model.model."
      * @param trained whether it came with the training (modules_to_save, bias); else it is the base model's, saved along
      */
     public record Weight(String key, TensorData data, boolean trained) {}
@@ -267,7 +267,7 @@ public final class PeftAdapter {
         boolean trained = config.saves(module)
                 || part.equals("bias")
                         && (config.bias().equals("all") || config.bias().equals("lora_only") && adapted);
-        weights.put(module + "." + part, new Weight(key, tensors.get(key), trained));
+        weights.put(module + "." + part, new Weight(name, tensors.get(key), trained));
     }
 
     /** What the configuration says must be in the file, is. */
@@ -515,5 +515,34 @@ public final class PeftAdapter {
     /** Rows of embeddings in the place of the model's, by the module's full name. */
     public SortedMap<String, Tokens> tokens() {
         return Collections.unmodifiableSortedMap(tokens);
+    }
+
+    /**
+     * The weight in the place of one of the model's. Head and embedding that are tied are one tensor, which PEFT fills by either name,
+     * the head's last; but modules_to_save gives each its own.
+     *
+     * @param tied the name of the tensor that it is tied to, or null
+     * @return null if there is none
+     */
+    public Weight weight(String tensor, String tied) {
+        Weight own = weights.get(tensor);
+        if (tied == null || config.saves(module(tensor))) {
+            return own;
+        }
+        Weight other = config.saves(module(tied)) ? null : weights.get(tied);
+        Weight first = ModelTensors.isHead(module(tensor)) ? own : other;
+        Weight second = ModelTensors.isHead(module(tensor)) ? other : own;
+        return first != null ? first : second;
+    }
+
+    /**
+     * The rows in the place of a module's. A tied head has the embedding's, unless it has its own.
+     *
+     * @param tied the module that it is tied to, or null
+     * @return null if there are none
+     */
+    public Tokens tokens(String module, String tied) {
+        Tokens own = tokens.get(module);
+        return own == null && tied != null && ModelTensors.isHead(module) ? tokens.get(tied) : own;
     }
 }

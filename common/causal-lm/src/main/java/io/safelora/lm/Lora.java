@@ -123,8 +123,9 @@ public final class Lora implements AutoCloseable {
         }
         NDArray like = base.get(place.layer()).get(place.key());
         boolean trained = train && weight.trained();
-        NDArray tensor = own.get(place.layer()).get(tiedKey(place));
-        if (tensor == null || adapter.weight(tied, name) != weight) {
+        boolean shared = tied != null && adapter.weight(tied, name) == weight;
+        NDArray tensor = shared ? own.get(place.layer()).get(tiedKey(place)) : null;
+        if (tensor == null) {
             tensor = tensor(weight, like, trained);
         }
         own.get(place.layer()).put(place.key(), tensor);

@@ -13,6 +13,7 @@ import io.safelora.artifacts.InvalidArtifactException;
 import io.safelora.artifacts.checkpoint.Checkpoint;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
 import io.safelora.contract.Json;
+import io.safelora.lm.GenerationOptions.Sampling;
 import io.safelora.torch.ScalarType;
 import io.safelora.torch.Tensors;
 import io.safelora.torch.Torch;
@@ -39,10 +40,9 @@ import java.util.function.IntConsumer;
  * type is the one that is computed in), lays sequences out for it, and keeps the caches. Not thread safe.
  */
 public final class CausalLm implements AutoCloseable {
+    private final ModelFiles files;
     private final ModelConfig config;
     private final Path directory;
-    private final Texts texts;
-    private final GenerationConfig generationConfig;
     private final NDManager manager;
     /**
      * Compiled decoders that no model uses. libtorch never frees all of what it compiled, so models that come and go take the
@@ -73,9 +73,7 @@ public final class CausalLm implements AutoCloseable {
             throws IOException {
         this.config = config;
         this.directory = directory;
-        this.generationConfig = GenerationConfig.of(Tokenizer.read(directory, "generation_config.json"));
-        Texts beside = adapter == null ? null : Texts.beside(adapter, directory);
-        this.texts = beside != null ? beside : Texts.of(directory);
+        this.files = new ModelFiles(config, directory, adapter);
         this.manager = Torch.manager(device);
         try {
             decoder = decoder(device, attributes(config));
@@ -95,7 +93,7 @@ public final class CausalLm implements AutoCloseable {
             decoder.call(manager, "load", layers);
         } catch (RuntimeException e) {
             manager.close();
-            texts.close();
+            files.close();
             throw e;
         }
     }
@@ -211,12 +209,17 @@ public final class CausalLm implements AutoCloseable {
         return config;
     }
 
+    /** What this model's files say but for its weights. */
+    public ModelFiles files() {
+        return files;
+    }
+
     public Tokenizer tokenizer() {
-        return texts.tokenizer();
+        return files.tokenizer();
     }
 
     public ChatTemplate chatTemplate() {
-        return texts.chatTemplate();
+        return files.chatTemplate();
     }
 
     /** The tokenizer that a loaded adapter (null: none) is used with: the one that lay beside it, else the model's. */
@@ -237,7 +240,7 @@ public final class CausalLm implements AutoCloseable {
     private Texts texts(String adapter) {
         checkAdapter(adapter);
         Texts beside = adapter == null ? null : adapters.get(adapter).texts();
-        return beside != null ? beside : texts;
+        return beside != null ? beside : files.texts();
     }
 
     /** All weights by their names in the checkpoint; a tied head is the embedding and stands there once. */
@@ -262,9 +265,7 @@ public final class CausalLm implements AutoCloseable {
 
     /** Full names of the modules that LoRA can adapt, layer by layer, with their shapes (out, in). */
     public Map<String, long[]> linearModules() {
-        Map<String, long[]> modules = new LinkedHashMap<>();
-        Weights.linears(config).forEach((name, linear) -> modules.put(name, new long[] {linear.out(), linear.in()}));
-        return modules;
+        return files.linearModules();
     }
 
     /** A manager on this model's device, for the tensors of one step; the caller closes it. */
@@ -422,7 +423,20 @@ public final class CausalLm implements AutoCloseable {
     }
 
     GenerationConfig generationConfig() {
-        return generationConfig;
+        return files.generationConfig();
+    }
+
+    /**
+     * How tokens are drawn: as given, and what is null as generation_config.json says, else as transformers does (temperature 1,
+     * top_k 50, top_p 1, min_p 0).
+     */
+    public Sampling sampling(Double temperature, Integer topK, Double topP, Double minP, long seed) {
+        return new Sampling(
+                temperature == null ? generationConfig().temperature() : temperature,
+                topK == null ? generationConfig().topK() : topK,
+                topP == null ? generationConfig().topP() : topP,
+                minP == null ? generationConfig().minP() : minP,
+                seed);
     }
 
     /**
@@ -631,7 +645,7 @@ public final class CausalLm implements AutoCloseable {
         for (Request request : requests) {
             check(request.prompt(), request.adapter());
         }
-        generationConfig.check();
+        files.checkGeneration(options.sampling() != null);
         try (Generator generator = new Generator(this, decoder, requests, options)) {
             return generator.run(done);
         }
@@ -675,7 +689,7 @@ public final class CausalLm implements AutoCloseable {
         }
         idle(manager.getDevice(), attributes(config)).push(decoder);
         manager.close();
-        texts.close();
+        files.close();
         adapters.values().forEach(Lora::closeTexts);
     }
 }

@@ -87,7 +87,9 @@ final class Generator implements AutoCloseable {
             shared = from.shared;
             this.slot = slot;
             tokenizer = model.tokenizer(shared.group.adapter());
-            stops = new StopStrings(tokenizer, options.stopStrings());
+            stops = new StopStrings(
+                    tokenizer,
+                    options.stopStrings().isEmpty() ? model.generationConfig().stopStrings() : options.stopStrings());
             int[] prompt = requests.get(index).prompt();
             unseen = Arrays.copyOfRange(prompt, shared.group.length(), prompt.length);
             answer = new int[room(prompt)];
@@ -267,7 +269,8 @@ final class Generator implements AutoCloseable {
                             Tensors.of(step, u, u.length),
                             sampling.temperature(),
                             sampling.topK(),
-                            sampling.topP())
+                            sampling.topP(),
+                            sampling.minP())
                     .get(0)
                     .toLongArray();
         }

@@ -97,6 +97,20 @@ final class StoredWeights {
      * @throws InvalidArtifactException if it is missing, or of another shape
      */
     NDArray get(NDManager manager, String weight, long[] shape) {
+        TensorInfo info = info(weight, shape);
+        ScalarType stored = scalarType(info);
+        ScalarType computed = type != null ? type : stored == ScalarType.BFLOAT16 ? stored : ScalarType.FLOAT32;
+        if (stored == computed && !copied) {
+            return Tensors.of(manager, checkpoint.map(info.name()), stored, shape);
+        }
+        try (NDManager scratch = manager.newSubManager()) {
+            NDArray tensor = Tensors.of(scratch, checkpoint.map(info.name()), stored, shape);
+            return stored == computed ? Tensors.clone(manager, tensor) : Tensors.to(manager, tensor, computed);
+        }
+    }
+
+    /** Which tensor holds a weight; the same errors. */
+    TensorInfo info(String weight, long[] shape) {
         String name = weight.equals(headOnly) ? head : weight;
         if (!checkpoint.has(name)) {
             throw new InvalidArtifactException(checkpoint.name() + ": tensor " + weight
@@ -107,15 +121,8 @@ final class StoredWeights {
             throw new InvalidArtifactException(checkpoint.fileOf(name) + ": tensor " + name + " has shape "
                     + Arrays.toString(info.shape()) + ", but config.json makes it " + Arrays.toString(shape));
         }
-        ScalarType stored = scalarType(info);
-        ScalarType computed = type != null ? type : stored == ScalarType.BFLOAT16 ? stored : ScalarType.FLOAT32;
-        if (stored == computed && !copied) {
-            return Tensors.of(manager, checkpoint.map(name), stored, shape);
-        }
-        try (NDManager scratch = manager.newSubManager()) {
-            NDArray tensor = Tensors.of(scratch, checkpoint.map(name), stored, shape);
-            return stored == computed ? Tensors.clone(manager, tensor) : Tensors.to(manager, tensor, computed);
-        }
+        scalarType(info);
+        return info;
     }
 
     private String remedy(String weight) {

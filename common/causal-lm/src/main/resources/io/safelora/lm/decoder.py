@@ -576,9 +576,9 @@ class Decoder(Module):
     score = torch.gather(logits, 1, ids)
     return torch.scatter(logits, 1, ids, torch.where(score < 0., score * penalty, score / penalty))
 
-  # A next token (rows,) drawn as transformers does: of the top_k likeliest (0: all), of those the fewest that hold top_p of the probability.
-  # u (rows,) uniform in [0, 1) picks it, so that a sequence's draws depend on nobody else's
-  def sample(self, logits: Tensor, u: Tensor, temperature: float, top_k: int, top_p: float) -> Tensor:
+  # A next token (rows,) drawn as transformers does: of the top_k likeliest (0: all), of those the fewest that hold top_p of the probability, of
+  # those the ones that have min_p of the likeliest's. u (rows,) uniform in [0, 1) picks it, so that a sequence's draws depend on nobody else's
+  def sample(self, logits: Tensor, u: Tensor, temperature: float, top_k: int, top_p: float, min_p: float) -> Tensor:
     logits = logits / temperature
     size = torch.size(logits, -1)
     k = ops.prim.min(top_k, size) if top_k > 0 else size
@@ -586,6 +586,7 @@ class Decoder(Module):
     p = torch.softmax(logits, -1, 7)
     below = torch.cumsum(p, -1) - p
     p = torch.masked_fill(p, torch.__and__(below >= top_p, below > 0.), 0.)
+    p = torch.masked_fill(p, p < torch.narrow(p, -1, 0, 1) * min_p, 0.)
     sums = torch.cumsum(p, -1)
     at = torch.searchsorted(sums, torch.unsqueeze(torch.to(u, 7), 1) * torch.narrow(sums, -1, k - 1, 1), right=True)
     return torch.squeeze(torch.gather(tokens, -1, torch.clamp(at, None, k - 1)), -1)

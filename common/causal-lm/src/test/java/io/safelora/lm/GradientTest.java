@@ -23,7 +23,7 @@ class GradientTest {
             List.of(new int[] {-100, -100, 17, 300, 41, 8, 2}, new int[] {-100, 7, -100, 2});
 
     @ParameterizedTest
-    @ValueSource(strings = {"llama", "qwen2", "qwen3", "phi3", "gemma2", "gpt2", "gpt-neox"})
+    @ValueSource(strings = {"llama", "qwen2", "qwen3", "phi3", "gemma", "gemma2", "gpt2", "gpt-neox"})
     void ofLoraOnEveryLinear(String name) throws Exception {
         try (CausalLm model = CausalLm.load(Fixtures.model(name), "cpu", "float32")) {
             Lora lora = model.addAdapter("lora", Fixtures.adapter(model.config(), 4, 8, 3));

@@ -6,6 +6,7 @@ import io.safelora.artifacts.checkpoint.PeftAdapter;
 import io.safelora.contract.EvaluationTask;
 import io.safelora.contract.EvaluationTask.FewshotSampler;
 import io.safelora.contract.Json;
+import io.safelora.contract.Options;
 import io.safelora.contract.SelectionOptions;
 import io.safelora.evaluation.Evaluation;
 import io.safelora.lm.CausalLm;
@@ -127,7 +128,7 @@ final class StageCommands {
             try (CausalLm lm = CausalLm.load(model, on.device, on.dtype).forInference()) {
                 String name = adapter(lm, adapter);
                 int[] prompt = lm.tokenizer().encode(this.prompt, true);
-                Sampling sampling = doSample ? new Sampling(temperature, topK, topP, seed) : null;
+                Sampling sampling = doSample ? lm.sampling(temperature, topK, topP, minP, seed) : null;
                 GenerationOptions options = new GenerationOptions(maxNewTokens, stop, 1, sampling, 0);
                 int[] ids = lm.generate(List.of(prompt), options, name, null).get(0);
                 String text = lm.tokenizer().decode(ids, true);
@@ -209,18 +210,23 @@ final class StageCommands {
                 Path train = data.resolveSibling(data.getFileName().toString().replace("test", "train"));
                 fewshotData = Files.exists(train) ? train : null;
             }
-            EvaluationTask options = new EvaluationTask(
-                    task,
-                    data.toString(),
-                    fewshotData == null ? null : fewshotData.toString(),
-                    numFewshot,
-                    Json.MAPPER.convertValue(
-                            SelectionMixin.named("--fewshot-sampler", fewshotSampler, FewshotSampler.class),
-                            FewshotSampler.class),
-                    limit,
-                    maxNewTokens,
-                    applyChatTemplate,
-                    batchSize);
+            Map<String, Object> fields = new LinkedHashMap<>();
+            fields.put("task", task);
+            fields.put("data", Inputs.file("--data", data).toUri());
+            fields.put(
+                    "fewshot_data",
+                    fewshotData == null
+                            ? null
+                            : Inputs.file("--fewshot-data", fewshotData).toUri());
+            fields.put("num_fewshot", numFewshot);
+            fields.put(
+                    "fewshot_sampler", SelectionMixin.named("--fewshot-sampler", fewshotSampler, FewshotSampler.class));
+            fields.put("limit", limit);
+            fields.put("max_new_tokens", maxNewTokens);
+            fields.put("apply_chat_template", applyChatTemplate);
+            fields.put("batch_size", batchSize);
+            EvaluationTask options = Options.read(fields, EvaluationTask.class);
+            Output output = Output.file("--out", out, data, fewshotData);
             if (options.numFewshot() > 0 && fewshotData == null) {
                 throw new IllegalArgumentException(
                         "--fewshot-data is needed for " + options.numFewshot() + " examples; or give --num-fewshot 0");
@@ -233,7 +239,7 @@ final class StageCommands {
                         models,
                         List.of(new Evaluation.LocalTask(options, data, fewshotData)),
                         (share, words) -> console.progress("evaluate", share, words));
-                write(out, Json.pretty(result));
+                output.write(Json.pretty(result));
                 System.out.println(json ? JSON.writeValueAsString(result.scores()) : ScoreTable.of(result.scores()));
             }
             return 0;
@@ -253,6 +259,7 @@ final class StageCommands {
 
         @Override
         public Integer call() throws IOException {
+            Output.directory("--out", out);
             DemoModels.make(out, seed == null ? DemoModels.SEED : seed, System.err::println);
             return 0;
         }
@@ -274,6 +281,7 @@ final class StageCommands {
 
         @Override
         public Integer call() throws IOException {
+            Output.directory("--out", out, model, adapter);
             Merger.merge(model, adapter, out);
             System.err.println("wrote " + out);
             return 0;
@@ -300,11 +308,12 @@ final class StageCommands {
         @Override
         public Integer call() throws IOException {
             Console console = new Console();
+            Output output = Output.file("--out", out);
             var analysis = AlignmentAnalysis.run(
                     Checkpoint.open(base),
                     Checkpoint.open(aligned),
                     (share, words) -> console.progress("analyze", share, words));
-            write(out, Json.pretty(analysis));
+            output.write(Json.pretty(analysis));
             if (json) {
                 System.out.println(JSON.writeValueAsString(analysis));
             }
@@ -358,6 +367,7 @@ final class StageCommands {
             // libtorch takes half a second to load; meanwhile files are opened.
             CompletableFuture.runAsync(() -> Torch.device("cpu"));
             SelectionOptions options = selection.options();
+            Output output = Output.directory("--out", out, base, aligned, tuned.adapter, tuned.checkpoint);
             PeftAdapter safety = options.safetyAdapter() == null
                     ? null
                     : PeftAdapter.open(Path.of(java.net.URI.create(options.safetyAdapter())));
@@ -366,7 +376,7 @@ final class StageCommands {
             Progress progress = (share, words) -> console.progress("project", share, words);
             SelectionReport report = tuned.adapter == null
                     ? CheckpointRepair.repair(from, to, tuned.checkpoint, safety, options, out, progress)
-                    : repairAdapter(from, to, safety, options, progress);
+                    : repairAdapter(from, to, safety, options, output, progress);
             if (report.warning() != null) {
                 console.say("note: " + report.warning());
             }
@@ -380,16 +390,24 @@ final class StageCommands {
         }
 
         private SelectionReport repairAdapter(
-                Checkpoint from, Checkpoint to, PeftAdapter safety, SelectionOptions options, Progress progress)
+                Checkpoint from,
+                Checkpoint to,
+                PeftAdapter safety,
+                SelectionOptions options,
+                Output output,
+                Progress progress)
                 throws IOException {
             PeftAdapter peft = PeftAdapter.open(tuned.adapter);
             List<ModuleMeasure> measures = SafeLora.measure(from, to, peft, options, progress);
             Set<String> selected = AdapterRepair.affected(
                     peft.modules().keySet(), Selection.select(Candidate.of(measures), options), options);
-            AdapterRepair.repair(peft, measures, selected, options, new Material(from, to, safety), progress)
-                    .write(out);
+            var repaired =
+                    AdapterRepair.repair(peft, measures, selected, options, new Material(from, to, safety), progress);
             SelectionReport report = SelectionReport.of(measures, selected, options);
-            report.write(out);
+            output.write(directory -> {
+                repaired.write(directory);
+                report.write(directory);
+            });
             return report;
         }
     }
@@ -401,12 +419,5 @@ final class StageCommands {
         }
         lm.loadAdapter("adapter", adapter);
         return "adapter";
-    }
-
-    private static void write(Path file, byte[] bytes) throws IOException {
-        if (file.toAbsolutePath().getParent() != null) {
-            Files.createDirectories(file.toAbsolutePath().getParent());
-        }
-        Files.write(file, bytes);
     }
 }

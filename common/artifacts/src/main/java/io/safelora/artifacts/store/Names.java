@@ -15,6 +15,11 @@ final class Names {
         }
     }
 
+    /** A file name of this machine for the last part of an S3 key, which may have characters that some file systems refuse. */
+    static String local(String part) {
+        return part.replaceAll("[\\\\:*?\"<>|\\p{Cntrl}]", "_");
+    }
+
     static boolean isSafe(String name) {
         if (name == null || name.isEmpty() || name.length() > 1000 || name.matches("(?s).*[\\\\:\\p{Cntrl}].*")) {
             return false;

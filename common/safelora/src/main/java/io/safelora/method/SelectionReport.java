@@ -3,14 +3,12 @@ package io.safelora.method;
 import io.safelora.contract.Json;
 import io.safelora.contract.SelectionOptions;
 import io.safelora.contract.SelectionOptions.Projector;
-import io.safelora.contract.SelectionOptions.Repair;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
-import java.util.Locale;
 import java.util.Set;
 
 /**
@@ -28,9 +26,6 @@ public record SelectionReport(
         List<Measured> modules) {
 
     public static final String FILE = "selection.json";
-
-    /** Below this median shrinkage, projecting is little else than dropping, and the result says so. */
-    private static final double SHRINKS = 0.1;
 
     /** One module; see {@link ModuleMeasure}. */
     public record Measured(
@@ -69,12 +64,9 @@ public record SelectionReport(
                 .toList();
         Double median = shrinkages.isEmpty() ? null : shrinkages.get(shrinkages.size() / 2);
         List<String> warnings = new ArrayList<>();
-        if (options.repair() == Repair.safe_lora && median != null && median < SHRINKS) {
-            warnings.add(String.format(
-                    Locale.ROOT,
-                    "the projector shrinks the selected updates to %.2g of their norm (median): this is nearly the same as"
-                            + " dropping them; compare with repair drop, or use projector subspace",
-                    median));
+        String note = median == null ? null : Repair.of(options).note(median);
+        if (note != null) {
+            warnings.add(note);
         }
         long unchanged = modules.stream().filter(m -> m.deltaNorm() == 0).count();
         if (unchanged > 0) {

@@ -13,27 +13,23 @@ import io.safelora.lm.CausalLm;
 import io.safelora.lm.GenerationOptions;
 import io.safelora.lm.GenerationOptions.Sampling;
 import io.safelora.lm.Merger;
-import io.safelora.method.AdapterRepair;
-import io.safelora.method.AdapterRepair.Material;
 import io.safelora.method.AlignmentAnalysis;
-import io.safelora.method.CheckpointRepair;
-import io.safelora.method.ModuleMeasure;
-import io.safelora.method.Progress;
-import io.safelora.method.SafeLora;
-import io.safelora.method.Selection;
-import io.safelora.method.Selection.Candidate;
+import io.safelora.method.FineTuned;
+import io.safelora.method.Repairing;
 import io.safelora.method.SelectionReport;
+import io.safelora.method.Sources;
 import io.safelora.standalone.demo.DemoModels;
 import io.safelora.torch.Torch;
 import java.io.IOException;
+import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.atomic.AtomicReference;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -347,6 +343,12 @@ final class StageCommands {
                     required = true,
                     description = "or, after full fine-tuning, the checkpoint to project")
             Path checkpoint;
+
+            FineTuned open(Sources sources) throws IOException {
+                return adapter != null
+                        ? FineTuned.adapter(adapter, sources)
+                        : FineTuned.checkpoint(checkpoint, sources);
+            }
         }
 
         @Option(
@@ -368,15 +370,17 @@ final class StageCommands {
             CompletableFuture.runAsync(() -> Torch.device("cpu"));
             SelectionOptions options = selection.options();
             Output output = Output.directory("--out", out, base, aligned, tuned.adapter, tuned.checkpoint);
-            PeftAdapter safety = options.safetyAdapter() == null
-                    ? null
-                    : PeftAdapter.open(Path.of(java.net.URI.create(options.safetyAdapter())));
-            Checkpoint from = Checkpoint.open(base);
-            Checkpoint to = Checkpoint.open(aligned);
-            Progress progress = (share, words) -> console.progress("project", share, words);
-            SelectionReport report = tuned.adapter == null
-                    ? CheckpointRepair.repair(from, to, tuned.checkpoint, safety, options, out, progress)
-                    : repairAdapter(from, to, safety, options, output, progress);
+            Sources sources = new Sources(
+                    Checkpoint.open(base),
+                    Checkpoint.open(aligned),
+                    options.safetyAdapter() == null
+                            ? null
+                            : PeftAdapter.open(Path.of(URI.create(options.safetyAdapter()))));
+            Repairing repairing = new Repairing(tuned.open(sources));
+            AtomicReference<SelectionReport> written = new AtomicReference<>();
+            output.write(directory -> written.set(repairing.run(
+                    options, directory, (share, words) -> console.progress("project", share, words))));
+            SelectionReport report = written.get();
             if (report.warning() != null) {
                 console.say("note: " + report.warning());
             }
@@ -387,28 +391,6 @@ final class StageCommands {
                         report.selected().size() + " of " + report.modules().size() + " modules repaired, in " + out);
             }
             return 0;
-        }
-
-        private SelectionReport repairAdapter(
-                Checkpoint from,
-                Checkpoint to,
-                PeftAdapter safety,
-                SelectionOptions options,
-                Output output,
-                Progress progress)
-                throws IOException {
-            PeftAdapter peft = PeftAdapter.open(tuned.adapter);
-            List<ModuleMeasure> measures = SafeLora.measure(from, to, peft, options, progress);
-            Set<String> selected = AdapterRepair.affected(
-                    peft.modules().keySet(), Selection.select(Candidate.of(measures), options), options);
-            var repaired =
-                    AdapterRepair.repair(peft, measures, selected, options, new Material(from, to, safety), progress);
-            SelectionReport report = SelectionReport.of(measures, selected, options);
-            output.write(directory -> {
-                repaired.write(directory);
-                report.write(directory);
-            });
-            return report;
         }
     }
 

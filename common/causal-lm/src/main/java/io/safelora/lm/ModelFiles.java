@@ -14,15 +14,17 @@ import java.util.Map;
 public final class ModelFiles implements AutoCloseable {
     private final ModelConfig config;
     private final GenerationConfig generationConfig;
-    private final ChatTemplate chatTemplate;
-    private final Tokenizer tokenizer;
+    private final Texts texts;
 
-    /** @param texts where the tokenizer's files, the chat template and generation_config.json are */
-    ModelFiles(ModelConfig config, Path texts) throws IOException {
+    /**
+     * @param directory where the tokenizer's files, the chat template and generation_config.json are
+     * @param adapter where an adapter lies whose tokenizer and chat template come first, or null
+     */
+    ModelFiles(ModelConfig config, Path directory, Path adapter) throws IOException {
         this.config = config;
-        chatTemplate = ChatTemplate.load(texts);
-        generationConfig = GenerationConfig.of(Tokenizer.read(texts, "generation_config.json"));
-        tokenizer = Tokenizer.load(texts);
+        generationConfig = GenerationConfig.of(Tokenizer.read(directory, "generation_config.json"));
+        Texts beside = adapter == null ? null : Texts.beside(adapter, directory);
+        texts = beside != null ? beside : Texts.of(directory);
     }
 
     /**
@@ -36,7 +38,7 @@ public final class ModelFiles implements AutoCloseable {
     public static ModelFiles open(Checkpoint checkpoint, Path texts) throws IOException {
         StoredWeights weights = new StoredWeights(checkpoint, null, false);
         Weights.of(weights.config()).forEach(weight -> weights.info(weight.name(), weight.shape()));
-        return new ModelFiles(weights.config(), texts);
+        return new ModelFiles(weights.config(), texts, null);
     }
 
     public ModelConfig config() {
@@ -44,11 +46,15 @@ public final class ModelFiles implements AutoCloseable {
     }
 
     public Tokenizer tokenizer() {
-        return tokenizer;
+        return texts.tokenizer();
     }
 
     public ChatTemplate chatTemplate() {
-        return chatTemplate;
+        return texts.chatTemplate();
+    }
+
+    Texts texts() {
+        return texts;
     }
 
     GenerationConfig generationConfig() {
@@ -74,6 +80,6 @@ public final class ModelFiles implements AutoCloseable {
 
     @Override
     public void close() {
-        tokenizer.close();
+        texts.close();
     }
 }

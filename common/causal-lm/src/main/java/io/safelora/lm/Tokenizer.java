@@ -31,6 +31,15 @@ public final class Tokenizer implements AutoCloseable {
      * @throws InvalidArtifactException if tokenizer.json is missing or broken, or no file names an end token
      */
     public static Tokenizer load(Path directory) throws IOException {
+        return load(directory, directory);
+    }
+
+    /**
+     * A tokenizer that may lie elsewhere than the model, whose generation_config.json and config.json name the end tokens.
+     *
+     * @throws InvalidArtifactException as {@link #load(Path)}
+     */
+    static Tokenizer load(Path directory, Path model) throws IOException {
         Path file = directory.resolve(FILE);
         if (!Files.exists(file)) {
             throw new InvalidArtifactException(directory + ": has no " + FILE
@@ -51,9 +60,9 @@ public final class Tokenizer implements AutoCloseable {
                 long[] ids = tokenizer.encode(token, false, false).getIds();
                 ofTokenizer = ids.length == 1 ? (int) ids[0] : null;
             }
-            JsonNode ofModel = read(directory, "generation_config.json").path("eos_token_id");
+            JsonNode ofModel = read(model, "generation_config.json").path("eos_token_id");
             if (ofModel.isMissingNode() || ofModel.isNull()) {
-                ofModel = read(directory, "config.json").path("eos_token_id");
+                ofModel = read(model, "config.json").path("eos_token_id");
             }
             int[] ends = ofModel.isInt()
                     ? new int[] {ofModel.asInt()}

@@ -30,7 +30,7 @@ final class TrainedAdapter implements Trainable {
         dropout = options.initAdapter() != null
                 ? initial.config().loraDropout()
                 : options.training().loraDropout();
-        parameters = model.addAdapter(NAME, initial.modules().values()).parameters();
+        parameters = model.addAdapterToTrain(NAME, initial).parameters();
     }
 
     @Override

@@ -6,6 +6,7 @@ import io.safelora.artifacts.ResumePoint;
 import io.safelora.artifacts.checkpoint.Checkpoint;
 import io.safelora.contract.Json;
 import io.safelora.contract.TrainingOptions;
+import io.safelora.contract.TrainingOptions.DataFormat;
 import io.safelora.contract.TrainingOptions.Method;
 import io.safelora.lm.CausalLm;
 import io.safelora.lm.CausalLm.Pass;
@@ -34,7 +35,7 @@ public final class FineTuning implements AutoCloseable {
      * What is trained on what.
      *
      * @param model a Hugging Face model directory
-     * @param data JSON Lines or Parquet, as all three
+     * @param data a file of rows, as all three
      * @param safetyData rows that are mixed in, or null
      * @param validationData rows on which eval_loss is measured, or null
      * @param initAdapter with method lora a PEFT adapter to start from, whose rank, scale and modules win over the options; or
@@ -115,6 +116,7 @@ public final class FineTuning implements AutoCloseable {
     private final AdamW optimizer;
     private final MicroBatches batches;
     private final TrainingState state;
+    private final List<String> notes = new ArrayList<>();
     private String note;
     private long tokens;
     private int resumedAt;
@@ -178,17 +180,16 @@ public final class FineTuning implements AutoCloseable {
         if (training.earlyStoppingPatience() != null && options.validationData() == null) {
             throw new IllegalArgumentException("training.early_stopping_patience: needs training.validation_data");
         }
-        List<Example> examples = TrainingData.read(options.data(), training.dataFormat(), training, model);
+        List<Example> examples = read(options.data(), training.dataFormat());
         if (options.safetyData() != null) {
             examples = TrainingData.mixed(
                     examples,
-                    TrainingData.read(options.safetyData(), training.safetyDataFormat(), training, model),
+                    read(options.safetyData(), training.safetyDataFormat()),
                     training.safetyRatio(),
                     training.seed());
         }
-        validation = options.validationData() == null
-                ? List.of()
-                : TrainingData.read(options.validationData(), training.dataFormat(), training, model);
+        validation =
+                options.validationData() == null ? List.of() : read(options.validationData(), training.dataFormat());
         data = new DataOrder(examples, training);
         learningRate = new LearningRate(training, data.steps());
         trained = training.method() == Method.full
@@ -206,11 +207,19 @@ public final class FineTuning implements AutoCloseable {
         state = new TrainingState(manager, trained.parameters(), optimizer, batches);
     }
 
+    private List<Example> read(Path data, DataFormat format) throws IOException {
+        return TrainingData.read(data, format, training, model, notes);
+    }
+
     private void train() throws IOException {
-        note = ModelDropout.note(Checkpoint.open(options.model()).config());
-        if (checkpoint != null && state.load(checkpoint, options.origin().fingerprint())) {
-            note = (note == null ? "" : note + ", ") + "resumed after step " + state.step;
+        String dropout = ModelDropout.note(Checkpoint.open(options.model()).config());
+        if (dropout != null) {
+            notes.add(dropout);
         }
+        if (checkpoint != null && state.load(checkpoint, options.origin().fingerprint())) {
+            notes.add("resumed after step " + state.step);
+        }
+        note = notes.isEmpty() ? null : String.join(", ", notes);
         int total = data.steps();
         boolean gpu = manager.getDevice().isGpu();
         began = System.nanoTime();

@@ -27,7 +27,7 @@ public record PromptCompletion(int[] prompt, int[] completion, String doubt) {
      * @throws InvalidArtifactException if the template refuses it, leaves out tools or writes the prompt otherwise when the
      *     completion follows
      */
-    public static PromptCompletion of(CausalLm model, Conversation conversation, int promptMessages) {
+    public static PromptCompletion of(ModelFiles model, Conversation conversation, int promptMessages) {
         String prompt = model.chatTemplate().render(first(conversation, promptMessages), true);
         String whole = model.chatTemplate().render(conversation, false);
         checkTools(conversation, whole);
@@ -65,7 +65,7 @@ public record PromptCompletion(int[] prompt, int[] completion, String doubt) {
     }
 
     /** How long the prompt is without what opens an answer. */
-    private static int history(CausalLm model, Conversation conversation, int promptMessages) {
+    private static int history(ModelFiles model, Conversation conversation, int promptMessages) {
         return model.chatTemplate()
                 .render(first(conversation, promptMessages), false)
                 .length();
@@ -73,7 +73,7 @@ public record PromptCompletion(int[] prompt, int[] completion, String doubt) {
 
     /** Where the completion begins, of a template whose prompt says more than what it writes before an answer. */
     private static int begin(
-            CausalLm model, Conversation conversation, int promptMessages, String prompt, String whole) {
+            ModelFiles model, Conversation conversation, int promptMessages, String prompt, String whole) {
         int history = history(model, conversation, promptMessages);
         String content = conversation
                 .messages()

@@ -2,14 +2,17 @@ package io.safelora.training;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
+import io.safelora.artifacts.InvalidArtifactException;
 import io.safelora.artifacts.ResumePoint;
 import io.safelora.artifacts.checkpoint.Checkpoint;
+import io.safelora.contract.InvalidJobException;
 import io.safelora.contract.Json;
 import io.safelora.contract.TrainingOptions;
 import io.safelora.contract.TrainingOptions.DataFormat;
 import io.safelora.contract.TrainingOptions.Method;
 import io.safelora.lm.CausalLm;
 import io.safelora.lm.CausalLm.Pass;
+import io.safelora.lm.ModelFiles;
 import io.safelora.torch.AdamW;
 import io.safelora.training.TrainerState.Entry;
 import io.safelora.training.TrainingData.Example;
@@ -177,9 +180,7 @@ public final class FineTuning implements AutoCloseable {
         this.checkpoint = checkpoint;
         this.hook = hook;
         this.listener = listener;
-        if (training.earlyStoppingPatience() != null && options.validationData() == null) {
-            throw new IllegalArgumentException("training.early_stopping_patience: needs training.validation_data");
-        }
+        check(training, model.files());
         List<Example> examples = read(options.data(), training.dataFormat());
         if (options.safetyData() != null) {
             examples = TrainingData.mixed(
@@ -208,7 +209,34 @@ public final class FineTuning implements AutoCloseable {
     }
 
     private List<Example> read(Path data, DataFormat format) throws IOException {
-        return TrainingData.read(data, format, training, model, notes);
+        return TrainingData.read(data, format, training, model.files(), notes, Long.MAX_VALUE);
+    }
+
+    /** How many rows of each file {@link #checkData} looks at. */
+    private static final int ROWS_CHECKED = 100;
+
+    /**
+     * Refuses options that a training on the model would refuse at its start.
+     *
+     * @throws IllegalArgumentException naming the option
+     */
+    public static void check(TrainingOptions training, ModelFiles model) {
+        if (training.earlyStoppingPatience() != null && training.validationData() == null) {
+            throw new InvalidJobException("training.early_stopping_patience: needs training.validation_data");
+        }
+        if (training.method() == Method.lora) {
+            Targets.of(model, training);
+        }
+    }
+
+    /**
+     * Reads the first rows of training data, as a training would.
+     *
+     * @throws InvalidArtifactException if they are not of the format, or the model's chat template refuses them
+     */
+    public static void checkData(Path data, DataFormat format, TrainingOptions training, ModelFiles model)
+            throws IOException {
+        TrainingData.read(data, format, training, model, new ArrayList<>(), ROWS_CHECKED);
     }
 
     private void train() throws IOException {

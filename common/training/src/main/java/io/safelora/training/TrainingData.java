@@ -6,9 +6,9 @@ import io.safelora.artifacts.rows.Row;
 import io.safelora.artifacts.rows.Rows;
 import io.safelora.contract.TrainingOptions;
 import io.safelora.contract.TrainingOptions.DataFormat;
-import io.safelora.lm.CausalLm;
 import io.safelora.lm.ChatTemplate.Rendering;
 import io.safelora.lm.ChatTemplate.Span;
+import io.safelora.lm.ModelFiles;
 import io.safelora.lm.PromptCompletion;
 import io.safelora.lm.Tokenizer;
 import io.safelora.training.RowContent.Chat;
@@ -46,13 +46,13 @@ final class TrainingData {
     }
 
     private final TrainingOptions options;
-    private final CausalLm model;
+    private final ModelFiles model;
     private final List<String> notes;
     private final Map<String, Integer> doubts = new LinkedHashMap<>();
     private final Map<String, String> firstDoubt = new LinkedHashMap<>();
     private DataFormat format;
 
-    private TrainingData(DataFormat format, TrainingOptions options, CausalLm model, List<String> notes) {
+    private TrainingData(DataFormat format, TrainingOptions options, ModelFiles model, List<String> notes) {
         this.format = format;
         this.options = options;
         this.model = model;
@@ -63,21 +63,23 @@ final class TrainingData {
      * Reads a file of rows.
      *
      * @param notes takes what people should know of the data
+     * @param atMost how many rows are read
      * @throws InvalidArtifactException if a row is not of the format; the message names it
      */
-    static List<Example> read(Path file, DataFormat format, TrainingOptions options, CausalLm model, List<String> notes)
+    static List<Example> read(
+            Path file, DataFormat format, TrainingOptions options, ModelFiles model, List<String> notes, long atMost)
             throws IOException {
         if (options.assistantOnlyLoss() && !model.chatTemplate().marksGeneration()) {
             throw new InvalidArtifactException(
                     "training.assistant_only_loss: the model's chat template does not mark the"
                             + " assistant's words; write {% generation %} and {% endgeneration %} around them, or leave the option out");
         }
-        return new TrainingData(format, options, model, notes).read(file);
+        return new TrainingData(format, options, model, notes).read(file, atMost);
     }
 
-    private List<Example> read(Path file) throws IOException {
+    private List<Example> read(Path file, long atMost) throws IOException {
         List<Example> examples = new ArrayList<>();
-        Rows.read(file, Rows.MAX_TEXT, row -> examples.add(example(row)));
+        Rows.first(atMost, file, Rows.MAX_TEXT, row -> examples.add(example(row)));
         if (examples.stream().noneMatch(e -> e.labelled() > 0)) {
             throw new InvalidArtifactException(file.getFileName() + ": "
                     + (examples.isEmpty()

@@ -70,7 +70,7 @@ class TrainingDataTest {
                 ((ObjectNode) expected.get("options")).put("max_steps", 1).toString());
         List<String> notes = new ArrayList<>();
         try (CausalLm lm = CausalLm.load(model, "cpu", "float32")) {
-            Example example = TrainingData.read(rows, options.dataFormat(), options, lm, notes)
+            Example example = TrainingData.read(rows, options.dataFormat(), options, lm.files(), notes, Long.MAX_VALUE)
                     .get(0);
             assertThat(example.ids()).isEqualTo(ints(expected.get("ids")));
             assertThat(example.labels()).isEqualTo(ints(expected.get("labels")));
@@ -140,7 +140,7 @@ class TrainingDataTest {
         List<String> notes = new ArrayList<>();
         TrainingOptions options = TestOptions.json(json);
         try (CausalLm lm = CausalLm.load(model, "cpu", "float32")) {
-            TrainingData.read(rows, options.dataFormat(), options, lm, notes);
+            TrainingData.read(rows, options.dataFormat(), options, lm.files(), notes, Long.MAX_VALUE);
         }
         return notes;
     }

@@ -16,6 +16,7 @@ final class Strftime {
                 budget.append(out, String.valueOf(c));
                 continue;
             }
+            budget.step(20);
             boolean unpadded = format.charAt(i + 1) == '-' && i + 2 < format.length();
             i += unpadded ? 2 : 1;
             String field = field(time, format.charAt(i));

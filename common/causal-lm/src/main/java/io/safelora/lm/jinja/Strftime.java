@@ -41,7 +41,7 @@ final class Strftime {
                     case 'M' -> "mm";
                     case 'S' -> "ss";
                     case 'f' -> "SSSSSS";
-                    case 'p' -> "a";
+                    case 'p' -> time.getHour() < 12 ? "'AM'" : "'PM'";
                     case 'j' -> "DDD";
                     case 'e' -> "ppd";
                     case 'F' -> "yyyy-MM-dd";
@@ -49,9 +49,6 @@ final class Strftime {
                     case 'R' -> "HH:mm";
                     case 'D', 'x' -> "MM/dd/yy";
                     case 'c' -> "EEE MMM ppd HH:mm:ss yyyy";
-                    case 'G' -> "YYYY";
-                    case 'V' -> "ww";
-                    case 'u' -> "e";
                     case 'z', 'Z' -> "";
                     case '%' -> "'%'";
                     case 'n' -> "'\n'";
@@ -59,7 +56,6 @@ final class Strftime {
                     default ->
                         throw TemplateException.failure("strftime_now's %" + directive + " is not supported here");
                 };
-        // Weeks as ISO 8601 counts them, the names in English.
-        return pattern.isEmpty() ? "" : time.format(DateTimeFormatter.ofPattern(pattern, Locale.UK));
+        return pattern.isEmpty() ? "" : time.format(DateTimeFormatter.ofPattern(pattern, Locale.US));
     }
 }

@@ -5,7 +5,6 @@ import com.fasterxml.jackson.core.StreamReadFeature;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectReader;
-import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.safelora.contract.SelectionOptions.Projector;
 import io.safelora.contract.SelectionOptions.Repair;
 import io.safelora.contract.SelectionOptions.When;
@@ -61,8 +60,7 @@ public final class JobDocument {
 
     /** What a schema cannot say. */
     private static void check(JobRequest request) {
-        ObjectNode uris = Json.MAPPER.valueToTree(request);
-        files(uris.without("name"), "");
+        JobUris.of(Json.MAPPER.valueToTree(request)).forEach(JobDocument::checkFile);
         checked(request.selection());
         if (request.training() == null && request.adapter() == null) {
             throw new InvalidJobException(
@@ -87,21 +85,15 @@ public final class JobDocument {
     }
 
     /** A file: URI without an absolute path would mean another file in every process, and Java cannot read it. */
-    private static void files(JsonNode node, String at) {
-        if (node.isTextual() && node.asText().startsWith("file:")) {
+    private static void checkFile(JobUris.Field field) {
+        if (field.text().startsWith("file:")) {
             try {
-                Path.of(URI.create(node.asText()));
+                Path.of(URI.create(field.text()));
             } catch (IllegalArgumentException | FileSystemNotFoundException e) {
-                throw new InvalidJobException(at + ": " + JobId.shown(node.asText())
+                throw new InvalidJobException(field.path() + ": " + JobId.shown(field.text())
                         + " is not the URI of a file; write file:///absolute/path, with %20 for a blank");
             }
         }
-        for (int i = 0; node.isArray() && i < node.size(); i++) {
-            files(node.get(i), at + "[" + i + "]");
-        }
-        node.fields()
-                .forEachRemaining(
-                        field -> files(field.getValue(), at.isEmpty() ? field.getKey() : at + "." + field.getKey()));
     }
 
     private static void check(TrainingOptions training, JobRequest request) {

@@ -412,8 +412,8 @@ final class StageCommands {
                             : PeftAdapter.open(Path.of(URI.create(options.safetyAdapter()))));
             Repairing repairing = new Repairing(tuned.open(sources));
             AtomicReference<SelectionReport> written = new AtomicReference<>();
-            output.write(directory -> written.set(repairing.run(
-                    options, directory, (share, words) -> console.progress("project", share, words))));
+            output.write(directory -> written.set(
+                    repairing.run(options, directory, (share, words) -> console.progress("project", share, words))));
             SelectionReport report = written.get();
             if (report.warning() != null) {
                 console.say("warning: " + report.warning());

@@ -5,7 +5,6 @@ import com.fasterxml.jackson.core.StreamReadFeature;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectReader;
-import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.safelora.contract.SelectionOptions.Projector;
 import io.safelora.contract.SelectionOptions.Repair;
 import io.safelora.contract.SelectionOptions.When;
@@ -61,8 +60,7 @@ public final class JobDocument {
 
     /** What a schema cannot say. */
     private static void check(JobRequest request) {
-        ObjectNode uris = Json.MAPPER.valueToTree(request);
-        files(uris.without("name"), "");
+        files(request);
         checked(request.selection());
         if (request.training() == null && request.adapter() == null) {
             throw new InvalidJobException(
@@ -87,21 +85,28 @@ public final class JobDocument {
     }
 
     /** A file: URI without an absolute path would mean another file in every process, and Java cannot read it. */
-    private static void files(JsonNode node, String at) {
-        if (node.isTextual() && node.asText().startsWith("file:")) {
-            try {
-                Path.of(URI.create(node.asText()));
-            } catch (IllegalArgumentException | FileSystemNotFoundException e) {
-                throw new InvalidJobException(at + ": " + JobId.shown(node.asText())
-                        + " is not the URI of a file; write file:///absolute/path, with %20 for a blank");
+    private static void files(JobRequest request) {
+        for (JobUris.Field field : JobUris.of(Json.MAPPER.valueToTree(request))) {
+            String uri = field.in().get(field.name()).asText();
+            if (uri.startsWith("file:")) {
+                file(field.path(), uri);
             }
         }
-        for (int i = 0; node.isArray() && i < node.size(); i++) {
-            files(node.get(i), at + "[" + i + "]");
+    }
+
+    /**
+     * The path that a file: URI names.
+     *
+     * @param field where it was given, for messages
+     * @throws InvalidJobException if it names none
+     */
+    public static Path file(String field, String uri) {
+        try {
+            return Path.of(URI.create(uri));
+        } catch (IllegalArgumentException | FileSystemNotFoundException e) {
+            throw new InvalidJobException(field + ": " + JobId.shown(uri)
+                    + " is not the URI of a file; write file:///absolute/path, with %20 for a blank");
         }
-        node.fields()
-                .forEachRemaining(
-                        field -> files(field.getValue(), at.isEmpty() ? field.getKey() : at + "." + field.getKey()));
     }
 
     private static void check(TrainingOptions training, JobRequest request) {

@@ -235,6 +235,7 @@ final class StageCommands {
                         models,
                         List.of(new Evaluation.LocalTask(options, data, fewshotData)),
                         (share, words) -> console.progress("evaluate", share, words));
+                Console.endBar();
                 output.write(Json.pretty(result));
                 System.out.println(json ? JSON.writeValueAsString(result.scores()) : ScoreTable.of(result.scores()));
             }
@@ -309,6 +310,7 @@ final class StageCommands {
                     Checkpoint.open(base),
                     Checkpoint.open(aligned),
                     (share, words) -> console.progress("analyze", share, words));
+            Console.endBar();
             output.write(Json.pretty(analysis));
             if (json) {
                 System.out.println(JSON.writeValueAsString(analysis));
@@ -378,9 +380,10 @@ final class StageCommands {
                             : PeftAdapter.open(Path.of(URI.create(options.safetyAdapter()))));
             Repairing repairing = new Repairing(tuned.open(sources));
             AtomicReference<SelectionReport> written = new AtomicReference<>();
-            output.write(directory -> written.set(repairing.run(
-                    options, directory, (share, words) -> console.progress("project", share, words))));
+            output.write(directory -> written.set(
+                    repairing.run(options, directory, (share, words) -> console.progress("project", share, words))));
             SelectionReport report = written.get();
+            Console.endBar();
             if (report.warning() != null) {
                 console.say("note: " + report.warning());
             }

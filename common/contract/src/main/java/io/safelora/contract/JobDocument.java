@@ -87,12 +87,22 @@ public final class JobDocument {
     /** A file: URI without an absolute path would mean another file in every process, and Java cannot read it. */
     private static void checkFile(JobUris.Field field) {
         if (field.text().startsWith("file:")) {
-            try {
-                Path.of(URI.create(field.text()));
-            } catch (IllegalArgumentException | FileSystemNotFoundException e) {
-                throw new InvalidJobException(field.path() + ": " + JobId.shown(field.text())
-                        + " is not the URI of a file; write file:///absolute/path, with %20 for a blank");
-            }
+            file(field.path(), field.text());
+        }
+    }
+
+    /**
+     * The path that a file: URI names.
+     *
+     * @param field where it was given, for messages
+     * @throws InvalidJobException if it names none
+     */
+    public static Path file(String field, String uri) {
+        try {
+            return Path.of(URI.create(uri));
+        } catch (IllegalArgumentException | FileSystemNotFoundException e) {
+            throw new InvalidJobException(field + ": " + JobId.shown(uri)
+                    + " is not the URI of a file; write file:///absolute/path, with %20 for a blank");
         }
     }
 

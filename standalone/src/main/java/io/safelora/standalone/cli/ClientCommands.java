@@ -112,6 +112,7 @@ final class ClientCommands {
         Console console = new Console();
         EvaluationCompleted result =
                 client.follow(jobId, status -> show(console, jobId, status), Duration.ofMinutes(1));
+        Console.endBar();
         if (result != null) {
             if (json) {
                 System.out.println(Json.MAPPER.writeValueAsString(Json.MAPPER.convertValue(result, JsonNode.class)));

@@ -266,6 +266,7 @@ final class StageCommands {
                         models,
                         List.of(new Evaluation.LocalTask(options, data, fewshotData)),
                         (share, words) -> console.progress("evaluate", share, words));
+                Console.endBar();
                 output.write(Json.pretty(result));
                 System.out.println(json ? JSON.writeValueAsString(result.scores()) : ScoreTable.of(result.scores()));
             }
@@ -340,6 +341,7 @@ final class StageCommands {
                     Checkpoint.open(base),
                     Checkpoint.open(aligned),
                     (share, words) -> console.progress("analyze", share, words));
+            Console.endBar();
             output.write(Json.pretty(analysis));
             if (analysis.warning() != null) {
                 console.say("warning: " + analysis.warning());
@@ -415,6 +417,7 @@ final class StageCommands {
             output.write(directory -> written.set(
                     repairing.run(options, directory, (share, words) -> console.progress("project", share, words))));
             SelectionReport report = written.get();
+            Console.endBar();
             if (report.warning() != null) {
                 console.say("warning: " + report.warning());
             }

@@ -14,8 +14,6 @@ import io.safelora.standalone.embedded.EmbeddedServices;
 import io.safelora.standalone.embedded.EmbeddedSystem;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.net.URI;
-import java.nio.file.FileSystemNotFoundException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -249,21 +247,13 @@ final class SystemCommands {
         if (text.startsWith("s3://")) {
             return;
         }
-        Path path =
-                text.startsWith("file:/") ? file(field.path(), text) : folder.resolve(text.replaceFirst("^file:", ""));
+        Path path = text.startsWith("file:/")
+                ? JobDocument.file(field.path(), text)
+                : folder.resolve(text.replaceFirst("^file:", ""));
         if (!Files.exists(path)) {
             throw new InvalidJobException(field.path() + ": " + path + " does not exist");
         }
         field.set(path.toUri().toString().replaceAll("/$", ""));
-    }
-
-    private static Path file(String field, String uri) {
-        try {
-            return Path.of(URI.create(uri));
-        } catch (IllegalArgumentException | FileSystemNotFoundException e) {
-            throw new InvalidJobException(
-                    field + ": " + uri + " is not the URI of a file; write file:///absolute/path, or a path");
-        }
     }
 
     static void deleteTree(Path tree) throws IOException {

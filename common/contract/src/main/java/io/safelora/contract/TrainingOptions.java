@@ -238,7 +238,7 @@ public record TrainingOptions(
      *
      * @throws InvalidJobException naming them
      */
-    void check() {
+    public void check() {
         if (method == Method.full) {
             Map<String, Object> ofLora = new LinkedHashMap<>();
             ofLora.put("r", r);

@@ -120,12 +120,31 @@ public final class FineTuning implements AutoCloseable {
     private int resumedAt;
     private long began;
 
+    /** What was trained, in memory. */
+    public interface Result {
+        void writeTo(Path directory) throws IOException;
+    }
+
+    /** Puts the result away; hours of work must not be lost because a disk is full. */
+    public interface Keeper {
+        void keep(Result result) throws IOException;
+    }
+
+    /** Trains, and writes the result to {@code out}. */
+    public static TrainerState run(Options options, Path out, ResumePoint checkpoint, StepHook hook, Listener listener)
+            throws IOException {
+        return run(options, out, result -> result.writeTo(out), checkpoint, hook, listener);
+    }
+
     /**
-     * Trains, and writes a PEFT adapter, or with method full a checkpoint, with trainer_state.json and README.md.
+     * Trains, and gives a PEFT adapter, or with method full a checkpoint, with trainer_state.json and README.md.
      *
+     * @param out where the result is meant to go
+     * @param keeper writes it there, or elsewhere if that fails
      * @throws IllegalArgumentException if options, model or data are wrong, or the loss is no number any more
      */
-    public static TrainerState run(Options options, Path out, ResumePoint checkpoint, StepHook hook, Listener listener)
+    public static TrainerState run(
+            Options options, Path out, Keeper keeper, ResumePoint checkpoint, StepHook hook, Listener listener)
             throws IOException {
         boolean full = options.training().method() == Method.full;
         if (full) {
@@ -136,7 +155,10 @@ public final class FineTuning implements AutoCloseable {
                         : CausalLm.load(options.model(), options.device(), options.dtype());
                 FineTuning training = new FineTuning(options, model, checkpoint, hook, listener)) {
             training.train();
-            return training.write(out);
+            TrainerState state =
+                    training.state.result(training.data.epoch(training.state.step - 1), training.data.steps());
+            keeper.keep(directory -> training.write(state, directory));
+            return state;
         }
     }
 
@@ -334,11 +356,9 @@ public final class FineTuning implements AutoCloseable {
         state.measured(loss, training.earlyStoppingPatience());
     }
 
-    private TrainerState write(Path out) throws IOException {
-        TrainerState result = state.result(data.epoch(state.step - 1), data.steps());
+    private void write(TrainerState result, Path out) throws IOException {
         trained.write(state.chosen(training.earlyStoppingPatience()), result, out);
         Files.write(out.resolve(TRAINER_STATE), Json.pretty(result));
-        return result;
     }
 
     @Override

@@ -6,6 +6,7 @@ import io.safelora.artifacts.checkpoint.PeftAdapter;
 import io.safelora.contract.EvaluationTask;
 import io.safelora.contract.EvaluationTask.FewshotSampler;
 import io.safelora.contract.Json;
+import io.safelora.contract.Options;
 import io.safelora.contract.SelectionOptions;
 import io.safelora.evaluation.Evaluation;
 import io.safelora.lm.CausalLm;
@@ -14,6 +15,7 @@ import io.safelora.lm.GenerationOptions.Sampling;
 import io.safelora.lm.Merger;
 import io.safelora.method.AlignmentAnalysis;
 import io.safelora.method.FineTuned;
+import io.safelora.method.Progress;
 import io.safelora.method.Repairing;
 import io.safelora.method.SelectionReport;
 import io.safelora.method.Sources;
@@ -99,14 +101,17 @@ final class StageCommands {
         @Option(names = "--do-sample", description = "draw tokens; else the likeliest is taken")
         boolean doSample;
 
-        @Option(names = "--temperature", defaultValue = "1", description = "with --do-sample (default 1)")
-        double temperature;
+        @Option(names = "--temperature", description = "with --do-sample (default: the model's own, or 1)")
+        Double temperature;
 
-        @Option(names = "--top-k", defaultValue = "0", description = "with --do-sample: 0 (default) for all tokens")
-        int topK;
+        @Option(names = "--top-k", description = "with --do-sample: 0 for all tokens (default: the model's own, or 50)")
+        Integer topK;
 
-        @Option(names = "--top-p", defaultValue = "1", description = "with --do-sample (default 1)")
-        double topP;
+        @Option(names = "--top-p", description = "with --do-sample (default: the model's own, or 1)")
+        Double topP;
+
+        @Option(names = "--min-p", description = "with --do-sample (default: the model's own, or 0)")
+        Double minP;
 
         @Option(names = "--seed", defaultValue = "42", description = "with --do-sample (default 42)")
         long seed;
@@ -204,18 +209,23 @@ final class StageCommands {
                 Path train = data.resolveSibling(data.getFileName().toString().replace("test", "train"));
                 fewshotData = Files.exists(train) ? train : null;
             }
-            EvaluationTask options = new EvaluationTask(
-                    task,
-                    data.toString(),
-                    fewshotData == null ? null : fewshotData.toString(),
-                    numFewshot,
-                    Json.MAPPER.convertValue(
-                            SelectionMixin.named("--fewshot-sampler", fewshotSampler, FewshotSampler.class),
-                            FewshotSampler.class),
-                    limit,
-                    maxNewTokens,
-                    applyChatTemplate,
-                    batchSize);
+            Map<String, Object> fields = new LinkedHashMap<>();
+            fields.put("task", task);
+            fields.put("data", Inputs.file("--data", data).toUri());
+            fields.put(
+                    "fewshot_data",
+                    fewshotData == null
+                            ? null
+                            : Inputs.file("--fewshot-data", fewshotData).toUri());
+            fields.put("num_fewshot", numFewshot);
+            fields.put(
+                    "fewshot_sampler", RecordOptions.named("--fewshot-sampler", fewshotSampler, FewshotSampler.class));
+            fields.put("limit", limit);
+            fields.put("max_new_tokens", maxNewTokens);
+            fields.put("apply_chat_template", applyChatTemplate);
+            fields.put("batch_size", batchSize);
+            EvaluationTask options = Options.read(fields, EvaluationTask.class);
+            Output output = Output.file("--out", out, data, fewshotData);
             if (options.numFewshot() > 0 && fewshotData == null) {
                 throw new IllegalArgumentException(
                         "--fewshot-data is needed for " + options.numFewshot() + " examples; or give --num-fewshot 0");
@@ -228,7 +238,7 @@ final class StageCommands {
                         models,
                         List.of(new Evaluation.LocalTask(options, data, fewshotData)),
                         (share, words) -> console.progress("evaluate", share, words));
-                write(out, Json.pretty(result));
+                output.write(Json.pretty(result));
                 System.out.println(json ? JSON.writeValueAsString(result.scores()) : ScoreTable.of(result.scores()));
             }
             return 0;
@@ -248,6 +258,7 @@ final class StageCommands {
 
         @Override
         public Integer call() throws IOException {
+            Output.directory("--out", out);
             DemoModels.make(out, seed == null ? DemoModels.SEED : seed, System.err::println);
             return 0;
         }
@@ -269,6 +280,7 @@ final class StageCommands {
 
         @Override
         public Integer call() throws IOException {
+            Output.directory("--out", out, model, adapter);
             Merger.merge(model, adapter, out);
             System.err.println("wrote " + out);
             return 0;
@@ -295,11 +307,12 @@ final class StageCommands {
         @Override
         public Integer call() throws IOException {
             Console console = new Console();
+            Output output = Output.file("--out", out);
             var analysis = AlignmentAnalysis.run(
                     Checkpoint.open(base),
                     Checkpoint.open(aligned),
                     (share, words) -> console.progress("analyze", share, words));
-            write(out, Json.pretty(analysis));
+            output.write(Json.pretty(analysis));
             if (json) {
                 System.out.println(JSON.writeValueAsString(analysis));
             }
@@ -359,14 +372,19 @@ final class StageCommands {
             // libtorch takes half a second to load; meanwhile files are opened.
             CompletableFuture.runAsync(() -> Torch.device("cpu"));
             SelectionOptions options = selection.options();
+            Output output = Output.directory("--out", out, base, aligned, tuned.adapter, tuned.checkpoint);
             Sources sources = new Sources(
                     Checkpoint.open(base),
                     Checkpoint.open(aligned),
                     options.safetyAdapter() == null
                             ? null
                             : PeftAdapter.open(Path.of(URI.create(options.safetyAdapter()))));
-            SelectionReport report = new Repairing(tuned.open(sources))
-                    .run(options, out, (share, words) -> console.progress("project", share, words));
+            Progress progress = (share, words) -> console.progress("project", share, words);
+            FineTuned fineTuned = tuned.open(sources);
+            fineTuned.checkOutput(out);
+            Repairing repairing = new Repairing(fineTuned);
+            SelectionReport report = repairing.select(options, progress);
+            output.write(directory -> repairing.run(options, directory, progress));
             if (report.warning() != null) {
                 console.say("note: " + report.warning());
             }
@@ -387,12 +405,5 @@ final class StageCommands {
         }
         lm.loadAdapter("adapter", adapter);
         return "adapter";
-    }
-
-    private static void write(Path file, byte[] bytes) throws IOException {
-        if (file.toAbsolutePath().getParent() != null) {
-            Files.createDirectories(file.toAbsolutePath().getParent());
-        }
-        Files.write(file, bytes);
     }
 }

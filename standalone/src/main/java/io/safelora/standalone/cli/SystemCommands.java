@@ -5,18 +5,19 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.fasterxml.jackson.databind.node.TextNode;
 import io.safelora.artifacts.store.ArtifactStore;
 import io.safelora.artifacts.store.StoreSettings;
-import io.safelora.contract.ArtifactRef;
 import io.safelora.contract.InvalidJobException;
 import io.safelora.contract.JobDocument;
 import io.safelora.contract.JobEvent.EvaluationCompleted;
 import io.safelora.contract.JobRequest;
 import io.safelora.contract.TrainingOptions.Method;
+import io.safelora.pipeline.JobClient;
 import io.safelora.standalone.demo.DemoModels;
 import io.safelora.standalone.embedded.EmbeddedServices;
 import io.safelora.standalone.embedded.EmbeddedSystem;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.URI;
+import java.nio.file.FileSystemNotFoundException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -52,6 +53,7 @@ final class SystemCommands {
         @Override
         public Integer call() throws Exception {
             Path state = out.resolve("system");
+            Results results = Results.in(out, "adapter");
             // Results are kept by the hash of their inputs: a second demo would otherwise have nothing to do.
             deleteTree(state);
             try (Embedded embedded = Embedded.start(state, 0, 0, 0, verbose)) {
@@ -61,7 +63,7 @@ final class SystemCommands {
                     embedded.store.put("s3://safelora/demo/" + file, shipped.resolve(file));
                 }
                 JobRequest request = JobDocument.parse(Files.readString(shipped.resolve("job.yaml")));
-                return embedded.run("demo", request, out, false) ? 0 : 1;
+                return embedded.run("demo", request, results, false) ? 0 : 1;
             }
         }
     }
@@ -90,8 +92,10 @@ final class SystemCommands {
         @Override
         public Integer call() throws Exception {
             JobRequest request = withPathsAsUris(document);
+            boolean full = request.training() != null && request.training().method() == Method.full;
+            Results results = Results.in(out, full ? "model" : "adapter");
             try (Embedded embedded = Embedded.start(out.resolve("system"), 0, 0, 0, verbose)) {
-                return embedded.run(ClientCommands.newJobId(), request, out, json) ? 0 : 1;
+                return embedded.run(null, request, results, json) ? 0 : 1;
             }
         }
     }
@@ -118,6 +122,7 @@ final class SystemCommands {
 
         @Override
         public Integer call() throws Exception {
+            Output.directory("--data-dir", dataDir);
             try (Embedded embedded = Embedded.start(dataDir, kafkaPort, s3Port, httpPort, true)) {
                 System.out.println(
                         "Kafka " + embedded.system.bootstrapServers() + ", S3 " + embedded.system.s3Endpoint()
@@ -128,6 +133,21 @@ final class SystemCommands {
                 interrupted.await();
             }
             return 0;
+        }
+    }
+
+    /**
+     * Where a job's results go.
+     *
+     * @param what adapter or model
+     */
+    private record Results(String what, Output product, Output evaluation) {
+        /** @throws IllegalArgumentException if they cannot be written there */
+        static Results in(Path out, String what) {
+            return new Results(
+                    what,
+                    Output.directory("--out", out.resolve(what)),
+                    Output.directory("--out", out.resolve("evaluation")));
         }
     }
 
@@ -165,32 +185,35 @@ final class SystemCommands {
             }
         }
 
-        /** Publishes a job, follows it, and fetches its adapter (or model) and report into {@code out}. */
-        boolean run(String jobId, JobRequest request, Path out, boolean json) throws IOException {
+        /** Publishes a job, follows it, and fetches what it gave. */
+        boolean run(String jobId, JobRequest request, Results results, boolean json) throws IOException {
             JobClient client = new JobClient(system.bootstrapServers());
-            client.submit(jobId, request);
-            EvaluationCompleted result = ClientCommands.follow(client, jobId, json);
+            String id = client.submit(jobId, request, false).jobId();
+            EvaluationCompleted result = ClientCommands.follow(client, id, json);
             if (result == null) {
                 return false;
             }
-            boolean full = request.training() != null && request.training().method() == Method.full;
-            String what = full ? "model" : "adapter";
-            Path projected = fetch(result.projected(), out.resolve(what));
-            Path evaluation = fetch(result.evaluation(), out.resolve("evaluation"));
-            // Its card, which has its scores.
-            Files.move(
-                    evaluation.resolve("README.md"),
-                    projected.resolve("README.md"),
-                    StandardCopyOption.REPLACE_EXISTING);
+            Path projected = store.download(result.projected());
+            Path evaluation = store.download(result.evaluation());
+            results.product().write(target -> {
+                copy(projected, target);
+                // Its card, which has its scores.
+                Files.copy(
+                        evaluation.resolve("README.md"),
+                        target.resolve("README.md"),
+                        StandardCopyOption.REPLACE_EXISTING);
+            });
+            results.evaluation().write(target -> {
+                copy(evaluation, target);
+                Files.delete(target.resolve("README.md"));
+            });
             System.err.println();
-            System.err.printf("%-7s  %s%n", what, projected.toAbsolutePath().normalize());
-            System.err.println("report   "
-                    + evaluation.resolve("report.html").toAbsolutePath().normalize());
+            System.err.printf("%-7s  %s%n", results.what(), results.product());
+            System.err.println("report   " + Path.of(results.evaluation().toString(), "report.html"));
             return true;
         }
 
-        private Path fetch(ArtifactRef manifest, Path into) throws IOException {
-            Path from = store.download(manifest);
+        private static void copy(Path from, Path into) throws IOException {
             deleteTree(into);
             try (Stream<Path> files = Files.walk(from)) {
                 for (Path file : files.filter(Files::isRegularFile).toList()) {
@@ -199,7 +222,6 @@ final class SystemCommands {
                     Files.copy(file, target, StandardCopyOption.REPLACE_EXISTING);
                 }
             }
-            return into;
         }
 
         @Override
@@ -212,7 +234,7 @@ final class SystemCommands {
 
     /** The job document, with paths ({@code models/base}) turned into file: URIs, taken from the document's folder. */
     static JobRequest withPathsAsUris(Path document) throws IOException {
-        JsonNode tree = JobDocument.tree(Files.readString(document));
+        JsonNode tree = JobDocument.tree(Inputs.text("JOB.yaml", document));
         Path folder = document.toAbsolutePath().getParent();
         if (tree instanceof ObjectNode job) {
             for (String field : List.of("base", "aligned", "adapter")) {
@@ -239,11 +261,20 @@ final class SystemCommands {
         if (text.startsWith("s3://")) {
             return;
         }
-        Path path = text.startsWith("file:") ? Path.of(URI.create(text)) : folder.resolve(text);
+        Path path = text.startsWith("file:/") ? file(field, text) : folder.resolve(text.replaceFirst("^file:", ""));
         if (!Files.exists(path)) {
             throw new InvalidJobException(field + ": " + path + " does not exist");
         }
         object.set(field, TextNode.valueOf(path.toUri().toString().replaceAll("/$", "")));
+    }
+
+    private static Path file(String field, String uri) {
+        try {
+            return Path.of(URI.create(uri));
+        } catch (IllegalArgumentException | FileSystemNotFoundException e) {
+            throw new InvalidJobException(
+                    field + ": " + uri + " is not the URI of a file; write file:///absolute/path, or a path");
+        }
     }
 
     static void deleteTree(Path tree) throws IOException {

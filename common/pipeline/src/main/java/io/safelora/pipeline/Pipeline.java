@@ -60,7 +60,7 @@ public final class Pipeline implements AutoCloseable {
     public static StoreSettings storeSettings(PipelineConfig config) {
         return new StoreSettings(
                 config.s3().endpoint().orElse(null),
-                config.s3().region(),
+                config.s3().region().orElse(null),
                 config.s3().accessKey().orElse(null),
                 config.s3().secretKey().orElse(null),
                 config.s3().pathStyle(),

@@ -2,6 +2,8 @@ package io.safelora.training;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import io.safelora.artifacts.InvalidArtifactException;
+import io.safelora.artifacts.rows.Row;
+import io.safelora.artifacts.rows.Rows;
 import io.safelora.contract.TrainingOptions;
 import io.safelora.contract.TrainingOptions.DataFormat;
 import io.safelora.lm.CausalLm;
@@ -50,8 +52,8 @@ final class TrainingData {
         List<Example> examples = new ArrayList<>();
         Rows.read(
                 file,
-                (row, where) ->
-                        examples.add(encode(texts(row, format, options, model, where), options, model.tokenizer())));
+                Rows.MAX_TEXT,
+                row -> examples.add(encode(texts(row, format, options, model), options, model.tokenizer())));
         if (examples.stream().noneMatch(e -> e.labelled() > 0)) {
             throw new InvalidArtifactException(file.getFileName() + ": "
                     + (examples.isEmpty()
@@ -83,27 +85,28 @@ final class TrainingData {
         return mixed;
     }
 
-    private static Texts texts(JsonNode row, DataFormat format, TrainingOptions options, CausalLm model, String where) {
+    private static Texts texts(Row row, DataFormat format, TrainingOptions options, CausalLm model) {
         boolean chat = options.applyChatTemplate();
         return switch (format) {
             case question_answer -> {
-                String question = text(row, "question", where).strip();
-                String answer = text(row, "answer", where).strip();
+                String question = row.text("question").strip();
+                String answer = row.text("answer").strip();
                 yield chat
                         ? chat(List.of(new Message("user", question), new Message("assistant", answer)), model)
                         : new Texts("Question: " + question + "\nAnswer:", " " + answer);
             }
             case prompt_completion -> {
-                String prompt = text(row, "prompt", where);
-                String completion = text(row, "completion", where);
+                String prompt = row.text("prompt");
+                String completion = row.text("completion");
                 yield chat
                         ? chat(List.of(new Message("user", prompt), new Message("assistant", completion)), model)
                         : new Texts(prompt, completion);
             }
             case messages -> {
                 List<Message> messages = new ArrayList<>();
-                for (JsonNode message : row.path("messages")) {
-                    messages.add(new Message(text(message, "role", where), text(message, "content", where)));
+                for (JsonNode message : row.values().path("messages")) {
+                    messages.add(new Message(
+                            row.text(message.path("role"), "role"), row.text(message.path("content"), "content")));
                 }
                 if (!chat) {
                     throw new InvalidArtifactException(
@@ -111,7 +114,7 @@ final class TrainingData {
                 }
                 if (messages.isEmpty()
                         || !messages.get(messages.size() - 1).role().equals("assistant")) {
-                    throw new InvalidArtifactException(where + ": messages must end with one of role assistant");
+                    throw row.invalid("messages must end with one of role assistant");
                 }
                 yield chat(messages, model);
             }
@@ -126,13 +129,6 @@ final class TrainingData {
         return new Texts(
                 prompt,
                 whole.startsWith(prompt) ? whole.substring(prompt.length()).stripTrailing() : last.content());
-    }
-
-    private static String text(JsonNode row, String field, String where) {
-        if (!row.path(field).isTextual()) {
-            throw new InvalidArtifactException(where + ": has no text \"" + field + "\"; see training.data_format");
-        }
-        return row.path(field).asText();
     }
 
     private static Example encode(Texts texts, TrainingOptions options, Tokenizer tokenizer) {

@@ -4,11 +4,12 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.fasterxml.jackson.databind.node.TextNode;
 import io.safelora.artifacts.store.ArtifactStore;
-import io.safelora.artifacts.store.StoreSettings;
+import io.safelora.contract.ArtifactRef;
 import io.safelora.contract.InvalidJobException;
 import io.safelora.contract.JobDocument;
 import io.safelora.contract.JobEvent.EvaluationCompleted;
 import io.safelora.contract.JobRequest;
+import io.safelora.contract.JobUris;
 import io.safelora.contract.TrainingOptions.Method;
 import io.safelora.pipeline.JobClient;
 import io.safelora.standalone.demo.DemoModels;
@@ -22,8 +23,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.Comparator;
-import java.util.List;
-import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import java.util.stream.Stream;
@@ -70,7 +69,8 @@ final class SystemCommands {
 
     @Command(
             name = "run",
-            description = "One job in one process; inputs are s3:// or file: URIs, or paths beside the document.",
+            description =
+                    "One job in one process; inputs are file: URIs, paths beside the document, or s3:// URIs of the S3 that SAFELORA_S3_ENDPOINT, _REGION, _ACCESS_KEY and _SECRET_KEY name, or else the AWS_ variables and profile.",
             mixinStandardHelpOptions = true)
     static final class Run implements Callable<Integer> {
         @Parameters(paramLabel = "JOB.yaml", description = "the job document, YAML or JSON")
@@ -94,7 +94,7 @@ final class SystemCommands {
             JobRequest request = withPathsAsUris(document);
             boolean full = request.training() != null && request.training().method() == Method.full;
             Results results = Results.in(out, full ? "model" : "adapter");
-            try (Embedded embedded = Embedded.start(out.resolve("system"), 0, 0, 0, verbose)) {
+            try (Embedded embedded = Embedded.onFiles(out.resolve("system"), verbose)) {
                 return embedded.run(null, request, results, json) ? 0 : 1;
             }
         }
@@ -151,12 +151,26 @@ final class SystemCommands {
         }
     }
 
-    /** The system in this process, and a store that reads and writes its bucket. */
+    /** The system in this process, and a store that reads and writes what it does. */
     private record Embedded(EmbeddedSystem system, EmbeddedServices services, ArtifactStore store)
             implements AutoCloseable {
 
+        /** With an S3 server that has all data. */
         static Embedded start(Path state, int kafkaPort, int s3Port, int httpPort, boolean verbose)
                 throws IOException, InterruptedException {
+            tellServices(httpPort, verbose);
+            new Console().say("starting a Kafka broker, an S3 server and the four services");
+            return start(EmbeddedSystem.start(state.toAbsolutePath(), kafkaPort, s3Port));
+        }
+
+        /** With results in files, and inputs wherever the user has them. */
+        static Embedded onFiles(Path state, boolean verbose) throws IOException, InterruptedException {
+            tellServices(0, verbose);
+            new Console().say("starting a Kafka broker and the four services");
+            return start(EmbeddedSystem.onFiles(state.toAbsolutePath()));
+        }
+
+        private static void tellServices(int httpPort, boolean verbose) {
             System.setProperty("quarkus.log.console.stderr", "true"); // stdout is for results
             System.setProperty("quarkus.banner.enabled", "false");
             System.setProperty("quarkus.http.port", Integer.toString(httpPort));
@@ -164,21 +178,12 @@ final class SystemCommands {
                 System.setProperty("quarkus.log.level", "ERROR");
                 System.setProperty("quarkus.log.category.\"org.apache.kafka\".level", "ERROR");
             }
-            Console console = new Console();
-            console.say("starting a Kafka broker, an S3 server and the four services");
-            EmbeddedSystem system = EmbeddedSystem.start(state.toAbsolutePath(), kafkaPort, s3Port);
+        }
+
+        private static Embedded start(EmbeddedSystem system) throws IOException, InterruptedException {
             try {
-                Map<String, String> properties = system.properties();
-                EmbeddedServices services = EmbeddedServices.start(properties);
-                ArtifactStore store = new ArtifactStore(new StoreSettings(
-                        system.s3Endpoint(),
-                        "us-east-1",
-                        properties.get("safelora.s3.access-key"),
-                        properties.get("safelora.s3.secret-key"),
-                        true,
-                        state.resolve("cache").toAbsolutePath(),
-                        false));
-                return new Embedded(system, services, store);
+                EmbeddedServices services = EmbeddedServices.start(system.properties());
+                return new Embedded(system, services, new ArtifactStore(system.storeSettings()));
             } catch (IOException | InterruptedException | RuntimeException e) {
                 system.close();
                 throw e;
@@ -236,19 +241,8 @@ final class SystemCommands {
     static JobRequest withPathsAsUris(Path document) throws IOException {
         JsonNode tree = JobDocument.tree(Inputs.text("JOB.yaml", document));
         Path folder = document.toAbsolutePath().getParent();
-        if (tree instanceof ObjectNode job) {
-            for (String field : List.of("base", "aligned", "adapter")) {
-                resolve(job, field, folder);
-            }
-            for (String field : List.of("data", "safety_data", "validation_data")) {
-                resolve(job.get("training"), field, folder);
-            }
-            if (job.get("evaluation") != null) {
-                for (JsonNode task : job.get("evaluation")) {
-                    resolve(task, "data", folder);
-                    resolve(task, "fewshot_data", folder);
-                }
-            }
+        for (JobUris.Field uri : JobUris.of(tree)) {
+            resolve(uri.in(), uri.name(), folder);
         }
         return JobDocument.parse(String.valueOf(tree));
     }

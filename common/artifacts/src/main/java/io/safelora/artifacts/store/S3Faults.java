@@ -153,7 +153,10 @@ record S3Faults(String server) {
         }
         if (hasCause(e, SocketTimeoutException.class) || hasCause(e, TimeoutException.class)) {
             return unavailable(
-                    at, "the S3 server did not answer in time", "check SAFELORA_S3_ENDPOINT and the network", e);
+                    at,
+                    "the S3 server did not answer in time",
+                    "check SAFELORA_S3_ENDPOINT, its scheme and the network",
+                    e);
         }
         if (String.valueOf(e.getMessage()).startsWith("Unable to load credentials")) {
             return unavailable(

@@ -222,7 +222,13 @@ final class S3Objects implements AutoCloseable {
 
     private S3Faults faults() {
         var configuration = s3().serviceClientConfiguration();
-        String endpoint = configuration.endpointOverride().map(Object::toString).orElse("AWS");
+        String endpoint = configuration
+                .endpointOverride()
+                .map(Object::toString)
+                // The SDK reads these itself, and does not tell.
+                .or(() -> Optional.ofNullable(System.getenv("AWS_ENDPOINT_URL_S3")))
+                .or(() -> Optional.ofNullable(System.getenv("AWS_ENDPOINT_URL")))
+                .orElse("AWS");
         return new S3Faults(endpoint + ", region " + configuration.region());
     }
 

@@ -25,6 +25,9 @@ public sealed interface FineTuned permits TunedAdapter, TunedCheckpoint {
         return new TunedCheckpoint(directory, sources);
     }
 
+    /** What its repairs look at. */
+    Sources sources();
+
     /** The names of the modules that have an update. */
     Set<String> modules();
 

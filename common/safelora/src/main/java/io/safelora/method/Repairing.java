@@ -45,7 +45,7 @@ public final class Repairing {
     public SelectionReport select(SelectionOptions options, Progress progress) {
         List<ModuleMeasure> measures = measured(options, progress);
         Set<String> selected = Selection.select(Candidate.of(measures), options);
-        return SelectionReport.of(measures, Selection.affected(tuned.modules(), selected, options), options);
+        return report(measures, Selection.affected(tuned.modules(), selected, options), options);
     }
 
     /** Chooses the modules of every repair of a sweep. */
@@ -73,9 +73,14 @@ public final class Repairing {
             throws IOException {
         Set<String> affected = Selection.affected(tuned.modules(), selected, options);
         tuned.repair(measures, affected, options, out, progress);
-        SelectionReport report = SelectionReport.of(measures, affected, options);
+        SelectionReport report = report(measures, affected, options);
         report.write(out);
         return report;
+    }
+
+    private SelectionReport report(List<ModuleMeasure> measures, Set<String> selected, SelectionOptions options) {
+        Sources sources = tuned.sources();
+        return SelectionReport.of(sources.base(), sources.aligned(), measures, selected, options);
     }
 
     private List<ModuleMeasure> measured(SelectionOptions options, Progress progress) {

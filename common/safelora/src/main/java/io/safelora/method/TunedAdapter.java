@@ -43,6 +43,11 @@ final class TunedAdapter implements FineTuned {
     }
 
     @Override
+    public Sources sources() {
+        return sources;
+    }
+
+    @Override
     public Set<String> modules() {
         return adapter.modules().keySet();
     }

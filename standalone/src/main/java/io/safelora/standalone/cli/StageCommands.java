@@ -10,6 +10,7 @@ import io.safelora.contract.Options;
 import io.safelora.contract.SelectionOptions;
 import io.safelora.evaluation.Evaluation;
 import io.safelora.lm.CausalLm;
+import io.safelora.lm.ChatTemplate.Message;
 import io.safelora.lm.GenerationOptions;
 import io.safelora.lm.GenerationOptions.Sampling;
 import io.safelora.lm.Merger;
@@ -30,10 +31,14 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.atomic.AtomicReference;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
 
 /**
  * One stage on local files, without Kafka: for scripts, and for holding the numbers against other programs. Results go
@@ -92,6 +97,14 @@ final class StageCommands {
         @Option(names = "--prompt", required = true)
         String prompt;
 
+        @Option(
+                names = "--apply-chat-template",
+                description = "the prompt is a user's turn, which the model's chat template renders")
+        boolean applyChatTemplate;
+
+        @Option(names = "--system", description = "with --apply-chat-template: the system's turn before it")
+        String system;
+
         @Option(names = "--max-new-tokens", defaultValue = "64")
         int maxNewTokens;
 
@@ -101,16 +114,18 @@ final class StageCommands {
         @Option(names = "--do-sample", description = "draw tokens; else the likeliest is taken")
         boolean doSample;
 
-        @Option(names = "--temperature", description = "with --do-sample (default: the model's own, or 1)")
+        @Option(
+                names = "--temperature",
+                description = "with --do-sample (default of this and the next three: generation_config.json's, else 1)")
         Double temperature;
 
-        @Option(names = "--top-k", description = "with --do-sample: 0 for all tokens (default: the model's own, or 50)")
+        @Option(names = "--top-k", description = "with --do-sample: 0 for all tokens (else 50)")
         Integer topK;
 
-        @Option(names = "--top-p", description = "with --do-sample (default: the model's own, or 1)")
+        @Option(names = "--top-p", description = "with --do-sample (else 1)")
         Double topP;
 
-        @Option(names = "--min-p", description = "with --do-sample (default: the model's own, or 0)")
+        @Option(names = "--min-p", description = "with --do-sample (else 0)")
         Double minP;
 
         @Option(names = "--seed", defaultValue = "42", description = "with --do-sample (default 42)")
@@ -122,11 +137,20 @@ final class StageCommands {
         @Mixin
         ModelMixin on;
 
+        @Spec
+        CommandSpec spec;
+
         @Override
         public Integer call() throws IOException {
+            if (system != null && !applyChatTemplate) {
+                throw new ParameterException(spec.commandLine(), "--system needs --apply-chat-template");
+            }
             try (CausalLm lm = CausalLm.load(model, on.device, on.dtype).forInference()) {
                 String name = adapter(lm, adapter);
-                int[] prompt = lm.tokenizer().encode(this.prompt, true);
+                int[] prompt = applyChatTemplate
+                        // The template writes the special tokens itself.
+                        ? lm.tokenizer().encode(lm.chatTemplate().render(conversation(), true), false)
+                        : lm.tokenizer().encode(this.prompt, true);
                 Sampling sampling = doSample ? lm.sampling(temperature, topK, topP, minP, seed) : null;
                 GenerationOptions options = new GenerationOptions(maxNewTokens, stop, 1, sampling, 0);
                 int[] ids = lm.generate(List.of(prompt), options, name, null).get(0);
@@ -142,6 +166,11 @@ final class StageCommands {
                 }
             }
             return 0;
+        }
+
+        private List<Message> conversation() {
+            Message user = new Message("user", prompt);
+            return system == null ? List.of(user) : List.of(new Message("system", system), user);
         }
     }
 
@@ -313,6 +342,9 @@ final class StageCommands {
                     Checkpoint.open(aligned),
                     (share, words) -> console.progress("analyze", share, words));
             output.write(Json.pretty(analysis));
+            if (analysis.warning() != null) {
+                console.say("warning: " + analysis.warning());
+            }
             if (json) {
                 System.out.println(JSON.writeValueAsString(analysis));
             }
@@ -379,14 +411,13 @@ final class StageCommands {
                     options.safetyAdapter() == null
                             ? null
                             : PeftAdapter.open(Path.of(URI.create(options.safetyAdapter()))));
-            Progress progress = (share, words) -> console.progress("project", share, words);
-            FineTuned fineTuned = tuned.open(sources);
-            fineTuned.checkOutput(out);
-            Repairing repairing = new Repairing(fineTuned);
-            SelectionReport report = repairing.select(options, progress);
-            output.write(directory -> repairing.run(options, directory, progress));
+            Repairing repairing = new Repairing(tuned.open(sources));
+            AtomicReference<SelectionReport> written = new AtomicReference<>();
+            output.write(directory -> written.set(repairing.run(
+                    options, directory, (share, words) -> console.progress("project", share, words))));
+            SelectionReport report = written.get();
             if (report.warning() != null) {
-                console.say("note: " + report.warning());
+                console.say("warning: " + report.warning());
             }
             if (json) {
                 System.out.println(JSON.writeValueAsString(report));

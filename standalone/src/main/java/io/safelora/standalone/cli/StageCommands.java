@@ -16,7 +16,6 @@ import io.safelora.lm.GenerationOptions.Sampling;
 import io.safelora.lm.Merger;
 import io.safelora.method.AlignmentAnalysis;
 import io.safelora.method.FineTuned;
-import io.safelora.method.Progress;
 import io.safelora.method.Repairing;
 import io.safelora.method.SelectionReport;
 import io.safelora.method.Sources;
@@ -413,8 +412,8 @@ final class StageCommands {
                             : PeftAdapter.open(Path.of(URI.create(options.safetyAdapter()))));
             Repairing repairing = new Repairing(tuned.open(sources));
             AtomicReference<SelectionReport> written = new AtomicReference<>();
-            output.write(directory -> written.set(repairing.run(
-                    options, directory, (share, words) -> console.progress("project", share, words))));
+            output.write(directory -> written.set(
+                    repairing.run(options, directory, (share, words) -> console.progress("project", share, words))));
             SelectionReport report = written.get();
             if (report.warning() != null) {
                 console.say("warning: " + report.warning());

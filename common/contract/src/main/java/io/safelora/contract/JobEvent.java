@@ -75,12 +75,14 @@ public sealed interface JobEvent {
             @NotNull @JsonPropertyDescription("Manifest of the analysis: alignment.json")
             ArtifactRef alignment,
 
-            @NotNull @JsonPropertyDescription("Manifest of the selection: selection.json")
+            @NotNull
+            @JsonPropertyDescription(
+                    "Manifest of the selection: plan.json before training, selection.json after it, of a sweep sweep.json")
             ArtifactRef selection,
 
             @NotNull
             @JsonPropertyDescription(
-                    "deferred: decided after training; decided: selection.json names the modules to project")
+                    "deferred: decided after training; decided: the selection names the modules to project")
             Projection projection,
 
             @JsonPropertyDescription("Manifest of the trained adapter; absent before training")
@@ -152,7 +154,8 @@ public sealed interface JobEvent {
                     "Manifest of the projected PEFT adapter or checkpoint, the job's product; in a sweep the recommended one")
             ArtifactRef projected,
 
-            @NotNull @JsonPropertyDescription("Manifest of the evaluation: evaluation.json, report.html")
+            @NotNull
+            @JsonPropertyDescription("Manifest of the evaluation: evaluation.json, report.html, of a sweep pareto.json")
             ArtifactRef evaluation,
 
             @NotNull @JsonPropertyDescription("The numbers of evaluation.json that people compare")

@@ -247,7 +247,7 @@ final class StageCommands {
                             : Inputs.file("--fewshot-data", fewshotData).toUri());
             fields.put("num_fewshot", numFewshot);
             fields.put(
-                    "fewshot_sampler", SelectionMixin.named("--fewshot-sampler", fewshotSampler, FewshotSampler.class));
+                    "fewshot_sampler", RecordOptions.named("--fewshot-sampler", fewshotSampler, FewshotSampler.class));
             fields.put("limit", limit);
             fields.put("max_new_tokens", maxNewTokens);
             fields.put("apply_chat_template", applyChatTemplate);

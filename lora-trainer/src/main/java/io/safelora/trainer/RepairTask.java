@@ -32,7 +32,7 @@ import java.util.TreeSet;
  * already is not made again, and what several repairs need is read once, when the first of them is made.
  */
 final class RepairTask {
-    private static final int VERSION = 2;
+    private static final int VERSION = 3;
     private static final int MAX_SELECTION_BYTES = 64 << 20;
 
     private final LayersSelected event;

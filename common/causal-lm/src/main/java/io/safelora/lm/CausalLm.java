@@ -529,7 +529,7 @@ public final class CausalLm implements AutoCloseable {
                 Tensors.backward(loss, part.full(loss.getShape(), (float) scale));
             }
         }
-        if (answers.hasGradient()) {
+        if (adapters.get(adapter).adaptsBelowHead()) {
             Tensors.backward(answers, Tensors.gradient(scratch, read).orElseThrow());
         }
         return sum;

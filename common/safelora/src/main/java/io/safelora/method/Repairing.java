@@ -44,7 +44,8 @@ public final class Repairing {
     /** Measures and chooses, and repairs nothing. */
     public SelectionReport select(SelectionOptions options, Progress progress) {
         List<ModuleMeasure> measures = tuned.measure(options, progress);
-        return SelectionReport.of(measures, Selection.select(Candidate.of(measures), options), options);
+        return SelectionReport.of(
+                measures, Selection.select(Candidate.of(measures), options), options, tuned.carried());
     }
 
     /** Chooses the modules of every repair of a sweep. */
@@ -67,7 +68,7 @@ public final class Repairing {
             throws IOException {
         Set<String> affected = Selection.affected(tuned.modules(), selected, options);
         tuned.repair(measures, affected, options, out, progress);
-        SelectionReport report = SelectionReport.of(measures, affected, options);
+        SelectionReport report = SelectionReport.of(measures, affected, options, tuned.carried());
         report.write(out);
         return report;
     }

@@ -161,7 +161,7 @@ class RepairTest {
                 assertThat(m.shift()).isZero();
             }
         }
-        assertThat(SelectionReport.of(measures, Set.of(), exact).warning())
+        assertThat(SelectionReport.of(measures, Set.of(), exact, List.of()).warning())
                 .contains("full row rank in 2 of 4 modules", "changes nothing");
         assertThat(repairTuned("phi3", exact, dir.resolve("out")).warning()).contains("full row rank in 2 of 4");
     }

@@ -152,7 +152,7 @@ public final class FineTuning implements AutoCloseable {
         }
         try (CausalLm model = full
                         ? CausalLm.loadToTrain(options.model(), options.device())
-                        : CausalLm.load(options.model(), options.device(), options.dtype());
+                        : CausalLm.load(options.model(), options.initAdapter(), options.device(), options.dtype());
                 FineTuning training = new FineTuning(options, model, checkpoint, hook, listener)) {
             training.train();
             TrainerState state =
@@ -208,6 +208,9 @@ public final class FineTuning implements AutoCloseable {
 
     private void train() throws IOException {
         note = ModelDropout.note(Checkpoint.open(options.model()).config());
+        if (model.textsNote(null) != null) {
+            note = (note == null ? "" : note + ", ") + model.textsNote(null);
+        }
         if (checkpoint != null && state.load(checkpoint, options.origin().fingerprint())) {
             note = (note == null ? "" : note + ", ") + "resumed after step " + state.step;
         }

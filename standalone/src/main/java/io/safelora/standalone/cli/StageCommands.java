@@ -68,7 +68,7 @@ final class StageCommands {
         public Integer call() throws IOException {
             try (CausalLm lm = CausalLm.load(model, on.device, on.dtype).forInference()) {
                 String name = adapter(lm, adapter);
-                int[] ids = lm.tokenizer().encode(text, true);
+                int[] ids = lm.tokenizer(name).encode(text, true);
                 Map<String, Object> result = new LinkedHashMap<>();
                 result.put("ids", ids);
                 result.put("logprobs", lm.logprobs(ids, name));
@@ -123,11 +123,11 @@ final class StageCommands {
         public Integer call() throws IOException {
             try (CausalLm lm = CausalLm.load(model, on.device, on.dtype).forInference()) {
                 String name = adapter(lm, adapter);
-                int[] prompt = lm.tokenizer().encode(this.prompt, true);
+                int[] prompt = lm.tokenizer(name).encode(this.prompt, true);
                 Sampling sampling = doSample ? lm.sampling(temperature, topK, topP, minP, seed) : null;
                 GenerationOptions options = new GenerationOptions(maxNewTokens, stop, 1, sampling, 0);
                 int[] ids = lm.generate(List.of(prompt), options, name, null).get(0);
-                String text = lm.tokenizer().decode(ids, true);
+                String text = lm.tokenizer(name).decode(ids, true);
                 if (json) {
                     Map<String, Object> result = new LinkedHashMap<>();
                     result.put("prompt_ids", prompt);
@@ -400,6 +400,9 @@ final class StageCommands {
             return null;
         }
         lm.loadAdapter("adapter", adapter);
+        if (lm.textsNote("adapter") != null) {
+            new Console().say("note: " + lm.textsNote("adapter"));
+        }
         return "adapter";
     }
 }

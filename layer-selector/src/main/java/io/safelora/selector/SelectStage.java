@@ -24,7 +24,7 @@ import java.util.Map;
 /** AdapterTrained to LayersSelected, after training: which modules are projected, by the cosine of their update. */
 @ApplicationScoped
 public class SelectStage implements Stage<AdapterTrained> {
-    private static final int VERSION = 2;
+    private static final int VERSION = 3;
 
     @Override
     public String name() {

@@ -34,7 +34,7 @@ import org.slf4j.LoggerFactory;
 @ApplicationScoped
 public class TrainStage implements Stage<LayersSelected> {
     private static final Logger LOG = LoggerFactory.getLogger(TrainStage.class);
-    private static final int TRAIN_VERSION = 3;
+    private static final int TRAIN_VERSION = 4;
 
     private final TrainingMetrics metrics;
 

@@ -7,7 +7,10 @@ import java.nio.file.attribute.FileTime;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 
-/** SHA-256 of local files. A checkpoint is an input of several stages: within one process each version of a file is hashed once. */
+/**
+ * SHA-256 of local files. A checkpoint is an input of several stages: within one process each version of a file is
+ * hashed once.
+ */
 public final class FileDigests {
     private record Version(Path path, long size, FileTime modified) {
         static Version of(Path file) throws IOException {

@@ -2,8 +2,11 @@ package io.safelora.lm;
 
 import io.safelora.artifacts.InvalidArtifactException;
 import io.safelora.artifacts.checkpoint.Checkpoint;
+import io.safelora.artifacts.checkpoint.ModelTensors;
+import io.safelora.artifacts.checkpoint.PeftAdapter;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
@@ -76,6 +79,26 @@ public final class ModelFiles implements AutoCloseable {
         Map<String, long[]> modules = new LinkedHashMap<>();
         Weights.linears(config).forEach((name, linear) -> modules.put(name, new long[] {linear.out(), linear.in()}));
         return modules;
+    }
+
+    /**
+     * Refuses an adapter that is not made for this model.
+     *
+     * @throws InvalidArtifactException naming the module or tensor
+     */
+    public void check(PeftAdapter adapter) {
+        adapter.check(modelTensors(config));
+    }
+
+    /** What adapters can be made for: the model's tensors by their full names, a tied head under its own. */
+    static ModelTensors modelTensors(ModelConfig config) {
+        Family family = Family.ALL.get(config.modelType());
+        Map<String, long[]> shapes = new HashMap<>();
+        for (Weights.Weight weight : Weights.of(config)) {
+            String name = weight.key().equals("head") ? family.outer().get("head") + ".weight" : weight.name();
+            shapes.put(name, weight.shape());
+        }
+        return new ModelTensors("the model", shapes, family.has("transposed"));
     }
 
     @Override

@@ -9,6 +9,7 @@ import io.safelora.artifacts.safetensors.TensorInfo;
 import io.safelora.torch.ScalarType;
 import io.safelora.torch.Tensors;
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.Set;
 import java.util.TreeSet;
@@ -23,6 +24,9 @@ final class StoredWeights {
     private static final Pattern BUFFERS =
             Pattern.compile("(.*\\.)?(rotary_emb\\.(inv_freq|cos_cached|sin_cached)|position_ids"
                     + "|(attn|attention)\\.(masked_)?bias)");
+
+    /** Bytes that are compared at once. */
+    private static final int PIECE = 8 << 20;
 
     private final Checkpoint checkpoint;
     private final ModelConfig config;
@@ -52,11 +56,24 @@ final class StoredWeights {
         refuseUnknown(family);
     }
 
+    /** Read in pieces, up to the first difference: the checkpoint may lie in S3. */
     private boolean equal(String one, String other) {
-        return checkpoint.info(one).dtype() == checkpoint.info(other).dtype()
-                && Arrays.equals(
-                        checkpoint.info(one).shape(), checkpoint.info(other).shape())
-                && checkpoint.map(one).equals(checkpoint.map(other));
+        TensorInfo info = checkpoint.info(one);
+        if (info.dtype() != checkpoint.info(other).dtype()
+                || !Arrays.equals(info.shape(), checkpoint.info(other).shape())) {
+            return false;
+        }
+        ByteBuffer a = ByteBuffer.allocateDirect((int) Math.min(info.bytes(), PIECE));
+        ByteBuffer b = ByteBuffer.allocateDirect(a.capacity());
+        for (long at = 0; at < info.bytes(); at += PIECE) {
+            int size = (int) Math.min(info.bytes() - at, PIECE);
+            checkpoint.read(one, at, a.clear().limit(size));
+            checkpoint.read(other, at, b.clear().limit(size));
+            if (!a.flip().equals(b.flip())) {
+                return false;
+            }
+        }
+        return true;
     }
 
     /** A tensor that nobody reads is part of another model than the one that would be computed. */

@@ -5,7 +5,10 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Where a job document names data: the fields whose schema is that of a URI, wherever they are, so that none can be forgotten. */
+/**
+ * Where a job document names data: the fields whose schema is that of a URI, wherever they are, so that none can be
+ * forgotten.
+ */
 public final class JobUris {
     private static final ObjectNode SCHEMA = Schemas.of(JobRequest.class);
 

@@ -34,6 +34,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.UUID;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.UnaryOperator;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
@@ -56,7 +57,8 @@ final class EventCodec {
     private EventCodec() {}
 
     /** A record's CloudEvent, whichever mode it came in; of a record without one what its headers, key and value say. */
-    private record Message(String type, String subject, String run, String replace, byte[] data) {}
+    private record Message(
+            String type, String subject, String run, String replace, byte[] data, Map<String, String> trace) {}
 
     /**
      * Reads and validates a record.
@@ -77,12 +79,16 @@ final class EventCodec {
         String run = data instanceof JobRequest ? run(record) : message.run();
         return new Event(
                 jobId(record, message.subject(), data instanceof JobRequest ? sha256 : null),
-                run != null && RUN.matcher(run).matches() ? run : null,
+                isRun(run) ? run : null,
                 sha256,
                 "true".equals(message.replace()),
                 type,
                 data,
-                trace(record));
+                message.trace());
+    }
+
+    static boolean isRun(String run) {
+        return run != null && RUN.matcher(run).matches();
     }
 
     /** The run that a record of safelora.jobs begins. */
@@ -98,7 +104,8 @@ final class EventCodec {
                     header(record, "ce_subject"),
                     header(record, "ce_run"),
                     header(record, "ce_replace"),
-                    record.value());
+                    record.value(),
+                    trace(record));
         }
         if (record.value() == null) {
             throw new InvalidJobException("the record has no value; it must hold a CloudEvent");
@@ -110,7 +117,9 @@ final class EventCodec {
                     event.getSubject(),
                     extension(event, "run"),
                     extension(event, "replace"),
-                    event.getData() == null ? null : event.getData().toBytes());
+                    event.getData() == null ? null : event.getData().toBytes(),
+                    // CloudEvents' distributed tracing extension has the names of the headers.
+                    trace(name -> header(record, name) != null ? header(record, name) : extension(event, name)));
         } catch (RuntimeException e) {
             // The SDK has an exception of its own for most of this, and Jackson's and its builder's for the rest.
             Throwable cause = e.getCause() == null ? e : e.getCause();
@@ -212,9 +221,13 @@ final class EventCodec {
     }
 
     static Map<String, String> trace(ConsumerRecord<?, ?> record) {
+        return trace(name -> header(record, name));
+    }
+
+    private static Map<String, String> trace(UnaryOperator<String> values) {
         Map<String, String> trace = new LinkedHashMap<>();
         for (String name : TRACE_HEADERS) {
-            String value = header(record, name);
+            String value = values.apply(name);
             if (value != null && value.length() <= MAX_TRACE_CHARS) {
                 trace.put(name, value);
             }

@@ -43,7 +43,7 @@ import org.apache.kafka.common.serialization.StringSerializer;
 public final class JobClient {
     private static final Duration POLL = Duration.ofMillis(200);
     /** A user who named the wrong server should know it within ten seconds. */
-    private static final Duration ANSWER_WITHIN = Duration.ofSeconds(8);
+    private static final Duration ANSWER_WITHIN = Duration.ofSeconds(7);
 
     private static final String SOURCE = "cli";
 

@@ -4,6 +4,7 @@ import io.safelora.contract.JobEvent;
 import io.safelora.contract.JobEvent.JobStatus;
 import io.safelora.contract.JobEvent.JobStatus.State;
 import io.safelora.contract.JobEvent.TrainingStep;
+import io.safelora.contract.JobId;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.util.HashMap;
@@ -30,6 +31,16 @@ public final class Publisher {
 
     public Publisher(Sender sender) {
         this.sender = sender;
+    }
+
+    /**
+     * Publishes an event of which no run is known, as a producer other than the pipeline does.
+     *
+     * @param source who speaks: the CloudEvent's source is {@code /safelora/<source>}
+     * @throws KafkaException if Kafka did not take it
+     */
+    public void publish(String jobId, String source, JobEvent data, Map<String, String> trace) {
+        await(sender.send(EventCodec.write(JobId.checked(jobId), null, false, source, data, trace)));
     }
 
     /**

@@ -7,6 +7,8 @@ import io.safelora.contract.Json;
 import java.io.IOException;
 import java.util.Optional;
 import java.util.function.Consumer;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * What each job's id stands for: a small object per id in the artifact store, {@code <artifacts-uri>/jobs/<id>.json}. The
@@ -14,6 +16,7 @@ import java.util.function.Consumer;
  * for one document, and one run of it, until a request replaces that.
  */
 final class Runs {
+    private static final Logger LOG = LoggerFactory.getLogger(Runs.class);
     private static final int MAX_BYTES = 10_000;
 
     private final ArtifactStore store;
@@ -41,10 +44,14 @@ final class Runs {
             return Optional.empty();
         }
         try {
-            return Optional.of(Json.MAPPER.readValue(found.get(), Run.class));
+            Run run = Json.MAPPER.readValue(found.get(), Run.class);
+            if (run.request() != null && EventCodec.isRun(run.run())) {
+                return Optional.of(run);
+            }
         } catch (JsonProcessingException e) {
-            throw new IOException(uri(jobId) + " is not what this system wrote; delete it, and the id is free", e);
+            LOG.debug("not JSON", e);
         }
+        throw new IOException(uri(jobId) + " is not what this system wrote; delete it, and the id is free");
     }
 
     /** Whether a later request has replaced the run that {@code event} belongs to. */

@@ -39,6 +39,7 @@ import org.junit.jupiter.api.io.TempDir;
 /** Ids and the runs they stand for: the client and two small real stages, on a real broker. */
 @Timeout(value = 2, unit = TimeUnit.MINUTES)
 class JobClientTest {
+    private static final String TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     private static final Duration PATIENCE = Duration.ofSeconds(50);
 
     @TempDir
@@ -312,11 +313,14 @@ class JobClientTest {
     void structuredModeCloudEventsAreRead() throws Exception {
         Job job = job();
         String event = "{\"specversion\": \"1.0\", \"id\": \"1\", \"source\": \"/me\", \"subject\": \"" + id
+                + "\", \"traceparent\": \"" + TRACE
                 + "\", \"type\": \"io.safelora.job.requested.v1\", \"datacontenttype\": \"application/json\", \"data\": "
                 + job.document() + "}";
         Map<String, String> structured = Map.of("content-type", "application/cloudevents+json; charset=UTF-8");
         topics.send(Topics.JOBS, null, event, structured);
         assertThat(followed()).isEqualTo(job.digest());
+        assertThat(TestSystem.header(onTopic(Topics.EVALUATIONS).get(0), "traceparent"))
+                .isEqualTo(TRACE);
 
         Job next = job();
         topics.send(

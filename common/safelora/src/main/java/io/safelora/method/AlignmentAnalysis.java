@@ -104,6 +104,11 @@ public final class AlignmentAnalysis {
                 Sketch.DIRECTIONS,
                 Math.sqrt(squares),
                 modules.stream().filter(ModuleAlignment::mostlyRounding).count(),
+                Ancestry.warning(
+                                base,
+                                aligned,
+                                modules.stream().map(ModuleAlignment::relative).toList())
+                        .orElse(null),
                 modules);
     }
 

@@ -30,6 +30,9 @@ public sealed interface FineTuned permits TunedAdapter, TunedCheckpoint {
         return List.of();
     }
 
+    /** What its repairs look at. */
+    Sources sources();
+
     /** The names of the modules that have an update. */
     Set<String> modules();
 

@@ -44,8 +44,7 @@ public final class Repairing {
     /** Measures and chooses, and repairs nothing. */
     public SelectionReport select(SelectionOptions options, Progress progress) {
         List<ModuleMeasure> measures = tuned.measure(options, progress);
-        return SelectionReport.of(
-                measures, Selection.select(Candidate.of(measures), options), options, tuned.carried());
+        return report(measures, Selection.select(Candidate.of(measures), options), options);
     }
 
     /** Chooses the modules of every repair of a sweep. */
@@ -68,9 +67,14 @@ public final class Repairing {
             throws IOException {
         Set<String> affected = Selection.affected(tuned.modules(), selected, options);
         tuned.repair(measures, affected, options, out, progress);
-        SelectionReport report = SelectionReport.of(measures, affected, options, tuned.carried());
+        SelectionReport report = report(measures, affected, options);
         report.write(out);
         return report;
+    }
+
+    private SelectionReport report(List<ModuleMeasure> measures, Set<String> selected, SelectionOptions options) {
+        Sources sources = tuned.sources();
+        return SelectionReport.of(sources.base(), sources.aligned(), measures, selected, options, tuned.carried());
     }
 
     private List<ModuleMeasure> measured(SelectionOptions options, Progress progress) {

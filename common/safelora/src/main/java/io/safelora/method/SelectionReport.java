@@ -1,5 +1,6 @@
 package io.safelora.method;
 
+import io.safelora.artifacts.checkpoint.Checkpoint;
 import io.safelora.contract.Json;
 import io.safelora.contract.SelectionOptions;
 import io.safelora.contract.SelectionOptions.Projector;
@@ -48,7 +49,12 @@ public record SelectionReport(
      * @param carried see {@link FineTuned#carried}
      */
     public static SelectionReport of(
-            List<ModuleMeasure> measures, Set<String> selected, SelectionOptions options, List<String> carried) {
+            Checkpoint base,
+            Checkpoint aligned,
+            List<ModuleMeasure> measures,
+            Set<String> selected,
+            SelectionOptions options,
+            List<String> carried) {
         List<Measured> modules = measures.stream()
                 .map(m -> new Measured(
                         m.module(),
@@ -71,6 +77,11 @@ public record SelectionReport(
                 .toList();
         Double median = shrinkages.isEmpty() ? null : shrinkages.get(shrinkages.size() / 2);
         List<String> warnings = new ArrayList<>();
+        Ancestry.warning(
+                        base,
+                        aligned,
+                        measures.stream().map(ModuleMeasure::relative).toList())
+                .ifPresent(warnings::add);
         String note = median == null ? null : Repair.of(options).note(median);
         if (note != null) {
             warnings.add(note);

@@ -72,6 +72,11 @@ final class TunedAdapter implements FineTuned {
     }
 
     @Override
+    public Sources sources() {
+        return sources;
+    }
+
+    @Override
     public Set<String> modules() {
         return modules.keySet();
     }

@@ -47,6 +47,11 @@ final class TunedCheckpoint implements FineTuned {
     }
 
     @Override
+    public Sources sources() {
+        return sources;
+    }
+
+    @Override
     public Set<String> modules() {
         return tuned.names().stream()
                 .map(tuned::info)

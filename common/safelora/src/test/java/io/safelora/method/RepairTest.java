@@ -161,7 +161,14 @@ class RepairTest {
                 assertThat(m.shift()).isZero();
             }
         }
-        assertThat(SelectionReport.of(measures, Set.of(), exact, List.of()).warning())
+        assertThat(SelectionReport.of(
+                                Checkpoint.open(oracle("phi3/base")),
+                                Checkpoint.open(oracle("phi3/aligned")),
+                                measures,
+                                Set.of(),
+                                exact,
+                                List.of())
+                        .warning())
                 .contains("full row rank in 2 of 4 modules", "changes nothing");
         assertThat(repairTuned("phi3", exact, dir.resolve("out")).warning()).contains("full row rank in 2 of 4");
     }

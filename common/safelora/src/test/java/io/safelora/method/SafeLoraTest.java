@@ -84,7 +84,8 @@ class SafeLoraTest {
                 .isEqualTo(names(threshold));
 
         repair(adapter, measures, selected, number).write(dir);
-        SelectionReport.of(measures, selected, number, List.of()).write(dir);
+        SelectionReport.of(open(dtype + "/base"), open(dtype + "/aligned"), measures, selected, number, List.of())
+                .write(dir);
         SafetensorsFile ours = SafetensorsFile.open(dir.resolve("adapter_model.safetensors"));
         SafetensorsFile theirs =
                 SafetensorsFile.open(ORACLE.resolve(dtype + "/" + projector + "/adapter_model.safetensors"));

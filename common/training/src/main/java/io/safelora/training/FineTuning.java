@@ -2,13 +2,17 @@ package io.safelora.training;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
+import io.safelora.artifacts.InvalidArtifactException;
 import io.safelora.artifacts.ResumePoint;
 import io.safelora.artifacts.checkpoint.Checkpoint;
+import io.safelora.contract.InvalidJobException;
 import io.safelora.contract.Json;
 import io.safelora.contract.TrainingOptions;
+import io.safelora.contract.TrainingOptions.DataFormat;
 import io.safelora.contract.TrainingOptions.Method;
 import io.safelora.lm.CausalLm;
 import io.safelora.lm.CausalLm.Pass;
+import io.safelora.lm.ModelFiles;
 import io.safelora.torch.AdamW;
 import io.safelora.training.TrainerState.Entry;
 import io.safelora.training.TrainingData.Example;
@@ -34,7 +38,7 @@ public final class FineTuning implements AutoCloseable {
      * What is trained on what.
      *
      * @param model a Hugging Face model directory
-     * @param data JSON Lines or Parquet, as all three
+     * @param data a file of rows, as all three
      * @param safetyData rows that are mixed in, or null
      * @param validationData rows on which eval_loss is measured, or null
      * @param initAdapter with method lora a PEFT adapter to start from, whose rank, scale and modules win over the options; or
@@ -115,6 +119,7 @@ public final class FineTuning implements AutoCloseable {
     private final AdamW optimizer;
     private final MicroBatches batches;
     private final TrainingState state;
+    private final List<String> notes = new ArrayList<>();
     private String note;
     private long tokens;
     private int resumedAt;
@@ -175,20 +180,17 @@ public final class FineTuning implements AutoCloseable {
         this.checkpoint = checkpoint;
         this.hook = hook;
         this.listener = listener;
-        if (training.earlyStoppingPatience() != null && options.validationData() == null) {
-            throw new IllegalArgumentException("training.early_stopping_patience: needs training.validation_data");
-        }
-        List<Example> examples = TrainingData.read(options.data(), training.dataFormat(), training, model);
+        check(training, model.files());
+        List<Example> examples = read(options.data(), training.dataFormat());
         if (options.safetyData() != null) {
             examples = TrainingData.mixed(
                     examples,
-                    TrainingData.read(options.safetyData(), training.safetyDataFormat(), training, model),
+                    read(options.safetyData(), training.safetyDataFormat()),
                     training.safetyRatio(),
                     training.seed());
         }
-        validation = options.validationData() == null
-                ? List.of()
-                : TrainingData.read(options.validationData(), training.dataFormat(), training, model);
+        validation =
+                options.validationData() == null ? List.of() : read(options.validationData(), training.dataFormat());
         data = new DataOrder(examples, training);
         learningRate = new LearningRate(training, data.steps());
         trained = training.method() == Method.full
@@ -206,14 +208,49 @@ public final class FineTuning implements AutoCloseable {
         state = new TrainingState(manager, trained.parameters(), optimizer, batches);
     }
 
+    private List<Example> read(Path data, DataFormat format) throws IOException {
+        return TrainingData.read(data, format, training, model.files(), notes, Long.MAX_VALUE);
+    }
+
+    /** How many rows of each file {@link #checkData} looks at. */
+    private static final int ROWS_CHECKED = 100;
+
+    /**
+     * Refuses options that a training on the model would refuse at its start.
+     *
+     * @throws IllegalArgumentException naming the option
+     */
+    public static void check(TrainingOptions training, ModelFiles model) {
+        if (training.earlyStoppingPatience() != null && training.validationData() == null) {
+            throw new InvalidJobException("training.early_stopping_patience: needs training.validation_data");
+        }
+        if (training.method() == Method.lora) {
+            Targets.of(model, training);
+        }
+    }
+
+    /**
+     * Reads the first rows of training data, as a training would.
+     *
+     * @throws InvalidArtifactException if they are not of the format, or the model's chat template refuses them
+     */
+    public static void checkData(Path data, DataFormat format, TrainingOptions training, ModelFiles model)
+            throws IOException {
+        TrainingData.read(data, format, training, model, new ArrayList<>(), ROWS_CHECKED);
+    }
+
     private void train() throws IOException {
-        note = ModelDropout.note(Checkpoint.open(options.model()).config());
+        String dropout = ModelDropout.note(Checkpoint.open(options.model()).config());
+        if (dropout != null) {
+            notes.add(dropout);
+        }
         if (model.textsNote(null) != null) {
-            note = (note == null ? "" : note + ", ") + model.textsNote(null);
+            notes.add(model.textsNote(null));
         }
         if (checkpoint != null && state.load(checkpoint, options.origin().fingerprint())) {
-            note = (note == null ? "" : note + ", ") + "resumed after step " + state.step;
+            notes.add("resumed after step " + state.step);
         }
+        note = notes.isEmpty() ? null : String.join(", ", notes);
         int total = data.steps();
         boolean gpu = manager.getDevice().isGpu();
         began = System.nanoTime();

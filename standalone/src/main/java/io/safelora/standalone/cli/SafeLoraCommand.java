@@ -53,13 +53,16 @@ public final class SafeLoraCommand {
                 .setParameterExceptionHandler((wrong, arguments) -> {
                     CommandLine command = wrong.getCommandLine();
                     System.err.println(command.getCommandSpec().qualifiedName() + ": " + firstLine(wrong.getMessage())
-                            + Typos.hint(wrong) + "; see "
+                            + Typos.hint(wrong, arguments) + "; see "
                             + command.getCommandSpec().qualifiedName() + " --help");
                     return 2;
                 });
-        // Where a text is an argument it may begin with -, and be the name of an option.
+        // Where a text is an argument it may begin with -, and be the name of an option, or "--".
         for (String command : List.of("score", "generate")) {
-            safelora.getSubcommands().get(command).setAllowOptionsAsOptionParameters(true);
+            safelora.getSubcommands()
+                    .get(command)
+                    .setAllowOptionsAsOptionParameters(true)
+                    .setEndOfOptionsDelimiter("\0");
         }
         return safelora;
     }

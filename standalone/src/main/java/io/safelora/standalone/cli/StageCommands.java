@@ -10,6 +10,7 @@ import io.safelora.contract.Options;
 import io.safelora.contract.SelectionOptions;
 import io.safelora.evaluation.Evaluation;
 import io.safelora.lm.CausalLm;
+import io.safelora.lm.ChatTemplate.Message;
 import io.safelora.lm.GenerationOptions;
 import io.safelora.lm.GenerationOptions.Sampling;
 import io.safelora.lm.Merger;
@@ -33,7 +34,10 @@ import java.util.concurrent.atomic.AtomicReference;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
 
 /**
  * One stage on local files, without Kafka: for scripts, and for holding the numbers against other programs. Results go
@@ -92,6 +96,14 @@ final class StageCommands {
         @Option(names = "--prompt", required = true)
         String prompt;
 
+        @Option(
+                names = "--apply-chat-template",
+                description = "the prompt is a user's turn, which the model's chat template renders")
+        boolean applyChatTemplate;
+
+        @Option(names = "--system", description = "with --apply-chat-template: the system's turn before it")
+        String system;
+
         @Option(names = "--max-new-tokens", defaultValue = "64")
         int maxNewTokens;
 
@@ -101,14 +113,19 @@ final class StageCommands {
         @Option(names = "--do-sample", description = "draw tokens; else the likeliest is taken")
         boolean doSample;
 
-        @Option(names = "--temperature", defaultValue = "1", description = "with --do-sample (default 1)")
-        double temperature;
+        @Option(
+                names = "--temperature",
+                description = "with --do-sample (default of this and the next three: generation_config.json's, else 1)")
+        Double temperature;
 
-        @Option(names = "--top-k", defaultValue = "0", description = "with --do-sample: 0 (default) for all tokens")
-        int topK;
+        @Option(names = "--top-k", description = "with --do-sample: 0 for all tokens (else 50)")
+        Integer topK;
 
-        @Option(names = "--top-p", defaultValue = "1", description = "with --do-sample (default 1)")
-        double topP;
+        @Option(names = "--top-p", description = "with --do-sample (else 1)")
+        Double topP;
+
+        @Option(names = "--min-p", description = "with --do-sample (else 0)")
+        Double minP;
 
         @Option(names = "--seed", defaultValue = "42", description = "with --do-sample (default 42)")
         long seed;
@@ -119,11 +136,20 @@ final class StageCommands {
         @Mixin
         ModelMixin on;
 
+        @Spec
+        CommandSpec spec;
+
         @Override
         public Integer call() throws IOException {
+            if (system != null && !applyChatTemplate) {
+                throw new ParameterException(spec.commandLine(), "--system needs --apply-chat-template");
+            }
             try (CausalLm lm = CausalLm.load(model, on.device, on.dtype).forInference()) {
                 String name = adapter(lm, adapter);
-                int[] prompt = lm.tokenizer(name).encode(this.prompt, true);
+                int[] prompt = applyChatTemplate
+                        // The template writes the special tokens itself.
+                        ? lm.tokenizer(name).encode(lm.chatTemplate(name).render(conversation(), true), false)
+                        : lm.tokenizer(name).encode(this.prompt, true);
                 Sampling sampling = doSample ? lm.sampling(temperature, topK, topP, minP, seed) : null;
                 GenerationOptions options = new GenerationOptions(maxNewTokens, stop, 1, sampling, 0);
                 int[] ids = lm.generate(List.of(prompt), options, name, null).get(0);
@@ -139,6 +165,11 @@ final class StageCommands {
                 }
             }
             return 0;
+        }
+
+        private List<Message> conversation() {
+            Message user = new Message("user", prompt);
+            return system == null ? List.of(user) : List.of(new Message("system", system), user);
         }
     }
 
@@ -310,6 +341,9 @@ final class StageCommands {
                     Checkpoint.open(aligned),
                     (share, words) -> console.progress("analyze", share, words));
             output.write(Json.pretty(analysis));
+            if (analysis.warning() != null) {
+                console.say("warning: " + analysis.warning());
+            }
             if (json) {
                 System.out.println(JSON.writeValueAsString(analysis));
             }
@@ -378,11 +412,11 @@ final class StageCommands {
                             : PeftAdapter.open(Path.of(URI.create(options.safetyAdapter()))));
             Repairing repairing = new Repairing(tuned.open(sources));
             AtomicReference<SelectionReport> written = new AtomicReference<>();
-            output.write(directory -> written.set(repairing.run(
-                    options, directory, (share, words) -> console.progress("project", share, words))));
+            output.write(directory -> written.set(
+                    repairing.run(options, directory, (share, words) -> console.progress("project", share, words))));
             SelectionReport report = written.get();
             if (report.warning() != null) {
-                console.say("note: " + report.warning());
+                console.say("warning: " + report.warning());
             }
             if (json) {
                 System.out.println(JSON.writeValueAsString(report));

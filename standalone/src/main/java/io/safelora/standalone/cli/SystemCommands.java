@@ -4,7 +4,6 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.fasterxml.jackson.databind.node.TextNode;
 import io.safelora.artifacts.store.ArtifactStore;
-import io.safelora.contract.ArtifactRef;
 import io.safelora.contract.InvalidJobException;
 import io.safelora.contract.JobDocument;
 import io.safelora.contract.JobEvent.EvaluationCompleted;

@@ -17,6 +17,7 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.Set;
 import java.util.SortedMap;
 import java.util.SortedSet;
@@ -204,6 +205,15 @@ public final class Checkpoint {
                     folder.name() + ": has no config.json; give the directory of a Hugging Face model");
         }
         return json(folder, "config.json");
+    }
+
+    /**
+     * A small file beside the weights; empty if there is none.
+     *
+     * @throws InvalidArtifactException if it is larger than {@code maxBytes}
+     */
+    public Optional<byte[]> file(String name, int maxBytes) throws IOException {
+        return folder.files().containsKey(name) ? Optional.of(folder.read(name, maxBytes)) : Optional.empty();
     }
 
     /** What identifies the content of this checkpoint; see {@link Folder#digest()}. */

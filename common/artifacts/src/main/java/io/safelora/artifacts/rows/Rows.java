@@ -64,6 +64,30 @@ public final class Rows {
         }
     }
 
+    /** {@link #read} of the file's first rows. */
+    public static void first(long rows, Path file, long maxText, Consumer<Row> each) throws IOException {
+        long[] left = {rows};
+        try {
+            read(file, maxText, row -> {
+                if (left[0]-- <= 0) {
+                    throw new EnoughException();
+                }
+                each.accept(row);
+            });
+        } catch (EnoughException enough) {
+            // The rest is for whoever needs it.
+        }
+    }
+
+    /** Leaves a file before its end. */
+    private static final class EnoughException extends RuntimeException {
+        private static final long serialVersionUID = 1;
+
+        EnoughException() {
+            super(null, null, false, false);
+        }
+    }
+
     /**
      * @param kind the file's name without what tells of compression
      * @param name the file's name, for messages

@@ -26,15 +26,18 @@ import java.util.TreeMap;
 import software.amazon.awssdk.services.s3.model.S3Object;
 
 /**
- * Artifacts in S3 ({@code s3://bucket/key}), and, where that is allowed, in local files ({@code file:///path}). Safe for use by
- * many threads.
+ * Artifacts in S3 ({@code s3://bucket/key}), and, where that is allowed, in local files ({@code file:///path}). Safe
+ * for use by many threads.
  *
- * <p>Errors: {@link InvalidArtifactException} where trying again does not help (no such object, access denied, content that
- * does not match its digest, a hostile name); {@link IOException} where it may, above all {@link StoreUnavailableException},
- * which no job is to blame for.
+ * <p>Errors: {@link InvalidArtifactException} where trying again does not help (no such object, access denied,
+ * content that does not match its digest, a hostile name); {@link IOException} where it may, above all {@link
+ * StoreUnavailableException}, which no job is to blame for.
  */
 public final class ArtifactStore implements AutoCloseable {
-    /** Larger files go up in parts of this size: what fails of them is repeated alone, and S3 takes 5 GiB in one piece at most. */
+    /**
+     * Larger files go up in parts of this size: what fails of them is repeated alone, and S3 takes 5 GiB in one piece
+     * at most.
+     */
     private static final long UPLOAD_PART = 64 << 20;
 
     private final StoreSettings settings;
@@ -211,7 +214,8 @@ public final class ArtifactStore implements AutoCloseable {
     }
 
     /**
-     * What identifies the content at {@code uri}, a file or a folder: SHA-256 over the content, in S3 over ETag and size.
+     * What identifies the content at {@code uri}, a file or a folder: SHA-256 over the content, in S3 over ETag and
+     * size.
      *
      * @throws InvalidArtifactException if there is nothing
      */
@@ -225,8 +229,8 @@ public final class ArtifactStore implements AutoCloseable {
     }
 
     /**
-     * The file or the model or adapter folder at {@code uri} on this machine: where it lies if it is local, else in the cache,
-     * by its digest.
+     * The file or the model or adapter folder at {@code uri} on this machine: where it lies if it is local, else in
+     * the cache, by its digest.
      */
     public Path download(String uri) throws IOException {
         ArtifactUri at = parse(uri);

@@ -25,12 +25,13 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Downloads, kept in a folder that several processes may share: {@code <key>/files/<name>}, and {@code <key>/sha256.json} with
- * the digests of what came down. What is taken out is checked against its size and digest, and what is damaged or missing
- * comes down again. A file is written beside its place and moved there in one step, so that nobody sees half of it.
+ * Downloads, kept in a folder that several processes may share: {@code <key>/files/<name>}, and {@code
+ * <key>/sha256.json} with the digests of what came down. What is taken out is checked against its size and digest,
+ * and what is damaged or missing comes down again. A file is written beside its place and moved there in one step, so
+ * that nobody sees half of it.
  *
- * <p>When the disk is full, entries that nobody took for {@link #UNUSED} are removed; if that is not enough, this process
- * does with a temporary folder until it ends.
+ * <p>When the disk is full, entries that nobody took for {@link #UNUSED} are removed; if that is not enough, this
+ * process does with a temporary folder until it ends.
  */
 final class DownloadCache implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(DownloadCache.class);

@@ -18,8 +18,8 @@ import software.amazon.awssdk.services.s3.model.S3Exception;
 /**
  * What the errors of S3 mean for people: one line with the URI, what is wrong, the remedy, the server and what it said.
  *
- * <p>A bucket or key that a job names, and access to it, are the job's affair ({@link InvalidArtifactException}); what a
- * service writes goes to its own bucket, so there the same answers are the installation's, like all else
+ * <p>A bucket or key that a job names, and access to it, are the job's affair ({@link InvalidArtifactException});
+ * what a service writes goes to its own bucket, so there the same answers are the installation's, like all else
  * ({@link StoreUnavailableException}).
  *
  * @param server what messages call the S3 server: its URL, and the region that requests are signed for

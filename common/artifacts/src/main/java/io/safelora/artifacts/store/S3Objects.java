@@ -57,7 +57,10 @@ final class S3Objects implements AutoCloseable {
         return thread;
     });
 
-    /** @param partSize larger files go up in parts of this many bytes; S3 wants 5 MiB at least, and takes 5 GiB in one piece at most */
+    /**
+     * @param partSize larger files go up in parts of this many bytes; S3 wants 5 MiB at least, and takes 5 GiB in one
+     * piece at most
+     */
     S3Objects(StoreSettings settings, long partSize) {
         this.settings = settings;
         this.partSize = partSize;

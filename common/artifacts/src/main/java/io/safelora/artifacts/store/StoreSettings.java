@@ -11,7 +11,8 @@ import java.nio.file.Path;
  * @param accessKey null for the AWS SDK's default chain (environment, profile, instance role)
  * @param pathStyle whether buckets are paths ({@code host/bucket/key}), as most servers other than AWS want it
  * @param cache folder for downloads, shared by the processes of one machine
- * @param filesAllowed whether {@code file:} URIs are read and written; false in a service, whose requests come from strangers
+ * @param filesAllowed whether {@code file:} URIs are read and written; false in a service, whose requests come from
+ *     strangers
  */
 public record StoreSettings(
         URI endpoint,

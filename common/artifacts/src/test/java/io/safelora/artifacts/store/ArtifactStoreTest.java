@@ -20,6 +20,7 @@ import java.util.Map;
 import java.util.Random;
 import java.util.concurrent.Callable;
 import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -148,6 +149,42 @@ class ArtifactStoreTest {
                 .hasMessageContaining("SAFELORA_S3_ACCESS_KEY is set without SAFELORA_S3_SECRET_KEY");
         assertThatThrownBy(() -> new StoreSettings(server.endpoint, null, null, "secret", true, root, false))
                 .hasMessageContaining("SAFELORA_S3_SECRET_KEY is set without SAFELORA_S3_ACCESS_KEY");
+    }
+
+    @Test
+    void theVariablesOfAwsAreRead() throws Exception {
+        store.put("s3://bucket/env/rows.jsonl", "rows".getBytes(UTF_8));
+        ProcessBuilder reader = new ProcessBuilder(
+                ProcessHandle.current().info().command().orElseThrow(),
+                "-cp",
+                System.getProperty("java.class.path"),
+                Reader.class.getName(),
+                folder.resolve("cache").toString());
+        reader.environment()
+                .putAll(Map.of(
+                        "AWS_ENDPOINT_URL_S3", server.endpoint.toString(),
+                        "AWS_REGION", "eu-central-1",
+                        "AWS_ACCESS_KEY_ID", "test",
+                        "AWS_SECRET_ACCESS_KEY", "test-secret"));
+        Path log = folder.resolve("log");
+        Process process =
+                reader.redirectErrorStream(true).redirectOutput(log.toFile()).start();
+        assertThat(process.waitFor(60, TimeUnit.SECONDS)).isTrue();
+        assertThat(Files.readString(log))
+                .contains("read rows\n")
+                .contains("s3://bucket/env/none: there is no such object; check bucket and key (" + server.endpoint
+                        + ", region eu-central-1: 404 NoSuchKey");
+    }
+
+    /** A process that is told nothing but AWS's variables. */
+    static final class Reader {
+        public static void main(String... args) throws Exception {
+            try (ArtifactStore store =
+                    new ArtifactStore(new StoreSettings(null, null, null, null, true, Path.of(args[0]), false))) {
+                System.out.println("read " + new String(store.get("s3://bucket/env/rows.jsonl", 100), UTF_8));
+                store.get("s3://bucket/env/none", 100);
+            }
+        }
     }
 
     /** What S3 allows in a key, but for control characters. */

@@ -7,8 +7,6 @@ import io.safelora.lm.jinja.Values.Tuple;
 import io.safelora.lm.jinja.Values.Undefined;
 import java.math.BigDecimal;
 import java.math.RoundingMode;
-import java.net.URLEncoder;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.Comparator;
@@ -91,19 +89,6 @@ final class Filters {
             case "truncate" -> {
                 return truncate(budget, value, arguments.as(name, "length", "killwords", "end", "leeway"));
             }
-            case "wordcount" -> {
-                arguments.as(name);
-                String words = Values.string(budget, value).replaceAll("[^\\p{IsAlphabetic}\\p{IsDigit}_]", " ");
-                return (long) Texts.split(budget, words, null, -1, false).size();
-            }
-            case "urlencode" -> {
-                arguments.as(name);
-                return URLEncoder.encode(Values.string(budget, value), StandardCharsets.UTF_8)
-                        .replace("+", "%20")
-                        .replace("*", "%2A")
-                        .replace("%7E", "~")
-                        .replace("%2F", "/");
-            }
             case "format" -> {
                 Object values = arguments.named().isEmpty() ? new Tuple(arguments.positional()) : arguments.named();
                 return Operators.binary(budget, "%", soft(budget, value), values);
@@ -121,7 +106,7 @@ final class Filters {
                 return real(value, arguments.as(name, "default").getOrDefault("default", 0.0));
             }
             case "round" -> {
-                return round(value, arguments.as(name, "precision", "method"));
+                return round(budget, value, arguments.as(name, "precision", "method"));
             }
             default -> {
                 return ofItems(scope, name, value, arguments);
@@ -278,9 +263,6 @@ final class Filters {
                     batches.add(batch);
                 }
                 return new Generator(batches::iterator);
-            }
-            case "attr" -> {
-                return Operators.attribute(value, Values.string(budget, arguments.single(name)));
             }
             default -> throw TemplateException.failure("the filter " + name + " is not known or not supported here");
         }
@@ -478,10 +460,11 @@ final class Filters {
                 // "42.7" is 42, below.
             }
         }
-        Object real = real(value, Double.NaN);
-        return real instanceof Double number && Math.abs(number) < 9e18
-                ? (Object) (long) (double) number
-                : given.getOrDefault("default", 0L);
+        double real = (Double) real(value, Double.NaN);
+        if (Math.abs(real) > 9e18 && Double.isFinite(real)) {
+            throw TemplateException.failure("integers of more than 64 bits are not supported");
+        }
+        return Double.isFinite(real) ? (Object) (long) real : given.getOrDefault("default", 0L);
     }
 
     private static Object real(Object value, Object otherwise) {
@@ -506,7 +489,7 @@ final class Filters {
                 : otherwise;
     }
 
-    private static Object round(Object value, Map<String, Object> given) {
+    private static Object round(Budget budget, Object value, Map<String, Object> given) {
         int digits = (int) Math.max(-400, Math.min(400, Methods.integer(given.getOrDefault("precision", 0L))));
         Object method = given.getOrDefault("method", "common");
         if (!Operators.isNumber(value)) {
@@ -525,7 +508,7 @@ final class Filters {
         }
         if (!(value instanceof Double)) {
             return digits >= 0
-                    ? value
+                    ? Operators.binary(budget, "+", 0L, value)
                     : (Object) new BigDecimal(value.toString())
                             .setScale(digits, RoundingMode.HALF_EVEN)
                             .longValue();

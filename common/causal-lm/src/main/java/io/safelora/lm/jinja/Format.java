@@ -4,6 +4,7 @@ import io.safelora.lm.jinja.Values.Arguments;
 import io.safelora.lm.jinja.Values.Tuple;
 import io.safelora.lm.jinja.Values.Undefined;
 import java.util.Iterator;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.regex.Matcher;
@@ -46,7 +47,8 @@ final class Format {
             budget.append(out, field(budget, field, value));
         }
         budget.append(out, text.substring(begin));
-        if (given.hasNext() && !(values instanceof Map)) {
+        boolean mapping = values instanceof Map || values instanceof List || values instanceof Undefined;
+        if (given.hasNext() && !mapping) {
             throw TemplateException.failure("not all arguments converted during string formatting");
         }
         return out.toString();
@@ -75,10 +77,13 @@ final class Format {
                         text);
             }
             case "d", "i", "u" -> {
-                return String.format(
-                        Locale.ROOT,
-                        format + "d",
-                        Operators.isNumber(value) ? (long) Operators.real(value) : Methods.integer(value));
+                Object whole = value instanceof Double real
+                        ? (Object) Math.round(real < 0 ? Math.ceil(real) : Math.floor(real))
+                        : value;
+                if (value instanceof Double real && !(Math.abs(real) < 9e18)) {
+                    throw TemplateException.failure("integers of more than 64 bits are not supported");
+                }
+                return String.format(Locale.ROOT, format + "d", Methods.integer(whole));
             }
             case "x", "X", "o" -> {
                 return String.format(Locale.ROOT, format + type, Methods.integer(value));

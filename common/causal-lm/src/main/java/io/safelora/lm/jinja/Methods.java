@@ -200,7 +200,8 @@ final class Methods {
             }
             case "replace" -> {
                 Map<String, Object> given = arguments.as(name, "old", "new", "count");
-                String by = text(name, markup ? Markup.escape(given.get("new")) : given.get("new"));
+                String by = text(name, given.get("new"));
+                by = markup ? Markup.escape(by).text() : by;
                 return Texts.replace(
                         budget, text, text(name, given.get("old")), by, integer(given.getOrDefault("count", -1L)));
             }
@@ -253,7 +254,8 @@ final class Methods {
         for (java.util.Iterator<Object> all = Values.iterate(budget, items); all.hasNext(); between = separator) {
             Object item = all.next();
             budget.append(joined, between);
-            budget.append(joined, text("join", markup ? Markup.escape(item) : item));
+            String part = text("join", item);
+            budget.append(joined, markup ? Markup.escape(item).text() : part);
         }
         return joined.toString();
     }

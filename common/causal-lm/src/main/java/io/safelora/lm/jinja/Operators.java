@@ -127,10 +127,16 @@ final class Operators {
             case "-" -> a - b;
             case "*" -> a * b;
             case "/" -> a / b;
-            case "//" -> Math.floor(a / b);
-            case "%" -> a - b * Math.floor(a / b);
+            case "//" -> Math.rint((a - modulo(a, b)) / b);
+            case "%" -> modulo(a, b);
             default -> Math.pow(a, b);
         };
+    }
+
+    /** With the sign of b. */
+    private static double modulo(double a, double b) {
+        double rest = a % b;
+        return rest != 0 && rest < 0 != b < 0 ? rest + b : rest;
     }
 
     private static Object integer(String operator, Object left, Object right) {
@@ -302,7 +308,7 @@ final class Operators {
         int[] characters =
                 Values.isText(object) ? Values.text(object).codePoints().toArray() : null;
         if (items == null && characters == null || !isIndex(start) || !isIndex(stop) || !isIndex(step)) {
-            return new Undefined("'" + Values.type(object) + "' object has no such slice");
+            throw TemplateException.failure("'" + Values.type(object) + "' object has no such slice");
         }
         long stride = step == null ? 1 : (Long) number(step);
         if (stride == 0) {

@@ -38,8 +38,14 @@ final class Parser {
     }
 
     /** What a set or a for writes to. */
-    private interface Target {
-        void set(Scope scope, Object value);
+    private record Target(List<String> names, Setter setter) {
+        interface Setter {
+            void set(Scope scope, Object value);
+        }
+
+        void set(Scope scope, Object value) {
+            setter.set(scope, value);
+        }
     }
 
     /** A call's arguments, before they have values. */
@@ -73,6 +79,41 @@ final class Parser {
         }
     }
 
+    /**
+     * The names of one scope, known before it runs. Jinja compiles names to variables, so a name that a scope sets, whatever
+     * happens, and does not read before, is undefined in it from its beginning on, though the conversation has one of that
+     * name: {@code {% for m in messages %}{{ tools }}{% endfor %}{% set tools = 1 %}} prints no tools.
+     */
+    static final class Frame {
+        private final Frame outer;
+        private final Set<String> names = new HashSet<>();
+        private final Set<String> setFirst = new HashSet<>();
+        private List<String> undefined = List.of();
+
+        private Frame(Frame outer) {
+            this.outer = outer;
+        }
+
+        /** The names that are undefined until they are set. */
+        List<String> undefined() {
+            return undefined;
+        }
+
+        private void resolve() {
+            undefined =
+                    setFirst.stream().filter(name -> !isOutside(name)).sorted().toList();
+        }
+
+        private boolean isOutside(String name) {
+            for (Frame frame = outer; frame != null; frame = frame.outer) {
+                if (frame.names.contains(name)) {
+                    return true;
+                }
+            }
+            return false;
+        }
+    }
+
     private static final int MAX_DEPTH = 100;
     private static final Set<String> COMPARISONS = Set.of("==", "!=", "<", "<=", ">", ">=");
 
@@ -80,15 +121,47 @@ final class Parser {
     private int at;
     private int depth;
     private int loops;
-    /** The names that were read so far. */
-    private Set<String> read = new HashSet<>();
+    private int conditions;
+    private Frame frame = new Frame(null);
+    private final List<Frame> frames = new ArrayList<>(List.of(frame));
 
     private Parser(List<Token> tokens) {
         this.tokens = tokens;
     }
 
     static Statement parse(String source) {
-        return new Parser(Lexer.tokens(source)).statements();
+        Parser parser = new Parser(Lexer.tokens(source));
+        Frame root = parser.frame;
+        Statement body = parser.statements();
+        parser.frames.forEach(Frame::resolve);
+        return (scope, out) -> {
+            scope.begin(root);
+            return body.run(scope, out);
+        };
+    }
+
+    /** What is parsed in a scope of its own, outside of the conditions around it. */
+    private <T> T inFrame(Frame inner, Supplier<T> parse) {
+        Frame outer = frame;
+        int around = conditions;
+        frame = inner;
+        conditions = 0;
+        T parsed = parse.get();
+        frame = outer;
+        conditions = around;
+        return parsed;
+    }
+
+    private Frame newFrame() {
+        Frame inner = new Frame(frame);
+        frames.add(inner);
+        return inner;
+    }
+
+    private void setsName(String name) {
+        if (frame.names.add(name) && conditions == 0) {
+            frame.setFirst.add(name);
+        }
     }
 
     // ---- tokens
@@ -216,10 +289,10 @@ final class Parser {
     }
 
     /** As {@link #body}, of what runs by itself: a loop around it cannot be left from there. */
-    private Statement separateBody(String end) {
+    private Statement separateBody(String end, Frame inner) {
         int outer = loops;
         loops = 0;
-        Statement body = body(end);
+        Statement body = inFrame(inner, () -> body(end));
         loops = outer;
         return body;
     }
@@ -264,11 +337,15 @@ final class Parser {
             tests.add(tuple(false, ""));
             skip(":");
             expect(Kind.TAG_END);
+            conditions++;
             bodies.add(statements("elif", "else", "endif"));
+            conditions--;
         } while (skip("elif"));
         if (next().is("else")) {
             tests.add(scope -> true);
+            conditions++;
             bodies.add(body("endif"));
+            conditions--;
         }
         return (scope, out) -> {
             for (int i = 0; i < tests.size(); i++) {
@@ -281,22 +358,36 @@ final class Parser {
     }
 
     private Statement forTag() {
+        Frame bodyFrame = newFrame();
+        Frame testFrame = newFrame();
+        Frame elseFrame = newFrame();
         Target target = target("in", false);
+        bodyFrame.names.add("loop");
+        bodyFrame.names.addAll(target.names());
+        testFrame.names.addAll(target.names());
         expect("in");
         Expression iterable = tuple(false, "recursive");
-        Expression test = skip("if") ? expression() : null;
+        Expression test = skip("if") ? inFrame(testFrame, this::expression) : null;
         boolean recursive = skip("recursive");
         skip(":");
         expect(Kind.TAG_END);
         loops++;
-        Statement body = statements("endfor", "else");
+        Statement body = inFrame(bodyFrame, () -> statements("endfor", "else"));
         loops--;
-        Statement otherwise = next().is("else") ? body("endfor") : null;
-        return new For(target, iterable, test, recursive, body, otherwise);
+        Statement otherwise = next().is("else") ? inFrame(elseFrame, () -> body("endfor")) : null;
+        return new For(target, iterable, test, recursive, testFrame, bodyFrame, body, elseFrame, otherwise);
     }
 
     private record For(
-            Target target, Expression iterable, Expression test, boolean recursive, Statement body, Statement otherwise)
+            Target target,
+            Expression iterable,
+            Expression test,
+            boolean recursive,
+            Frame testFrame,
+            Frame bodyFrame,
+            Statement body,
+            Frame elseFrame,
+            Statement otherwise)
             implements Statement {
         @Override
         public Flow run(Scope scope, StringBuilder out) {
@@ -308,7 +399,7 @@ final class Parser {
             Object chosen = test == null
                     ? items
                     : Filters.filtered(budget, items, item -> {
-                        Scope inner = scope.inner();
+                        Scope inner = scope.inner(testFrame);
                         target.set(inner, item);
                         return Values.isTrue(test.eval(inner));
                     });
@@ -317,7 +408,7 @@ final class Parser {
             // As in Jinja, else also runs after a loop that was left, or went on, before its first item was done.
             boolean done = false;
             while (loop.hasNext()) {
-                Scope inner = scope.inner();
+                Scope inner = scope.inner(bodyFrame);
                 inner.set("loop", loop);
                 target.set(inner, loop.next());
                 Flow flow = body.run(inner, out);
@@ -326,7 +417,7 @@ final class Parser {
                 }
                 done |= flow == Flow.NEXT;
             }
-            return done || otherwise == null ? Flow.NEXT : otherwise.run(scope.inner(), out);
+            return done || otherwise == null ? Flow.NEXT : otherwise.run(scope.inner(elseFrame), out);
         }
 
         private String recurse(Scope scope, Object items, int depth) {
@@ -342,15 +433,18 @@ final class Parser {
         Target target = target("=", true);
         if (skip("=")) {
             Expression value = tuple(true, "");
+            target.names().forEach(this::setsName);
             return (scope, out) -> {
                 target.set(scope, value.eval(scope));
                 return Flow.NEXT;
             };
         }
+        target.names().forEach(this::setsName);
         List<Step> filters = filters();
-        Statement body = separateBody("endset");
+        Frame inner = newFrame();
+        Statement body = separateBody("endset", inner);
         return (scope, out) -> {
-            target.set(scope, applied(filters, scope, text(body, scope.inner())));
+            target.set(scope, applied(filters, scope, text(body, scope.inner(inner))));
             return Flow.NEXT;
         };
     }
@@ -358,36 +452,40 @@ final class Parser {
     private Statement filterTag() {
         List<Step> filters = new ArrayList<>(List.of(filter()));
         filters.addAll(filters());
-        Statement body = separateBody("endfilter");
-        return (scope, out) ->
-                write(scope, out, Values.string(scope.budget(), applied(filters, scope, text(body, scope.inner()))));
+        Frame inner = newFrame();
+        Statement body = separateBody("endfilter", inner);
+        return (scope, out) -> write(
+                scope, out, Values.string(scope.budget(), applied(filters, scope, text(body, scope.inner(inner)))));
     }
 
     private Statement withTag() {
         List<Target> targets = new ArrayList<>();
         List<Expression> values = new ArrayList<>();
+        Frame inner = newFrame();
         while (token().kind() != Kind.TAG_END) {
             if (!targets.isEmpty()) {
                 expect(",");
             }
             targets.add(target("=", false));
+            inner.names.addAll(targets.get(targets.size() - 1).names());
             expect("=");
             values.add(expression());
         }
-        Statement body = body("endwith");
+        Statement body = inFrame(inner, () -> body("endwith"));
         return (scope, out) -> {
-            Scope inner = scope.inner();
+            Scope scopeInside = scope.inner(inner);
             for (int i = 0; i < targets.size(); i++) {
-                targets.get(i).set(inner, values.get(i).eval(scope));
+                targets.get(i).set(scopeInside, values.get(i).eval(scope));
             }
-            return body.run(inner, out);
+            return body.run(scopeInside, out);
         };
     }
 
     private Statement generationTag() {
-        Statement body = separateBody("endgeneration");
+        Frame inner = newFrame();
+        Statement body = separateBody("endgeneration", inner);
         return (scope, out) -> {
-            String text = text(body, scope.inner());
+            String text = text(body, scope.inner(inner));
             scope.rendering().generated(out, text.length());
             return write(scope, out, text);
         };
@@ -395,8 +493,10 @@ final class Parser {
 
     private Statement macroTag() {
         String name = expect(Kind.NAME).text();
+        setsName(name);
         expect("(");
-        MacroBody macro = macroBody(name, parameters(), "endmacro");
+        Frame inner = newFrame();
+        MacroBody macro = macroBody(name, inner, signature(inner), "endmacro");
         return (scope, out) -> {
             scope.set(name, new Macro(macro, scope));
             return Flow.NEXT;
@@ -405,11 +505,12 @@ final class Parser {
 
     /** {@code {% call(a) f(b) %}...{% endcall %}}: f is called with the body as its macro "caller". */
     private Statement callTag() {
-        Map<String, Expression> parameters = skip("(") ? parameters() : Map.of();
+        Frame inner = newFrame();
+        Map<String, Expression> parameters = skip("(") ? signature(inner) : Map.of();
         if (!(unary(true) instanceof Chain chain && chain.last() instanceof CallStep call)) {
             throw failure("'call' needs a call");
         }
-        MacroBody caller = macroBody("caller", parameters, "endcall");
+        MacroBody caller = macroBody("caller", inner, parameters, "endcall");
         return (scope, out) -> {
             Arguments given = call.arguments().eval(scope);
             Map<String, Object> named = new LinkedHashMap<>(given.named());
@@ -421,7 +522,7 @@ final class Parser {
     }
 
     /** By name, with their defaults; null: none. The opening bracket is taken. */
-    private Map<String, Expression> parameters() {
+    private Map<String, Expression> signature(Frame inner) {
         Map<String, Expression> parameters = new LinkedHashMap<>();
         boolean optional = false;
         while (!is(")")) {
@@ -429,7 +530,8 @@ final class Parser {
                 expect(",");
             }
             String name = expect(Kind.NAME).text();
-            Expression otherwise = skip("=") ? expression() : null;
+            inner.names.add(name);
+            Expression otherwise = skip("=") ? inFrame(inner, this::expression) : null;
             if (optional && otherwise == null) {
                 throw failure("non-default argument follows default argument");
             }
@@ -441,25 +543,23 @@ final class Parser {
     }
 
     /** @param uses those of caller, varargs and kwargs that the body reads */
-    private record MacroBody(String name, Map<String, Expression> parameters, Statement body, Set<String> uses) {}
+    private record MacroBody(
+            String name, Frame frame, Map<String, Expression> parameters, Statement body, Set<String> uses) {}
 
-    private MacroBody macroBody(String name, Map<String, Expression> parameters, String end) {
-        Set<String> outer = read;
-        read = new HashSet<>();
-        Statement body = separateBody(end);
-        Set<String> uses = new HashSet<>(read);
-        uses.retainAll(Set.of("caller", "varargs", "kwargs"));
+    private MacroBody macroBody(String name, Frame inner, Map<String, Expression> parameters, String end) {
+        int begin = at;
+        Statement body = separateBody(end, inner);
+        Set<String> uses = new HashSet<>(Set.of("caller", "varargs", "kwargs"));
+        uses.retainAll(tokens.subList(begin, at).stream().map(Token::text).toList());
         uses.removeAll(parameters.keySet());
-        outer.addAll(read);
-        read = outer;
-        return new MacroBody(name, parameters, body, uses);
+        return new MacroBody(name, inner, parameters, body, uses);
     }
 
     /** @param scope where it was defined, whose names it sees */
-    private record Macro(MacroBody macro, Scope scope) implements Function {
+    record Macro(MacroBody macro, Scope scope) implements Function {
         @Override
         public Object call(Scope caller, Arguments arguments) {
-            Scope inner = scope.inner();
+            Scope inner = scope.inner(macro.frame());
             List<Object> positional = arguments.positional();
             Map<String, Object> named = new LinkedHashMap<>(arguments.named());
             List<String> missing = new ArrayList<>();
@@ -499,6 +599,11 @@ final class Parser {
             }
             return text(macro.body(), inner);
         }
+
+        @Override
+        public String toString() {
+            return "<Macro '" + macro.name() + "'>";
+        }
     }
 
     /** A name, an attribute of a namespace, or several of them. */
@@ -512,7 +617,11 @@ final class Parser {
             all.add(skip("(") ? nested(() -> inBrackets(withNamespace)) : nameTarget(withNamespace));
             single &= !is(",");
         } while (skip(","));
-        return single ? all.get(0) : (scope, value) -> unpack(all, scope, value);
+        if (single) {
+            return all.get(0);
+        }
+        List<String> names = all.stream().flatMap(t -> t.names().stream()).toList();
+        return new Target(names, (scope, value) -> unpack(all, scope, value));
     }
 
     private Target inBrackets(boolean withNamespace) {
@@ -527,16 +636,17 @@ final class Parser {
             throw failure("can't assign to '" + name + "'");
         }
         if (!withNamespace || !skip(".")) {
-            return (scope, value) -> scope.set(name, value);
+            return new Target(List.of(name), (scope, value) -> scope.set(name, value));
         }
+        frame.names.add(name);
         String attribute = expect(Kind.NAME).text();
-        return (scope, value) -> {
+        return new Target(List.of(), (scope, value) -> {
             if (!(scope.get(name) instanceof Namespace namespace)) {
                 throw TemplateException.failure("cannot assign attribute on non-namespace object");
             }
             scope.budget().items(1);
             namespace.attributes().put(attribute, value);
-        };
+        });
     }
 
     private static void unpack(List<Target> targets, Scope scope, Object value) {
@@ -862,7 +972,7 @@ final class Parser {
                 return name(token.text());
             case OPERATOR:
                 if (token.is("(")) {
-                    Expression inner = nested(() -> tuple(true, "("));
+                    Expression inner = nested(() -> tuple(true, ")"));
                     expect(")");
                     return inner;
                 }
@@ -887,7 +997,7 @@ final class Parser {
             case "none", "None":
                 return scope -> null;
             default:
-                read.add(name);
+                frame.names.add(name);
                 return scope -> scope.get(name);
         }
     }
@@ -895,11 +1005,11 @@ final class Parser {
     /**
      * An expression, or several with commas between or after them.
      *
-     * @param end what may follow a comma beside the end of a tag or bracket; "(": a bracket was opened, so it may be empty
+     * @param end what may follow a comma beside the end of a tag or bracket; a bracket: it was opened, so nothing may follow
      */
     private Expression tuple(boolean withConditions, String end) {
         List<Expression> all = new ArrayList<>();
-        boolean tuple = end.equals("(") && is(")");
+        boolean tuple = end.equals(")") && is(")");
         while (token().kind() != Kind.PRINT_END && token().kind() != Kind.TAG_END && !is(")") && !is(end)) {
             all.add(withConditions ? expression() : or());
             if (!skip(",")) {

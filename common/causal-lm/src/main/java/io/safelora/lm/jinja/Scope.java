@@ -34,8 +34,20 @@ final class Scope {
         return new Scope(null, rendering, new HashMap<>(variables));
     }
 
-    Scope inner() {
-        return new Scope(this, rendering, new HashMap<>(4));
+    Scope inner(Parser.Frame frame) {
+        Scope inner = new Scope(this, rendering, new HashMap<>(4));
+        inner.begin(frame);
+        return inner;
+    }
+
+    void begin(Parser.Frame frame) {
+        for (String name : frame.undefined()) {
+            names.put(name, undefined(name));
+        }
+    }
+
+    private static Undefined undefined(String name) {
+        return new Undefined("'" + name + "' is undefined");
     }
 
     Rendering rendering() {
@@ -53,7 +65,7 @@ final class Scope {
                 return value;
             }
         }
-        return new Undefined("'" + name + "' is undefined");
+        return undefined(name);
     }
 
     void set(String name, Object value) {

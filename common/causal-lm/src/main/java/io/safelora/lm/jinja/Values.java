@@ -386,6 +386,8 @@ final class Values {
             budget.append(out, "<Namespace ");
             entries(budget, out, namespace.attributes());
             budget.append(out, ">");
+        } else if (value instanceof Parser.Macro) {
+            budget.append(out, value.toString());
         } else {
             // Python prints an address here, which no template can want.
             throw TemplateException.failure("a " + type(value) + " has no text");

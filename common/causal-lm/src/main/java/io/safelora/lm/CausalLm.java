@@ -43,6 +43,7 @@ public final class CausalLm implements AutoCloseable {
     private final ModelFiles files;
     private final ModelConfig config;
     private final Path directory;
+    private Texts texts;
     private final NDManager manager;
     /**
      * Compiled decoders that no model uses. libtorch never frees all of what it compiled, so models that come and go take the
@@ -74,6 +75,7 @@ public final class CausalLm implements AutoCloseable {
         this.config = config;
         this.directory = directory;
         this.files = new ModelFiles(config, directory, adapter);
+        this.texts = files.texts();
         this.manager = Torch.manager(device);
         try {
             decoder = decoder(device, attributes(config));
@@ -215,11 +217,21 @@ public final class CausalLm implements AutoCloseable {
     }
 
     public Tokenizer tokenizer() {
-        return files.tokenizer();
+        return texts.tokenizer();
     }
 
     public ChatTemplate chatTemplate() {
-        return files.chatTemplate();
+        return texts.chatTemplate();
+    }
+
+    /** Makes {@link #tokenizer()} and {@link #chatTemplate()} those of a loaded adapter, or the model's own (null). */
+    public void useTexts(String adapter) {
+        texts = texts(adapter);
+    }
+
+    /** Whether two loaded adapters (null: the model itself) have the same tokenizer and chat template. */
+    public boolean sameTexts(String one, String other) {
+        return texts(one).content().equals(texts(other).content());
     }
 
     /** The tokenizer that a loaded adapter (null: none) is used with: the one that lay beside it, else the model's. */
@@ -530,7 +542,7 @@ public final class CausalLm implements AutoCloseable {
                 Tensors.backward(loss, part.full(loss.getShape(), (float) scale));
             }
         }
-        if (answers.hasGradient()) {
+        if (adapters.get(adapter).adaptsBelowHead()) {
             Tensors.backward(answers, Tensors.gradient(scratch, read).orElseThrow());
         }
         return sum;

@@ -16,6 +16,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 
 /**
  * An adapter on a model: A (r, in), B (out, r) and the scale of every adapted module, in float32, and what else it brings (see
@@ -35,6 +36,7 @@ public final class Lora implements AutoCloseable {
     private final PeftAdapter adapter;
     private final Texts texts;
     private final boolean train;
+    private int lowest;
 
     /**
      * @param owner closes the tensors, if {@link #close} does not
@@ -54,6 +56,7 @@ public final class Lora implements AutoCloseable {
         this.adapter = adapter;
         this.texts = texts;
         this.train = train;
+        lowest = config.numHiddenLayers();
         manager = owner.newSubManager();
         try {
             for (int layer = 0; layer <= config.numHiddenLayers(); layer++) {
@@ -100,6 +103,7 @@ public final class Lora implements AutoCloseable {
     private void addUpdate(LoraModule m, String a, String b) {
         Place place = place(m.name());
         Map<String, NDArray> layer = layers.get(place.layer());
+        trained(place);
         boolean frozenB = adapter.config().frozenB();
         layer.put(place.key() + ".a", parameter(m.name() + a, m.a(), true, m.r(), m.in()));
         layer.put(place.key() + ".b", parameter(m.name() + b, m.b(), !frozenB, m.out(), m.r()));
@@ -130,6 +134,7 @@ public final class Lora implements AutoCloseable {
         }
         own.get(place.layer()).put(place.key(), tensor);
         if (trained) {
+            trained(place);
             parameters.put(weight.key(), tensor);
             if (!place.key().startsWith("norm") && !place.key().endsWith(".bias")) {
                 decayed.add(tensor);
@@ -176,6 +181,7 @@ public final class Lora implements AutoCloseable {
             if (rows == null) {
                 rows = parameter(name, tokens.rows(), true, tokens.ids().length, tokens.width());
             }
+            trained(place);
             addRows(place, tokens, rows);
         }
     }
@@ -231,26 +237,29 @@ public final class Lora implements AutoCloseable {
         return tensor.substring(0, tensor.lastIndexOf('.'));
     }
 
-    /** The first layer that is adapted, below which nothing needs a gradient; -1 if the embedding is. */
+    /** The first layer in which something is trained, below which nothing needs a gradient; -1 if the embedding is. */
     int lowestLayer() {
-        int outer = layers.size() - 1;
-        for (Map<String, NDArray> words : List.of(layers.get(outer), own.get(outer))) {
-            if (words.keySet().stream().anyMatch(k -> k.startsWith("embedding") || k.startsWith("positions"))) {
-                return -1;
-            }
-        }
-        int layer = 0;
-        while (layer < outer && layers.get(layer).isEmpty() && own.get(layer).isEmpty()) {
-            layer++;
-        }
-        return layer;
+        return lowest;
+    }
+
+    /** Notes that a tensor of that place may be trained. */
+    private void trained(Place place) {
+        boolean first = place.key().startsWith("embedding") || place.key().startsWith("positions");
+        lowest = Math.min(lowest, first ? -1 : place.layer());
     }
 
     /** Whether the head makes other logits than the model's of the same input. */
     boolean adaptsHead() {
-        int outer = layers.size() - 1;
-        return List.of(layers.get(outer), own.get(outer)).stream()
-                .anyMatch(words -> words.keySet().stream().anyMatch(k -> k.startsWith("head")));
+        return parts().anyMatch(part -> part.startsWith("head"));
+    }
+
+    /** Whether anything but the head is adapted. */
+    boolean adaptsBelowHead() {
+        return parts().anyMatch(part -> !part.startsWith("head"));
+    }
+
+    private Stream<String> parts() {
+        return Stream.of(layers, own).flatMap(List::stream).flatMap(weights -> weights.keySet().stream());
     }
 
     /** How many tokens there are embeddings of. */

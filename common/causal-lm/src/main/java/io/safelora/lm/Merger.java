@@ -54,7 +54,7 @@ public final class Merger {
         this.checkpoint = checkpoint;
         this.adapter = adapter;
         config = checkpoint.config().deepCopy();
-        model = ModelTensors.of(checkpoint);
+        model = ModelTensors.of(checkpoint, adapter.config().fanInFanOut());
         family = Family.ALL.get(config.path("model_type").asText());
         adapter.check(model);
         embedding = family == null ? null : family.outer().get("embedding");

@@ -92,6 +92,35 @@ public final class Evaluation {
      */
     public static Result run(CausalLm model, Map<String, String> adapters, List<LocalTask> tasks, Listener listener)
             throws IOException {
+        // Those that an adapter's own tokenizer or chat template gives other prompts go through the weights by
+        // themselves.
+        List<Map<String, String>> groups = new ArrayList<>();
+        adapters.forEach((name, adapter) -> {
+            Map<String, String> group = groups.stream()
+                    .filter(g -> model.sameTexts(g.values().iterator().next(), adapter))
+                    .findFirst()
+                    .orElse(null);
+            if (group == null) {
+                group = new LinkedHashMap<>();
+                groups.add(group);
+            }
+            group.put(name, adapter);
+        });
+        List<Result> results = new ArrayList<>();
+        for (Map<String, String> group : groups) {
+            model.useTexts(group.values().iterator().next());
+            results.add(runTogether(
+                    model,
+                    group,
+                    tasks,
+                    (share, words) -> listener.at((results.size() + share) / groups.size(), words)));
+        }
+        model.useTexts(null);
+        return results.size() == 1 ? results.get(0) : joined(results);
+    }
+
+    private static Result runTogether(
+            CausalLm model, Map<String, String> adapters, List<LocalTask> tasks, Listener listener) throws IOException {
         List<Score> scores = new ArrayList<>();
         List<Sample> samples = new ArrayList<>();
         Map<String, Double> seconds = new LinkedHashMap<>();

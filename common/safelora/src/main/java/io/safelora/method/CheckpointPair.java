@@ -9,13 +9,10 @@ import io.safelora.artifacts.safetensors.Dtype;
 import io.safelora.artifacts.safetensors.TensorInfo;
 import io.safelora.torch.ScalarType;
 import io.safelora.torch.Tensors;
-import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Set;
 
 /**
  * Two checkpoints of one architecture, whose differences are {@link Delta}s. They are read some rows at a time; what fits is kept for
@@ -27,9 +24,6 @@ final class CheckpointPair {
 
     /** Bytes kept of both checkpoints for the next pass, by all threads together, whatever the model's size. */
     private static final int KEPT = 384 << 20;
-
-    /** Families whose linear modules are Conv1D, which stores weights (in, out); their heads are tied. */
-    private static final Set<String> CONV1D = Set.of("gpt2", "openai-gpt");
 
     private final Checkpoint base;
     private final Checkpoint aligned;
@@ -45,7 +39,7 @@ final class CheckpointPair {
      *
      * @param base what is subtracted
      * @param aligned what it is subtracted from
-     * @param transposed whether linear weights are stored (in, out); see {@link #transposed(Checkpoint, boolean)}
+     * @param transposed whether linear weights are stored (in, out); see {@link io.safelora.artifacts.checkpoint.ModelTensors}
      */
     CheckpointPair(Checkpoint base, Checkpoint aligned, boolean transposed) {
         this(base, aligned, transposed, 0);
@@ -61,23 +55,6 @@ final class CheckpointPair {
     /** The same, for one of several threads, which share the memory that is kept between passes. */
     static CheckpointPair ofThread(Checkpoint base, Checkpoint aligned, boolean transposed, int threads) {
         return new CheckpointPair(base, aligned, transposed, KEPT / (2 * CHUNK * threads));
-    }
-
-    /**
-     * Whether the checkpoint stores linear weights (in, out). Its own configuration says so, and PEFT, too, believes the
-     * model rather than the adapter's fan_in_fan_out.
-     *
-     * @param otherwise where there is no configuration
-     */
-    static boolean transposed(Checkpoint checkpoint, boolean otherwise) {
-        try {
-            String family = checkpoint.config().path("model_type").asText();
-            return family.isEmpty() ? otherwise : CONV1D.contains(family);
-        } catch (InvalidArtifactException e) {
-            return otherwise;
-        } catch (IOException e) {
-            throw new UncheckedIOException(checkpoint.name() + ": cannot be read: " + e.getMessage(), e);
-        }
     }
 
     Checkpoint base() {

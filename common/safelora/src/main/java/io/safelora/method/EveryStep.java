@@ -4,6 +4,7 @@ import ai.djl.Device;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import io.safelora.artifacts.checkpoint.Checkpoint;
+import io.safelora.artifacts.checkpoint.ModelTensors;
 import io.safelora.artifacts.checkpoint.ModuleName;
 import io.safelora.contract.SelectionOptions;
 import io.safelora.torch.Tensors;
@@ -53,7 +54,7 @@ public final class EveryStep implements AutoCloseable {
         Device device = parameters.values().iterator().next().getDevice();
         manager = Torch.manager(device);
         script = TorchScript.load(EveryStep.class, "everystep.py", device);
-        CheckpointPair pair = new CheckpointPair(base, aligned, CheckpointPair.transposed(aligned, false));
+        CheckpointPair pair = new CheckpointPair(base, aligned, ModelTensors.transposed(aligned, false));
         for (Map.Entry<String, NDArray> parameter : parameters.entrySet()) {
             if (!parameter.getKey().endsWith(B)) {
                 continue;

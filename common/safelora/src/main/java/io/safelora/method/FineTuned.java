@@ -25,6 +25,11 @@ public sealed interface FineTuned permits TunedAdapter, TunedCheckpoint {
         return new TunedCheckpoint(directory, sources);
     }
 
+    /** What of it no repair touches, so that the result has it bit for bit: names for people, a star for the number of a layer. */
+    default List<String> carried() {
+        return List.of();
+    }
+
     /** What its repairs look at. */
     Sources sources();
 

@@ -80,7 +80,7 @@ public final class Repairing {
 
     private SelectionReport report(List<ModuleMeasure> measures, Set<String> selected, SelectionOptions options) {
         Sources sources = tuned.sources();
-        return SelectionReport.of(sources.base(), sources.aligned(), measures, selected, options);
+        return SelectionReport.of(sources.base(), sources.aligned(), measures, selected, options, tuned.carried());
     }
 
     private List<ModuleMeasure> measured(SelectionOptions options, Progress progress) {

@@ -18,12 +18,14 @@ import java.util.Set;
  * @param selected the modules whose updates are repaired, the lowest cosine first
  * @param medianShrinkage median of |C dW|_F / |dW|_F over the selected modules; absent if there are none
  * @param warning what the numbers mean where they are easily misread
+ * @param carried what the adapter has beside these modules, which no repair touches; absent if there is nothing
  */
 public record SelectionReport(
         SelectionOptions options,
         List<String> selected,
         Double medianShrinkage,
         String warning,
+        List<String> carried,
         List<Measured> modules) {
 
     public static final String FILE = "selection.json";
@@ -41,13 +43,18 @@ public record SelectionReport(
             Integer rank,
             boolean identity) {}
 
-    /** The report of a selection. */
+    /**
+     * The report of a selection.
+     *
+     * @param carried see {@link FineTuned#carried}
+     */
     public static SelectionReport of(
             Checkpoint base,
             Checkpoint aligned,
             List<ModuleMeasure> measures,
             Set<String> selected,
-            SelectionOptions options) {
+            SelectionOptions options,
+            List<String> carried) {
         List<Measured> modules = measures.stream()
                 .map(m -> new Measured(
                         m.module(),
@@ -91,6 +98,13 @@ public record SelectionReport(
                     + " modules, so that the exact projector is the identity there and changes nothing; use projector"
                     + " subspace");
         }
+        if (!carried.isEmpty()) {
+            warnings.add(
+                    "no repair touches what the adapter has beside LoRA of linear modules, and the result has it as it was: "
+                            + String.join(", ", carried)
+                            + "; to repair the whole update, merge the adapter and give the merged model in its place (project:"
+                            + " --fine-tuned)");
+        }
         return new SelectionReport(
                 options,
                 modules.stream()
@@ -99,6 +113,7 @@ public record SelectionReport(
                         .toList(),
                 median,
                 warnings.isEmpty() ? null : String.join("; ", warnings),
+                carried.isEmpty() ? null : carried,
                 modules);
     }
 

@@ -19,6 +19,10 @@ public record Sources(Checkpoint base, Checkpoint aligned, PeftAdapter safety) {
             throw new InvalidArtifactException(
                     "selection.safety_adapter: is missing, and the repair needs it: a PEFT adapter of the aligned model, trained on safety data");
         }
+        if (!safety.magnitudes().isEmpty() || !safety.biases().isEmpty()) {
+            throw new InvalidArtifactException(
+                    "selection.safety_adapter: has use_dora or lora_bias, so that its update is not B A; give plain LoRA");
+        }
         LoraModule module = safety.modules().get(name);
         if (module == null || module.in() != in || module.out() != out) {
             throw new InvalidArtifactException("selection.safety_adapter: has no module " + name + " of shape (" + out

@@ -4,6 +4,7 @@ import ai.djl.Device;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import io.safelora.artifacts.InvalidArtifactException;
+import io.safelora.artifacts.checkpoint.ModelTensors;
 import io.safelora.artifacts.checkpoint.ModuleName;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
 import io.safelora.artifacts.checkpoint.PeftAdapter.LoraModule;
@@ -14,12 +15,14 @@ import io.safelora.torch.Tensors;
 import io.safelora.torch.Torch;
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.SortedMap;
+import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.function.BiFunction;
 
 /**
@@ -32,14 +35,40 @@ final class TunedAdapter implements FineTuned {
     private final PeftAdapter adapter;
     private final Sources sources;
     private final boolean transposed;
+    /** What repairs are defined for. */
+    private final SortedMap<String, LoraModule> modules = new TreeMap<>();
+
     private Map<String, SingularTriplets> triplets = Map.of();
     private int tripletsRank;
 
     TunedAdapter(PeftAdapter adapter, Sources sources) {
         this.adapter = adapter;
         this.sources = sources;
-        transposed =
-                CheckpointPair.transposed(sources.aligned(), adapter.config().fanInFanOut());
+        ModelTensors model = ModelTensors.of(sources.aligned(), adapter.config().fanInFanOut());
+        adapter.check(model);
+        transposed = model.transposed();
+        modules.putAll(adapter.modules());
+        modules.keySet().removeIf(ModelTensors::isHead);
+        if (modules.isEmpty()) {
+            throw new InvalidArtifactException(
+                    "the adapter has no LoRA of a linear module of a layer, so that there is nothing to repair");
+        }
+    }
+
+    /** The head's and the embedding's LoRA, whole weights, tokens, biases and magnitudes: no repair is defined for them. */
+    @Override
+    public List<String> carried() {
+        Set<String> names = new TreeSet<>();
+        adapter.modules().keySet().stream().filter(ModelTensors::isHead).forEach(m -> names.add(m + " (LoRA)"));
+        adapter.embeddings().keySet().forEach(m -> names.add(m + " (LoRA)"));
+        adapter.tokens().forEach((m, tokens) -> names.add(m + " (" + tokens.ids().length + " tokens)"));
+        names.addAll(adapter.weights().keySet());
+        adapter.biases().keySet().forEach(m -> names.add(m + ".lora_B.bias"));
+        adapter.magnitudes().keySet().forEach(m -> names.add(m + ".lora_magnitude_vector"));
+        return names.stream()
+                .map(name -> name.replaceFirst("\\.\\d+\\.", ".*."))
+                .distinct()
+                .toList();
     }
 
     @Override
@@ -49,7 +78,7 @@ final class TunedAdapter implements FineTuned {
 
     @Override
     public Set<String> modules() {
-        return adapter.modules().keySet();
+        return modules.keySet();
     }
 
     @Override
@@ -64,13 +93,7 @@ final class TunedAdapter implements FineTuned {
 
     private <R> List<R> forEachModule(BiFunction<CheckpointPair, LoraModule, R> work, Progress progress) {
         return Parallel.forEach(
-                sources.base(),
-                sources.aligned(),
-                transposed,
-                adapter.modules().values(),
-                LoraModule::name,
-                work,
-                progress);
+                sources.base(), sources.aligned(), transposed, modules.values(), LoraModule::name, work, progress);
     }
 
     private static ModuleMeasure measure(CheckpointPair pair, LoraModule module, SelectionOptions options) {
@@ -91,19 +114,7 @@ final class TunedAdapter implements FineTuned {
 
     /** V of the weight that a LoRA module adapts, of the module's shape. */
     private static Delta delta(CheckpointPair pair, LoraModule module) {
-        ModuleName name = new ModuleName(module.name());
-        if (!pair.aligned().has(name.weight())) {
-            throw new InvalidArtifactException(pair.aligned().name() + ": has no tensor " + name.weight()
-                    + ", but the adapter has LoRA for it; the adapter belongs to another model");
-        }
-        Delta delta = pair.delta(name);
-        if (delta.out() != module.out() || delta.in() != module.in()) {
-            throw new InvalidArtifactException("tensor " + name.weight() + " has shape "
-                    + Arrays.toString(delta.aligned().shape()) + ", but the adapter's module " + module.name()
-                    + " is for (out, in) = (" + module.out() + ", " + module.in() + ")"
-                    + (pair.transposed() ? " with fan_in_fan_out" : "") + "; the adapter belongs to another model");
-        }
-        return delta;
+        return pair.delta(new ModuleName(module.name()));
     }
 
     @Override
@@ -126,7 +137,7 @@ final class TunedAdapter implements FineTuned {
         measures.forEach(m -> projected.put(m.module(), m.projectedB()));
         Map<String, LoraModule> changed = new HashMap<>();
         for (String name : affected) {
-            LoraModule module = adapter.modules().get(name);
+            LoraModule module = modules.get(name);
             LoraModule repaired = repair.repaired(module, surroundings(module, projected, progress));
             if (repaired != module) {
                 changed.put(name, repaired);
@@ -166,7 +177,7 @@ final class TunedAdapter implements FineTuned {
                     },
                     progress);
             Map<String, SingularTriplets> byName = new HashMap<>();
-            List<String> names = List.copyOf(adapter.modules().keySet());
+            List<String> names = List.copyOf(modules.keySet());
             for (int i = 0; i < names.size(); i++) {
                 String name = names.get(i);
                 made.get(i).ifPresent(v -> byName.put(name, v));

@@ -5,6 +5,7 @@ import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import io.safelora.artifacts.InvalidArtifactException;
 import io.safelora.artifacts.checkpoint.Checkpoint;
+import io.safelora.artifacts.checkpoint.ModelTensors;
 import io.safelora.artifacts.checkpoint.ModuleName;
 import io.safelora.artifacts.checkpoint.PeftAdapter.LoraModule;
 import io.safelora.contract.SelectionOptions;
@@ -40,7 +41,7 @@ final class TunedCheckpoint implements FineTuned {
         this.sources = sources;
         tuned = Checkpoint.open(directory);
         tuned.config();
-        boolean transposed = CheckpointPair.transposed(tuned, false);
+        boolean transposed = ModelTensors.transposed(tuned, false);
         alignment = new CheckpointPair(sources.base(), sources.aligned(), transposed);
         tuning = new CheckpointPair(sources.aligned(), tuned, transposed);
     }

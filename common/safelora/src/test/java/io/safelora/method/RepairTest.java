@@ -166,7 +166,8 @@ class RepairTest {
                                 Checkpoint.open(oracle("phi3/aligned")),
                                 measures,
                                 Set.of(),
-                                exact)
+                                exact,
+                                List.of())
                         .warning())
                 .contains("full row rank in 2 of 4 modules", "changes nothing");
         assertThat(repairTuned("phi3", exact, dir.resolve("out")).warning()).contains("full row rank in 2 of 4");

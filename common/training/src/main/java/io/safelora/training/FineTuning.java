@@ -157,7 +157,7 @@ public final class FineTuning implements AutoCloseable {
         }
         try (CausalLm model = full
                         ? CausalLm.loadToTrain(options.model(), options.device())
-                        : CausalLm.load(options.model(), options.device(), options.dtype());
+                        : CausalLm.load(options.model(), options.initAdapter(), options.device(), options.dtype());
                 FineTuning training = new FineTuning(options, model, checkpoint, hook, listener)) {
             training.train();
             TrainerState state =
@@ -243,6 +243,9 @@ public final class FineTuning implements AutoCloseable {
         String dropout = ModelDropout.note(Checkpoint.open(options.model()).config());
         if (dropout != null) {
             notes.add(dropout);
+        }
+        if (model.textsNote(null) != null) {
+            notes.add(model.textsNote(null));
         }
         if (checkpoint != null && state.load(checkpoint, options.origin().fingerprint())) {
             notes.add("resumed after step " + state.step);

@@ -72,7 +72,7 @@ final class StageCommands {
         public Integer call() throws IOException {
             try (CausalLm lm = CausalLm.load(model, on.device, on.dtype).forInference()) {
                 String name = adapter(lm, adapter);
-                int[] ids = lm.tokenizer().encode(text, true);
+                int[] ids = lm.tokenizer(name).encode(text, true);
                 Map<String, Object> result = new LinkedHashMap<>();
                 result.put("ids", ids);
                 result.put("logprobs", lm.logprobs(ids, name));
@@ -148,12 +148,12 @@ final class StageCommands {
                 String name = adapter(lm, adapter);
                 int[] prompt = applyChatTemplate
                         // The template writes the special tokens itself.
-                        ? lm.tokenizer().encode(lm.chatTemplate().render(conversation(), true), false)
-                        : lm.tokenizer().encode(this.prompt, true);
+                        ? lm.tokenizer(name).encode(lm.chatTemplate(name).render(conversation(), true), false)
+                        : lm.tokenizer(name).encode(this.prompt, true);
                 Sampling sampling = doSample ? lm.sampling(temperature, topK, topP, minP, seed) : null;
                 GenerationOptions options = new GenerationOptions(maxNewTokens, stop, 1, sampling, 0);
                 int[] ids = lm.generate(List.of(prompt), options, name, null).get(0);
-                String text = lm.tokenizer().decode(ids, true);
+                String text = lm.tokenizer(name).decode(ids, true);
                 if (json) {
                     Map<String, Object> result = new LinkedHashMap<>();
                     result.put("prompt_ids", prompt);
@@ -437,6 +437,9 @@ final class StageCommands {
             return null;
         }
         lm.loadAdapter("adapter", adapter);
+        if (lm.textsNote("adapter") != null) {
+            new Console().say("note: " + lm.textsNote("adapter"));
+        }
         return "adapter";
     }
 }

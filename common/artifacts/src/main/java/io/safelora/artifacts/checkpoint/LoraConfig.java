@@ -233,8 +233,8 @@ public record LoraConfig(ObjectNode json) {
      */
     public boolean adapts(String module) {
         JsonNode targets = targetModules();
-        if (saves(module) || !isSet(targets)) {
-            return !saves(module);
+        if (spares(module) || !isSet(targets)) {
+            return !spares(module);
         }
         if (named("exclude_modules", module)) {
             return false;
@@ -285,7 +285,7 @@ public record LoraConfig(ObjectNode json) {
             return match(option, names.asText(), module, true) != null;
         }
         for (JsonNode name : names) {
-            if (module.equals(name.asText()) || module.endsWith("." + name.asText())) {
+            if (new ModuleName(module).isCalled(name.asText())) {
                 return true;
             }
         }
@@ -304,8 +304,26 @@ public record LoraConfig(ObjectNode json) {
         }
     }
 
-    /** Whether modules_to_save has the module, or one that it is part of: the adapter then holds its weights whole. */
+    /**
+     * Whether modules_to_save has the module, or one that it is part of, by the end of its name: the adapter then holds its weights
+     * whole.
+     */
     public boolean saves(String module) {
+        for (JsonNode saved : json.path("modules_to_save")) {
+            if (saved.asText().isEmpty()) {
+                continue;
+            }
+            for (int end = module.length(); end > 0; end = module.lastIndexOf('.', end - 1)) {
+                if (module.substring(0, end).endsWith(saved.asText())) {
+                    return true;
+                }
+            }
+        }
+        return false;
+    }
+
+    /** Whether modules_to_save keeps LoRA off a module: PEFT compares whole parts of the name here. */
+    private boolean spares(String module) {
         for (JsonNode saved : json.path("modules_to_save")) {
             if (("." + module + ".").contains("." + saved.asText() + ".")) {
                 return true;
@@ -350,7 +368,7 @@ public record LoraConfig(ObjectNode json) {
         JsonNode tokens = json.path("trainable_token_indices");
         JsonNode indices = tokens.isArray() && embedding ? tokens : null;
         for (Map.Entry<String, JsonNode> entry : tokens.properties()) {
-            if (module.equals(entry.getKey()) || module.endsWith("." + entry.getKey())) {
+            if (new ModuleName(module).isCalled(entry.getKey())) {
                 indices = entry.getValue();
             }
         }

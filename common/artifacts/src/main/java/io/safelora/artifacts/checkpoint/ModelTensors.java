@@ -1,7 +1,8 @@
 package io.safelora.artifacts.checkpoint;
 
-import com.fasterxml.jackson.databind.JsonNode;
+import io.safelora.artifacts.InvalidArtifactException;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Set;
@@ -21,18 +22,34 @@ public record ModelTensors(String name, Map<String, long[]> shapes, boolean tran
             Set.of("embed_tokens", "embed_in", "wte", "word_embeddings", "wpe", "embed_positions");
     private static final Set<String> HEADS = Set.of("lm_head", "embed_out");
 
-    /** The tensors of a checkpoint, by its headers. */
-    public static ModelTensors of(Checkpoint checkpoint) throws IOException {
+    /**
+     * The tensors of a checkpoint, by its headers.
+     *
+     * @param otherwise whether linear weights are transposed where no config.json tells
+     */
+    public static ModelTensors of(Checkpoint checkpoint, boolean otherwise) {
         Map<String, long[]> shapes = new HashMap<>();
         checkpoint
                 .names()
                 .forEach(name -> shapes.put(name, checkpoint.info(name).shape()));
-        return new ModelTensors(checkpoint.name(), shapes, transposed(checkpoint.config()));
+        return new ModelTensors(checkpoint.name(), shapes, transposed(checkpoint, otherwise));
     }
 
-    /** Whether config.json is of a family whose layers store their linear weights (in, out). */
-    public static boolean transposed(JsonNode config) {
-        return CONV1D.contains(config.path("model_type").asText());
+    /**
+     * Whether a checkpoint's layers store their linear weights (in, out). Its own configuration says so, and PEFT, too, believes the
+     * model rather than the adapter's fan_in_fan_out.
+     *
+     * @param otherwise where there is no configuration
+     */
+    public static boolean transposed(Checkpoint checkpoint, boolean otherwise) {
+        try {
+            String family = checkpoint.config().path("model_type").asText();
+            return family.isEmpty() ? otherwise : CONV1D.contains(family);
+        } catch (InvalidArtifactException e) {
+            return otherwise;
+        } catch (IOException e) {
+            throw new UncheckedIOException(checkpoint.name() + ": cannot be read: " + e.getMessage(), e);
+        }
     }
 
     /** Whether a module is an embedding, of tokens or of positions, by the last part of its name. */

@@ -193,6 +193,11 @@ public sealed interface JobEvent {
             }
         }
 
+        /** The metric and its judge, for people. */
+        public String label() {
+            return metric + (judge == null ? "" : " (" + judge + ")");
+        }
+
         /** Of a metric that needs no judge. */
         public Score(String model, String task, String metric, double value, int samples, boolean higherIsBetter) {
             this(model, task, metric, value, samples, higherIsBetter, null);

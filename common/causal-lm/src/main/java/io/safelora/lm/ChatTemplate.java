@@ -1,7 +1,6 @@
 package io.safelora.lm;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
@@ -28,8 +27,6 @@ import java.util.stream.Stream;
  */
 public final class ChatTemplate {
     private static final int MAX_SOURCE = 200_000;
-    private static final List<String> SPECIAL_TOKENS =
-            List.of("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token");
     private static final String DEFAULT = "default";
     private static final String TOOL_USE = "tool_use";
     private static final Pattern GENERATION = Pattern.compile("\\{%[-+]?\\s*generation\\s*[-+]?%}");
@@ -84,42 +81,53 @@ public final class ChatTemplate {
 
     /** Loads a model directory's templates; a directory may have none. */
     public static ChatTemplate load(Path directory) throws IOException {
-        Path config = directory.resolve("tokenizer_config.json");
-        JsonNode json = Files.exists(config) ? new ObjectMapper().readTree(config.toFile()) : null;
-        Map<String, Object> tokens = new HashMap<>();
-        Map<String, String> sources = new HashMap<>();
-        if (json != null) {
-            for (String name : SPECIAL_TOKENS) {
-                JsonNode token = json.path(name);
-                if (!token.isMissingNode() && !token.isNull()) {
-                    tokens.put(name, token.path("content").asText(token.asText()));
-                }
-            }
-            JsonNode template = json.path("chat_template");
+        JsonNode config = Tokenizer.read(directory, "tokenizer_config.json");
+        Map<String, String> sources = templateFiles(directory);
+        if (sources.isEmpty()) {
+            JsonNode template = config.path("chat_template");
             if (template.isTextual()) {
                 sources.put(DEFAULT, template.asText());
-            } else if (template.isArray()) {
-                for (JsonNode named : template) {
-                    sources.put(
-                            named.path("name").asText(), named.path("template").asText());
-                }
+            }
+            for (JsonNode named : template.isArray() ? template : List.<JsonNode>of()) {
+                sources.put(named.path("name").asText(), named.path("template").asText());
             }
             for (String source : sources.values()) {
-                checkSize(config, source.length());
+                checkSize(directory.resolve("tokenizer_config.json"), source.length());
             }
         }
-        Map<String, String> files = new HashMap<>();
-        Path file = directory.resolve("chat_template.jinja");
-        if (Files.exists(file)) {
-            files.put(DEFAULT, read(file));
-        }
-        Path named = directory.resolve("additional_chat_templates");
-        for (String name : Files.isDirectory(named) ? List.of(DEFAULT, TOOL_USE) : List.<String>of()) {
-            if (Files.exists(named.resolve(name + ".jinja"))) {
-                files.put(name, read(named.resolve(name + ".jinja")));
+        return new ChatTemplate(sources, specialTokens(directory, config));
+    }
+
+    /** Those of transformers 5, of which it gives a conversation the first two. */
+    private static Map<String, String> templateFiles(Path directory) throws IOException {
+        Map<String, String> sources = new HashMap<>();
+        for (Path file : List.of(
+                directory.resolve("chat_template.jinja"),
+                directory.resolve("additional_chat_templates").resolve(DEFAULT + ".jinja"),
+                directory.resolve("additional_chat_templates").resolve(TOOL_USE + ".jinja"))) {
+            if (Files.exists(file)) {
+                sources.put(file.endsWith(TOOL_USE + ".jinja") ? TOOL_USE : DEFAULT, read(file));
             }
         }
-        return new ChatTemplate(files.isEmpty() ? sources : files, tokens);
+        return sources;
+    }
+
+    /** By their names, as templates call them: bos_token, eos_token, those of the model's own such as image_token. */
+    private static Map<String, Object> specialTokens(Path directory, JsonNode config) throws IOException {
+        List<JsonNode> sources = new ArrayList<>(List.of(config, config.path("extra_special_tokens")));
+        if (!config.has("added_tokens_decoder")) { // as transformers, which takes the older file only then
+            sources.add(Tokenizer.read(directory, "special_tokens_map.json"));
+        }
+        Map<String, Object> tokens = new HashMap<>();
+        for (JsonNode source : sources) {
+            source.fields().forEachRemaining(field -> {
+                JsonNode token = field.getValue().isObject() ? field.getValue().path("content") : field.getValue();
+                if (field.getKey().endsWith("_token") && token.isTextual()) {
+                    tokens.put(field.getKey(), token.asText());
+                }
+            });
+        }
+        return tokens;
     }
 
     private static String read(Path file) throws IOException {

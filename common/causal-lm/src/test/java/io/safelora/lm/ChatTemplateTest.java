@@ -20,7 +20,6 @@ import java.time.ZoneId;
 import java.time.ZoneOffset;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -73,14 +72,19 @@ class ChatTemplateTest {
     }
 
     @Test
-    void specialTokensComeFromTheTokenizerConfiguration() throws IOException {
+    void specialTokensComeFromTheTokenizersFiles() throws IOException {
+        String template = "{{ bos_token }}{{ eos_token }}{{ sep_token }}{{ image_token }}{{ messages[0].content }}";
+        Files.writeString(dir.resolve("chat_template.jinja"), template);
         Files.writeString(
                 dir.resolve("tokenizer_config.json"),
-                Json.MAPPER.writeValueAsString(Map.of(
-                        "bos_token",
-                        Map.of("content", "<s>"),
-                        "chat_template",
-                        "{{ bos_token }}{{ messages[0].content }}")));
+                "{\"bos_token\": {\"content\": \"<s>\"}, \"sep_token\": null, \"image_token\": \"<i>\", \"add_bos_token\": true}");
+        Files.writeString(
+                dir.resolve("special_tokens_map.json"),
+                "{\"bos_token\": \"<b>\", \"eos_token\": {\"content\": \"</s>\"}}");
+        assertThat(ChatTemplate.load(dir).render(CHAT, false)).isEqualTo("<b></s><i>Hi");
+        // With the newer tokenizer_config.json, transformers does not look at the older file.
+        Files.writeString(
+                dir.resolve("tokenizer_config.json"), "{\"bos_token\": \"<s>\", \"added_tokens_decoder\": {}}");
         assertThat(ChatTemplate.load(dir).render(CHAT, false)).isEqualTo("<s>Hi");
     }
 

@@ -7,6 +7,7 @@ import io.safelora.lm.jinja.Values.Tuple;
 import io.safelora.lm.jinja.Values.Undefined;
 import io.safelora.lm.jinja.Values.View;
 import java.util.Collection;
+import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -252,7 +253,7 @@ final class Methods {
     static String join(Budget budget, String separator, Object items, boolean markup) {
         StringBuilder joined = new StringBuilder();
         String between = "";
-        for (java.util.Iterator<Object> all = Values.iterate(budget, items); all.hasNext(); between = separator) {
+        for (Iterator<Object> all = Values.iterate(budget, items); all.hasNext(); between = separator) {
             Object item = all.next();
             budget.append(joined, between);
             String part = text("join", item);

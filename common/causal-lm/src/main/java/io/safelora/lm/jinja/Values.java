@@ -5,13 +5,17 @@ import java.math.BigInteger;
 import java.math.MathContext;
 import java.math.RoundingMode;
 import java.util.AbstractList;
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collection;
 import java.util.Collections;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.NoSuchElementException;
+import java.util.Objects;
 import java.util.PrimitiveIterator;
 import java.util.Set;
 import java.util.function.Supplier;
@@ -47,7 +51,7 @@ final class Values {
 
     record Tuple(List<Object> items) {
         static Tuple of(Object... items) {
-            return new Tuple(Collections.unmodifiableList(java.util.Arrays.asList(items)));
+            return new Tuple(Collections.unmodifiableList(Arrays.asList(items)));
         }
     }
 
@@ -120,7 +124,7 @@ final class Values {
 
         @Override
         public Object get(int index) {
-            return start + step * java.util.Objects.checkIndex(index, size);
+            return start + step * Objects.checkIndex(index, size);
         }
 
         @Override
@@ -185,34 +189,35 @@ final class Values {
         }
     }
 
-    static TemplateException typeError(String message) {
-        return TemplateException.failure(message);
-    }
-
+    /** Python's name of a value's type. */
     static String type(Object value) {
-        return value == null
-                ? "NoneType"
-                : value instanceof Boolean
-                        ? "bool"
-                        : isInteger(value)
-                                ? "int"
-                                : value instanceof Double
-                                        ? "float"
-                                        : value instanceof String
-                                                ? "str"
-                                                : value instanceof Map
-                                                        ? "dict"
-                                                        : value instanceof View view
-                                                                ? view.type()
-                                                                : value instanceof Function
-                                                                        ? "function"
-                                                                        : value instanceof Collection
-                                                                                        && !(value instanceof Range)
-                                                                                ? "list"
-                                                                                : value.getClass()
-                                                                                        .getSimpleName()
-                                                                                        .toLowerCase(
-                                                                                                java.util.Locale.ROOT);
+        if (value == null) {
+            return "NoneType";
+        }
+        if (value instanceof Boolean) {
+            return "bool";
+        }
+        if (isInteger(value)) {
+            return "int";
+        }
+        if (value instanceof Double) {
+            return "float";
+        }
+        if (value instanceof String) {
+            return "str";
+        }
+        if (value instanceof Map) {
+            return "dict";
+        }
+        if (value instanceof List && !(value instanceof Range)) {
+            return "list";
+        }
+        if (value instanceof View view) {
+            return view.type();
+        }
+        return value instanceof Function
+                ? "function"
+                : value.getClass().getSimpleName().toLowerCase(Locale.ROOT);
     }
 
     static boolean isInteger(Object value) {
@@ -224,32 +229,37 @@ final class Values {
     }
 
     static boolean isTrue(Object value) {
-        return value instanceof Boolean bool
-                ? bool
-                : value instanceof Long number
-                        ? number != 0
-                        : value instanceof Double number
-                                ? number != 0
-                                : isText(value)
-                                        ? !text(value).isEmpty()
-                                        : value != null && !(value instanceof Undefined) && !isEmpty(value);
+        if (value instanceof Boolean bool) {
+            return bool;
+        }
+        if (value instanceof Number number) {
+            return number.doubleValue() != 0;
+        }
+        if (isText(value)) {
+            return !text(value).isEmpty();
+        }
+        Collection<?> items = items(value);
+        return value != null && !(value instanceof Undefined) && (items == null || !items.isEmpty());
     }
 
-    private static boolean isEmpty(Object value) {
-        return value instanceof Collection<?> items
-                ? items.isEmpty()
-                : value instanceof Map<?, ?> map
-                        ? map.isEmpty()
-                        : value instanceof Tuple tuple
-                                ? tuple.items().isEmpty()
-                                : value instanceof View view && view.items().isEmpty();
+    /** What a value holds, a dict its keys; null: it is not a collection. */
+    private static Collection<?> items(Object value) {
+        if (value instanceof Map<?, ?> map) {
+            return map.keySet();
+        }
+        if (value instanceof Tuple tuple) {
+            return tuple.items();
+        }
+        if (value instanceof View view) {
+            return view.items();
+        }
+        return value instanceof List<?> list ? list : null;
     }
 
     /** Python's len(). */
     static long length(Object value) {
         if (isText(value)) {
-            String text = text(value);
-            return text.codePointCount(0, text.length());
+            return text(value).codePointCount(0, text(value).length());
         }
         if (value instanceof Undefined) {
             return 0;
@@ -257,23 +267,16 @@ final class Values {
         if (value instanceof Loop loop) {
             return loop.length();
         }
-        Collection<?> items = value instanceof Map<?, ?> map
-                ? map.keySet()
-                : value instanceof Tuple tuple
-                        ? tuple.items()
-                        : value instanceof View view ? view.items() : value instanceof Collection<?> c ? c : null;
+        Collection<?> items = items(value);
         if (items == null) {
-            throw typeError("object of type '" + type(value) + "' has no len()");
+            throw TemplateException.failure("object of type '" + type(value) + "' has no len()");
         }
         return items.size();
     }
 
     static boolean isIterable(Object value) {
         return isText(value)
-                || value instanceof Collection
-                || value instanceof Map
-                || value instanceof Tuple
-                || value instanceof View
+                || items(value) != null
                 || value instanceof Generator
                 || value instanceof Undefined
                 || value instanceof Loop;
@@ -281,36 +284,32 @@ final class Values {
 
     /** Python's iter(), each item for a step. */
     static Iterator<Object> iterate(Budget budget, Object value) {
-        if (!isIterable(value) || value instanceof Loop) {
-            throw typeError("'" + type(value) + "' object is not iterable");
-        }
         if (isText(value)) {
-            String text = text(value);
-            PrimitiveIterator.OfInt characters = text.codePoints().iterator();
-            return counted(budget, new Iterator<>() {
-                @Override
-                public boolean hasNext() {
-                    return characters.hasNext();
-                }
-
-                @Override
-                public Object next() {
-                    return Character.toString(characters.nextInt());
-                }
-            });
+            return counted(budget, characters(text(value)));
         }
-        Iterator<?> items = value instanceof Generator generator
-                ? generator
-                : value instanceof Map<?, ?> map
-                        ? map.keySet().iterator()
-                        : value instanceof Tuple tuple
-                                ? tuple.items().iterator()
-                                : value instanceof View view
-                                        ? view.items().iterator()
-                                        : value instanceof Collection<?> list
-                                                ? list.iterator()
-                                                : Collections.emptyIterator();
-        return counted(budget, items);
+        if (value instanceof Generator generator) {
+            return counted(budget, generator);
+        }
+        Collection<?> items = value instanceof Undefined ? List.of() : items(value);
+        if (items == null) {
+            throw TemplateException.failure("'" + type(value) + "' object is not iterable");
+        }
+        return counted(budget, items.iterator());
+    }
+
+    private static Iterator<String> characters(String text) {
+        PrimitiveIterator.OfInt characters = text.codePoints().iterator();
+        return new Iterator<>() {
+            @Override
+            public boolean hasNext() {
+                return characters.hasNext();
+            }
+
+            @Override
+            public String next() {
+                return Character.toString(characters.nextInt());
+            }
+        };
     }
 
     /** One that counts steps, and the depth of generators that read generators. */
@@ -319,11 +318,9 @@ final class Values {
             @Override
             public boolean hasNext() {
                 budget.enter();
-                try {
-                    return items.hasNext();
-                } finally {
-                    budget.leave();
-                }
+                boolean found = items.hasNext();
+                budget.leave();
+                return found;
             }
 
             @Override
@@ -334,7 +331,7 @@ final class Values {
     }
 
     static List<Object> list(Budget budget, Object value) {
-        List<Object> list = new java.util.ArrayList<>();
+        List<Object> list = new ArrayList<>();
         iterate(budget, value).forEachRemaining(item -> {
             budget.items(1);
             list.add(item);
@@ -540,13 +537,14 @@ final class Values {
         }
         if (isText(a) && isText(b)) {
             budget.step(text(a).length() / 16);
-            return java.util.Arrays.compare(
+            return Arrays.compare(
                     text(a).codePoints().toArray(), text(b).codePoints().toArray());
         }
         List<?> left = a instanceof Tuple tuple ? tuple.items() : a instanceof List<?> list ? list : null;
         List<?> right = b instanceof Tuple tuple ? tuple.items() : b instanceof List<?> list ? list : null;
         if (left == null || right == null || a instanceof Tuple != b instanceof Tuple) {
-            throw typeError("'<' not supported between instances of '" + type(a) + "' and '" + type(b) + "'");
+            throw TemplateException.failure(
+                    "'<' not supported between instances of '" + type(a) + "' and '" + type(b) + "'");
         }
         budget.enter();
         try {

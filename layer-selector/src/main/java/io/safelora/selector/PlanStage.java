@@ -28,8 +28,8 @@ import java.util.Set;
 import java.util.function.Predicate;
 
 /**
- * AlignmentAnalyzed to LayersSelected, before training: which modules get LoRA. Which of them are projected is decided now
- * where it needs no trained update, else it is deferred to {@link SelectStage}.
+ * AlignmentAnalyzed to LayersSelected, before training: which modules get LoRA. Which of them are projected is decided
+ * now where it needs no trained update, else it is deferred to {@link SelectStage}.
  */
 @ApplicationScoped
 public class PlanStage implements Stage<AlignmentAnalyzed> {

@@ -28,8 +28,9 @@ import java.util.TreeMap;
 import java.util.TreeSet;
 
 /**
- * LayersSelected with a trained adapter or checkpoint to AdapterProjected: one repair, or in a sweep all of them. What is in the store
- * already is not made again, and what several repairs need is read once, when the first of them is made.
+ * LayersSelected with a trained adapter or checkpoint to AdapterProjected: one repair, or in a sweep all of them. What
+ * is in the store already is not made again, and what several repairs need is read once, when the first of them is
+ * made.
  */
 final class RepairTask {
     private static final int VERSION = 3;
@@ -93,7 +94,10 @@ final class RepairTask {
         return repairing;
     }
 
-    /** What the layer-selector chose: before training in a plan, after it in a selection, or for every repair of a sweep. */
+    /**
+     * What the layer-selector chose: before training in a plan, after it in a selection, or for every repair of a
+     * sweep.
+     */
     static List<Point> points(LayersSelected event, ArtifactStore store) throws IOException {
         SelectionOptions options = event.request().selection();
         if (event.adapter() == null) {

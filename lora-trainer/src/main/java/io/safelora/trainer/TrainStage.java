@@ -28,8 +28,8 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * LayersSelected to AdapterTrained or AdapterProjected: trains the adapter (with method full: the checkpoint) if there is none
- * yet, and projects it if it is decided which modules.
+ * LayersSelected to AdapterTrained or AdapterProjected: trains the adapter (with method full: the checkpoint) if there
+ * is none yet, and projects it if it is decided which modules.
  */
 @ApplicationScoped
 public class TrainStage implements Stage<LayersSelected> {

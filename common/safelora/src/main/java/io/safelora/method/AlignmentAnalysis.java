@@ -10,16 +10,18 @@ import java.util.regex.Pattern;
 /**
  * What alignment changed: V = W_aligned - W_base of every linear module, from reading both checkpoints once.
  *
- * <p>Modules are worked on side by side, each on one core, so the result is the same bytes whatever the number of cores; and each for
- * itself, so it is the same bytes however the modules are divided among processes (of CPUs of one kind: {@link Sketch} says where
- * CPUs differ).
+ * <p>Modules are worked on side by side, each on one core, so the result is the same bytes whatever the number of
+ * cores; and each for itself, so it is the same bytes however the modules are divided among processes (of CPUs of one
+ * kind: {@link Sketch} says where CPUs differ).
  */
 public final class AlignmentAnalysis {
-    /** Matrices that are no linear module of a decoder layer: embeddings, position tables, output heads. */
+    /** Matrices that are not linear modules of a decoder layer: embeddings, position tables, output heads. */
     private static final Pattern NO_TARGET = Pattern.compile(
             "(.*\\.)?(embed_tokens|embed_in|embed_out|embed_positions|wte|wpe|lm_head|word_embeddings)\\.weight");
 
-    /** The sketch's random numbers are as many times 82, and must not take the memory that a hostile header asks for. */
+    /**
+     * The sketch's random numbers are as many times 82, and must not take the memory that a hostile header asks for.
+     */
     private static final long MAX_COLUMNS = 1 << 18;
 
     /** Nothing here depends on which side of a weight is (out): it is taken as it is stored. */
@@ -39,8 +41,8 @@ public final class AlignmentAnalysis {
     /**
      * The weights that could be a LoRA target, sorted by name.
      *
-     * @throws InvalidArtifactException if there is none, or the checkpoints are not the same architecture, as far as their headers
-     *     tell
+     * @throws InvalidArtifactException if there is none, or the checkpoints are not the same architecture, as far as
+     *     their headers tell
      */
     public static List<TensorInfo> weights(Checkpoint base, Checkpoint aligned) {
         List<TensorInfo> weights = aligned.names().stream()

@@ -19,15 +19,16 @@ import java.util.Objects;
 import java.util.Optional;
 
 /**
- * Whether the aligned model was trained from the base. If not, V = W_aligned - W_base is the difference of two trainings, and says
- * nothing of alignment; the arithmetic goes through all the same, so the result must say it.
+ * Whether the aligned model was trained from the base. If not, V = W_aligned - W_base is the difference of two
+ * trainings, and says nothing of alignment; the arithmetic goes through all the same, so the result must say it.
  */
 final class Ancestry {
     /**
-     * |V|_F / |W_base|_F from which on weights count as unrelated. For independent weights it is sqrt(1 + |W_aligned|^2 / |W_base|^2),
-     * which is above 1 whatever their norms, and 1.41 where these are equal: two random models of one shape had 1.37 to 1.47 in each of 21
-     * modules. The hardest fine-tuning at hand, the demo's pair of 0.7 million parameters, has 0.19 to 0.33; large models' is a
-     * few hundredths. At 0.5 two weights of equal norm still have the cosine 0.875. A sibling (Llama 3 for Llama 3.1) can lie below.
+     * |V|_F / |W_base|_F from which on weights count as unrelated. For independent weights it is sqrt(1 + |W_aligned|^2
+     * / |W_base|^2), which is above 1 whatever their norms, and 1.41 where these are equal: two random models of one
+     * shape had 1.37 to 1.47 in each of 21 modules. The hardest fine-tuning at hand, the demo's pair of 0.7 million
+     * parameters, has 0.19 to 0.33; large models' is a few hundredths. At 0.5 two weights of equal norm still have the
+     * cosine 0.875. A sibling (Llama 3 for Llama 3.1) can lie below.
      */
     private static final double UNRELATED = 0.5;
 
@@ -68,15 +69,16 @@ final class Ancestry {
         if (sorted.length > 0 && sorted[sorted.length / 2] > UNRELATED) {
             signs.add(String.format(
                     Locale.ROOT,
-                    "the weights differ by %.2f times base's norm (median; unrelated weights: 1.4, fine-tuning: far below %.1f)",
+                    "the weights differ by %.2f times base's norm (median; unrelated weights: 1.4,"
+                            + " fine-tuning: far below %.1f)",
                     sorted[sorted.length / 2],
                     UNRELATED));
         }
         return signs.isEmpty()
                 ? Optional.empty()
-                : Optional.of(
-                        "base is probably not what aligned was trained from: " + String.join("; ", signs)
-                                + "; then V is not what alignment changed, and projecting onto it means nothing: give aligned's own base");
+                : Optional.of("base is probably not what aligned was trained from: " + String.join("; ", signs)
+                        + "; then V is not what alignment changed, and projecting onto it means nothing:"
+                        + " give aligned's own base");
     }
 
     private static String modelType(Checkpoint checkpoint) {
@@ -89,7 +91,10 @@ final class Ancestry {
         }
     }
 
-    /** The share of base's tokens that aligned's tokenizer does not have under the same id; 0 where a tokenizer cannot be read. */
+    /**
+     * The share of base's tokens that aligned's tokenizer does not have under the same id; 0 where a tokenizer cannot
+     * be read.
+     */
     private static double renamed(Checkpoint base, Checkpoint aligned) {
         try {
             Optional<byte[]> before = base.file(TOKENIZER, MAX_TOKENIZER);
@@ -113,7 +118,10 @@ final class Ancestry {
         }
     }
 
-    /** The ids of model.vocab: an object of ids (BPE, WordPiece), or an array of (token, score) (Unigram); empty if it is neither. */
+    /**
+     * The ids of model.vocab: an object of ids (BPE, WordPiece), or an array of (token, score) (Unigram); empty if it
+     * is neither.
+     */
     private static Map<String, Integer> vocabulary(byte[] tokenizer) {
         Map<String, Integer> ids = new HashMap<>();
         try (JsonParser json = Json.MAPPER.createParser(tokenizer)) {

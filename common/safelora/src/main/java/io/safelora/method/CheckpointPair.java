@@ -15,8 +15,9 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * Two checkpoints of one architecture, whose differences are {@link Delta}s. They are read some rows at a time; what fits is kept for
- * a second pass over the same weight, the rest is read again. Owns the buffers, so it is for one thread.
+ * Two checkpoints of one architecture, whose differences are {@link Delta}s. They are read some rows at a time; what
+ * fits is kept for a second pass over the same weight, the rest is read again. Owns the buffers, so it is for one
+ * thread.
  */
 final class CheckpointPair {
     /** Bytes read of each checkpoint at once. */
@@ -39,7 +40,8 @@ final class CheckpointPair {
      *
      * @param base what is subtracted
      * @param aligned what it is subtracted from
-     * @param transposed whether linear weights are stored (in, out); see {@link io.safelora.artifacts.checkpoint.ModelTensors}
+     * @param transposed whether linear weights are stored (in, out); see {@link
+     *     io.safelora.artifacts.checkpoint.ModelTensors}
      */
     CheckpointPair(Checkpoint base, Checkpoint aligned, boolean transposed) {
         this(base, aligned, transposed, 0);

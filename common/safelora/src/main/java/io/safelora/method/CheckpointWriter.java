@@ -26,8 +26,8 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
- * Writes a copy of a checkpoint, the same shards, in which some weights are overwritten in place, in the type that they have there.
- * Everything else is the same bytes: other tensors, tokenizer, configuration.
+ * Writes a copy of a checkpoint, the same shards, in which some weights are overwritten in place, in the type that they
+ * have there. Everything else is the same bytes: other tensors, tokenizer, configuration.
  */
 final class CheckpointWriter {
     /** Weights in other formats or of another checkpoint: they would be the ones before the repair. */

@@ -10,8 +10,8 @@ import io.safelora.torch.ScalarType;
 import io.safelora.torch.TorchScript;
 
 /**
- * The difference of one module's weights, V = W_aligned - W_base (out, in). It is not in memory: both weights are read some rows at a
- * time. The update of full fine-tuning, dW = W_fine-tuned - W_aligned, is one as well.
+ * The difference of one module's weights, V = W_aligned - W_base (out, in). It is not in memory: both weights are read
+ * some rows at a time. The update of full fine-tuning, dW = W_fine-tuned - W_aligned, is one as well.
  *
  * @param base the weight that is subtracted
  * @param aligned the weight that it is subtracted from; both have one shape, and floating-point types

@@ -15,9 +15,9 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * Projection while training: after every optimizer step B becomes U_k U_k^T B, so that the update never leaves what alignment
- * spans. Only for projectors that are idempotent (exact, subspace): the paper's C is not, and would shrink the update again at
- * every step.
+ * Projection while training: after every optimizer step B becomes U_k U_k^T B, so that the update never leaves what
+ * alignment spans. Only for projectors that are idempotent (exact, subspace): the paper's C is not, and would shrink
+ * the update again at every step.
  *
  * <p>The bases are made at the first step, when the adapter's modules are known; memory is (out, k) per chosen module.
  */

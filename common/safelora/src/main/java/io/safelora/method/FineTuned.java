@@ -25,7 +25,10 @@ public sealed interface FineTuned permits TunedAdapter, TunedCheckpoint {
         return new TunedCheckpoint(directory, sources);
     }
 
-    /** What of it no repair touches, so that the result has it bit for bit: names for people, a star for the number of a layer. */
+    /**
+     * What of it no repair touches, so that the result has it bit for bit: names for people, a star for the number of a
+     * layer.
+     */
     default List<String> carried() {
         return List.of();
     }
@@ -40,7 +43,8 @@ public sealed interface FineTuned permits TunedAdapter, TunedCheckpoint {
      * Every module's update against its projection, by the projector of {@code options}.
      *
      * @return by module name; the same bits whatever the number of cores
-     * @throws InvalidArtifactException if it does not fit the sources, something holds NaN, or base and aligned are identical
+     * @throws InvalidArtifactException if it does not fit the sources, something holds NaN, or base and aligned are
+     *     identical
      */
     List<ModuleMeasure> measure(SelectionOptions options, Progress progress);
 

@@ -13,7 +13,10 @@ final class Labels {
         return o.projector() + (o.projector() == Projector.subspace ? " " + number(o.energy()) : "");
     }
 
-    /** The projector, of a repair that only measures cosines by it: " approximate", or nothing where no cosine is looked at */
+    /**
+     * The projector, of a repair that only measures cosines by it: " approximate", or nothing where no cosine is looked
+     * at
+     */
     static String measuredBy(SelectionOptions o) {
         return o.byCosine() ? " " + projector(o) : "";
     }

@@ -36,7 +36,8 @@ final class ModuleAnalysis {
     }
 
     /**
-     * Reads both weights. Thread safe; on a thread that computes on one core the result does not depend on how many there are.
+     * Reads both weights. Thread safe; on a thread that computes on one core the result does not depend on how many
+     * there are.
      *
      * @throws InvalidArtifactException if a weight holds NaN or infinity
      */

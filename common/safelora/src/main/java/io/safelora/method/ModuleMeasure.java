@@ -3,11 +3,11 @@ package io.safelora.method;
 /**
  * One module's update dW = B A (without the factor lora_alpha / r) against its projection C dW.
  *
- * @param cosine <C dW, dW>_F / (|C dW|_F |dW|_F); null where it is undefined: alignment did not change the module (V = 0) or
- *     training did not (dW = 0)
+ * @param cosine <C dW, dW>_F / (|C dW|_F |dW|_F); null where it is undefined: alignment did not change the module (V =
+ *     0) or training did not (dW = 0)
  * @param shift |C dW - dW|_F
- * @param shrinkage |C dW|_F / |dW|_F: C is no orthogonal projection, and may shrink an update to almost nothing; 1 where
- *     dW = 0
+ * @param shrinkage |C dW|_F / |dW|_F: C is not an orthogonal projection, and may shrink an update to almost nothing; 1
+ *     where dW = 0
  * @param deltaNorm |V|_F, V = W_aligned - W_base
  * @param relative |V|_F / |W_base|_F
  * @param spectral |V|_2; null where the projector does not need it

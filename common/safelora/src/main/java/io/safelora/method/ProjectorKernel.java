@@ -13,11 +13,13 @@ import java.util.stream.IntStream;
 /**
  * C B for the projectors of {@link SelectionOptions.Projector}, without ever building C (out, out).
  *
- * <p>approximate and normalized differ by a factor only, and cost two passes over V in the order V (V^T B): O(out in r). exact
- * and subspace need V's singular vectors, from the smaller Gram matrix in float64: O(out in min(out, in)).
+ * <p>approximate and normalized differ by a factor only, and cost two passes over V in the order V (V^T B): O(out in
+ * r). exact and subspace need V's singular vectors, from the smaller Gram matrix in float64: O(out in min(out, in)).
  */
 final class ProjectorKernel {
-    /** How far above the rank's threshold all eigenvalues must surely lie for the full rank to be believed without them. */
+    /**
+     * How far above the rank's threshold all eigenvalues must surely lie for the full rank to be believed without them.
+     */
     private static final double SURELY = 1e3;
 
     /** Power iterations for the extreme eigenvalues: enough to tell a full rank, not to know them to the last digit. */
@@ -218,7 +220,8 @@ final class ProjectorKernel {
     }
 
     /**
-     * U_k (out, k) in float32, whose U_k U_k^T is the exact or subspace projector; null where it is the identity or V = 0.
+     * U_k (out, k) in float32, whose U_k U_k^T is the exact or subspace projector; null where it is the identity or V =
+     * 0.
      *
      * @param manager owns the result
      */
@@ -245,7 +248,9 @@ final class ProjectorKernel {
         }
     }
 
-    /** The eigenvalue of V^T V up to which pinv takes it for zero: torch.linalg.pinv's convention for (in, in) matrices. */
+    /**
+     * The eigenvalue of V^T V up to which pinv takes it for zero: torch.linalg.pinv's convention for (in, in) matrices.
+     */
     private static double threshold(long in, double largest) {
         return in * Math.ulp(1.0) * largest;
     }

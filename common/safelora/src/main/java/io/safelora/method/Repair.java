@@ -10,8 +10,9 @@ import java.util.List;
  * What becomes of the updates that fine-tuning made: one class a repair. Nothing else knows how many there are;
  * docs/recipes/add-a-repair.md says how to add one.
  *
- * <p>An update has two forms, and so has a repair: s B A of a LoRA adapter, and the dense dW = W_fine-tuned - W_aligned of a
- * checkpoint. A repair that has one form only throws {@link InvalidArtifactException} in the other, and names itself there.
+ * <p>An update has two forms, and so has a repair: s B A of a LoRA adapter, and the dense dW = W_fine-tuned - W_aligned
+ * of a checkpoint. A repair that has one form only throws {@link InvalidArtifactException} in the other, and names
+ * itself there.
  */
 public sealed interface Repair permits SafeLora, SafeMerge, SafetyVector, Drop, Scale {
     /** The repair that a job's selection names, with its options. */
@@ -65,7 +66,8 @@ public sealed interface Repair permits SafeLora, SafeMerge, SafetyVector, Drop, 
     /**
      * What a repair may look at beside a module's update.
      *
-     * @param <P> how C dW is given: of an adapter as C B (out, r), row by row; of a checkpoint as C dW (out, in), float32
+     * @param <P> how C dW is given: of an adapter as C B (out, r), row by row; of a checkpoint as C dW (out, in),
+     *     float32
      */
     interface Surroundings<P> {
         /** The projected update; null where V = 0, so that there is nothing to project onto. */

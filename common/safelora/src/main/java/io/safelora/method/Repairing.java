@@ -12,8 +12,8 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * Repairing what was fine-tuned: its updates are measured, modules are chosen, their updates repaired, and what was done is reported. One
- * object repairs one adapter or checkpoint in many ways, and measures by each projector once.
+ * Repairing what was fine-tuned: its updates are measured, modules are chosen, their updates repaired, and what was
+ * done is reported. One object repairs one adapter or checkpoint in many ways, and measures by each projector once.
  */
 public final class Repairing {
     private final FineTuned tuned;
@@ -28,8 +28,8 @@ public final class Repairing {
      *
      * @param options one repair, without sweep
      * @param out the directory to write: an adapter or checkpoint, with selection.json
-     * @throws io.safelora.artifacts.InvalidArtifactException if the checkpoints do not fit each other or what was fine-tuned, hold
-     *     NaN, or base and aligned are identical
+     * @throws io.safelora.artifacts.InvalidArtifactException if the checkpoints do not fit each other or what was
+     *     fine-tuned, hold NaN, or base and aligned are identical
      * @throws IllegalArgumentException if {@code out} is an input, or holds another checkpoint's weights
      */
     public SelectionReport run(SelectionOptions options, Path out, Progress progress) throws IOException {

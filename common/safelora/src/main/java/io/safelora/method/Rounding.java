@@ -5,27 +5,30 @@ import io.safelora.artifacts.safetensors.Dtype;
 /**
  * How much of V = W_aligned - W_base is rounding, as far as the rounded checkpoints tell.
  *
- * <p>Checkpoints are written rounded to nearest. An element that alignment changed by d, in a place where the numbers of the format
- * are one ulp (unit in the last place) apart, comes out changed by a multiple of the ulp: by the one below d or the one above, with
- * frac(d / ulp) as the probability of the latter, because where between two numbers of the format the element lay before it was
- * rounded is as good as random. So its change is d on average, with the variance
+ * <p>Checkpoints are written rounded to nearest. An element that alignment changed by d, in a place where the numbers
+ * of the format are one ulp (unit in the last place) apart, comes out changed by a multiple of the ulp: by the one
+ * below d or the one above, with frac(d / ulp) as the probability of the latter, because where between two numbers of
+ * the format the element lay before it was rounded is as good as random. So its change is d on average, with the
+ * variance
  *
  * <pre>ulp^2 frac (1 - frac),</pre>
  *
- * whose mean is ulp^2 / 6 (both roundings' ulp^2 / 12) if d is many ulps, and |d| ulp if it is a small part of one: then most
- * elements come out equal, and some change by a whole ulp. With d normally distributed among the elements of one exponent, for
- * which ulp is the same, with standard deviation t ulp, the change has the mean square
+ * whose mean is ulp^2 / 6 (both roundings' ulp^2 / 12) if d is many ulps, and |d| ulp if it is a small part of one:
+ * then most elements come out equal, and some change by a whole ulp. With d normally distributed among the elements of
+ * one exponent, for which ulp is the same, with standard deviation t ulp, the change has the mean square
  *
  * <pre>ulp^2 (t^2 + g(t)),     g(t) = 1/6 - sum over k >= 1 of exp(-2 (pi k t)^2) / (pi k)^2,</pre>
  *
- * t^2 being the change itself and g(t) its rounding (from the Fourier series of frac (1 - frac)). The mean square is measured for
- * every exponent and gives t and g(t); the energy of the rounding over all exponents, divided by |V|_F^2, is the share. The cosine
- * between V and the unrounded change is then sqrt(1 - share). On a real pair of 135 million parameters, of whose elements two thirds
- * come out equal, modules have shares of 0.42 to 0.49, and the cosine was known to be 0.74.
+ * t^2 being the change itself and g(t) its rounding (from the Fourier series of frac (1 - frac)). The mean square is
+ * measured for every exponent and gives t and g(t); the energy of the rounding over all exponents, divided by |V|_F^2,
+ * is the share. The cosine between V and the unrounded change is then sqrt(1 - share). On a real pair of 135 million
+ * parameters, of whose elements two thirds come out equal, modules have shares of 0.42 to 0.49, and the cosine was
+ * known to be 0.74.
  *
- * <p>If only one checkpoint has the coarser type, its rounding alone counts, ulp^2 / 12. Where the base was no rounded number before
- * it was stored (the aligned model was trained from the stored base) rounding is not random, and hides changes below half an ulp
- * rather than adding to them; the share is then too low for changes far below an ulp, where next to all elements come out equal.
+ * <p>If only one checkpoint has the coarser type, its rounding alone counts, ulp^2 / 12. Where the base was no rounded
+ * number before it was stored (the aligned model was trained from the stored base) rounding is not random, and hides
+ * changes below half an ulp rather than adding to them; the share is then too low for changes far below an ulp, where
+ * next to all elements come out equal.
  *
  * <p>V is called mostly rounding if the share is a half or more: a cosine of 0.71 or less.
  */

@@ -7,8 +7,8 @@ import java.util.List;
 import java.util.Locale;
 
 /**
- * SafeLoRA (Hsu et al., NeurIPS 2024, arXiv 2405.16833, equations 1 and 2): V = W_aligned - W_base spans what alignment changed, and
- * an update that points away from it is replaced by its projection,
+ * SafeLoRA (Hsu et al., NeurIPS 2024, arXiv 2405.16833, equations 1 and 2): V = W_aligned - W_base spans what alignment
+ * changed, and an update that points away from it is replaced by its projection,
  *
  * <pre>B := (1 - blend) B + blend C B,     dW := (1 - blend) dW + blend C dW,</pre>
  *
@@ -50,8 +50,8 @@ record SafeLora(SelectionOptions selection) implements Repair {
                 ? null
                 : String.format(
                         Locale.ROOT,
-                        "the projector shrinks the selected updates to %.2g of their norm (median): this is nearly the same as"
-                                + " dropping them; compare with repair drop, or use projector subspace",
+                        "the projector shrinks the selected updates to %.2g of their norm (median): this is"
+                                + " nearly the same as dropping them; compare with repair drop, or use projector subspace",
                         medianShrinkage);
     }
 }

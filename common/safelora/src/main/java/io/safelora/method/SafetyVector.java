@@ -5,8 +5,8 @@ import io.safelora.artifacts.checkpoint.PeftAdapter.LoraModule;
 import java.util.List;
 
 /**
- * The safety vector of RESTA (Bhardwaj et al., arXiv 2402.11746), in low rank as LoX has it (Perin et al., arXiv 2506.15606): what
- * alignment changed is added once more,
+ * The safety vector of RESTA (Bhardwaj et al., arXiv 2402.11746), in low rank as LoX has it (Perin et al., arXiv
+ * 2506.15606): what alignment changed is added once more,
  *
  * <pre>s B A + gamma U_k S_k V_k^T,     dW + gamma U_k S_k V_k^T,</pre>
  *

@@ -11,7 +11,10 @@ import java.util.TreeSet;
 import java.util.function.Predicate;
 import java.util.stream.Collectors;
 
-/** Which modules are repaired: those that a {@link Strategy} chooses of those that {@code layers} and {@code modules} allow. */
+/**
+ * Which modules are repaired: those that a {@link Strategy} chooses of those that {@code layers} and {@code modules}
+ * allow.
+ */
 public final class Selection {
     private Selection() {}
 
@@ -37,8 +40,8 @@ public final class Selection {
     }
 
     /**
-     * Chooses. Strategies that look at cosines never choose a module without one (V = 0 or dW = 0): projection would change
-     * nothing, or drop it.
+     * Chooses. Strategies that look at cosines never choose a module without one (V = 0 or dW = 0): projection would
+     * change nothing, or drop it.
      *
      * @return names of modules
      * @throws IllegalArgumentException if layers or modules name nothing that the adapter has

@@ -88,9 +88,9 @@ public record SelectionReport(
         }
         long unchanged = modules.stream().filter(m -> m.deltaNorm() == 0).count();
         if (unchanged > 0) {
-            warnings.add(
-                    unchanged + " of " + modules.size()
-                            + " modules are equal in base and aligned: there is nothing to project them onto, and they stay as they are");
+            warnings.add(unchanged + " of " + modules.size()
+                    + " modules are equal in base and aligned: there is nothing to project them onto, and they"
+                    + " stay as they are");
         }
         long identities = modules.stream().filter(Measured::identity).count();
         if (identities > 0 && options.projector() == Projector.exact) {
@@ -99,11 +99,11 @@ public record SelectionReport(
                     + " subspace");
         }
         if (!carried.isEmpty()) {
-            warnings.add(
-                    "no repair touches what the adapter has beside LoRA of linear modules, and the result has it as it was: "
-                            + String.join(", ", carried)
-                            + "; to repair the whole update, merge the adapter and give the merged model in its place (project:"
-                            + " --fine-tuned)");
+            warnings.add("no repair touches what the adapter has beside LoRA of linear modules, and the result has it"
+                    + " as it was: "
+                    + String.join(", ", carried)
+                    + "; to repair the whole update, merge the adapter and give the merged model in its place"
+                    + " (project: --fine-tuned)");
         }
         return new SelectionReport(
                 options,

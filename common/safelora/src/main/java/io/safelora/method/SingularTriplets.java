@@ -8,8 +8,8 @@ import java.util.Arrays;
 import java.util.Random;
 
 /**
- * The k largest singular triplets of V = W_aligned - W_base, by random sampling (Halko, Martinsson and Tropp 2011, arXiv 0909.4061,
- * algorithms 4.4 and 5.1): V's best approximation of rank k, as a LoRA update.
+ * The k largest singular triplets of V = W_aligned - W_base, by random sampling (Halko, Martinsson and Tropp 2011,
+ * arXiv 0909.4061, algorithms 4.4 and 5.1): V's best approximation of rank k, as a LoRA update.
  *
  * @param b U_k sqrt(S_k), shape (out, k), row by row
  * @param a sqrt(S_k) V_k^T, shape (k, in), row by row

@@ -14,19 +14,22 @@ import java.util.List;
 import java.util.Random;
 
 /**
- * The first singular values of V by random sampling (Halko, Martinsson and Tropp 2011, arXiv 0909.4061): Y = V omega, then P, an orthonormal basis of the range of V^T Y, (columns, l), l = 64 + 8 (below 2^20
- * elements after two power iterations more), and Rayleigh-Ritz on it: the singular values of V P.
+ * The first singular values of V by random sampling (Halko, Martinsson and Tropp 2011, arXiv 0909.4061): Y = V omega,
+ * then P, an orthonormal basis of the range of V^T Y, (columns, l), l = 64 + 8 (below 2^20 elements after two power
+ * iterations more), and Rayleigh-Ritz on it: the singular values of V P.
  *
- * <p>The error bound is a posteriori. With E = V (I - P P^T) and P orthonormal, V V^T = V P P^T V^T + E E^T, so the first k singular
- * directions hold at least what was found, and at most min(|E|_F^2, k |E|_2^2) more. |E|_F^2 = |V|_F^2 - |V P|_F^2 is known exactly;
- * |E|_2 is estimated from r = 10 Gaussian vectors w that took no part in finding P: with probability 1 - 10^-r
+ * <p>The error bound is a posteriori. With E = V (I - P P^T) and P orthonormal, V V^T = V P P^T V^T + E E^T, so the
+ * first k singular directions hold at least what was found, and at most min(|E|_F^2, k |E|_2^2) more. |E|_F^2 = |V|_F^2
+ * - |V P|_F^2 is known exactly; |E|_2 is estimated from r = 10 Gaussian vectors w that took no part in finding P: with
+ * probability 1 - 10^-r
  *
  * <pre>|E|_2 <= (10 sqrt(2 / pi) max |(E E^T)^j E w|)^(1 / (2 j + 1))</pre>
  *
  * (lemma 4.1 there, on (E E^T)^j E; the smallest of j = 0, 1, 2 is taken).
  *
- * <p>Matrices of 2^18 elements or more are multiplied in bfloat16 where the CPU does so natively, three times as fast as float32, sums
- * being float32 in either case. That adds an error of its own, seen to be below 1e-4 of |V|_F^2; the bound allows for 1e-3.
+ * <p>Matrices of 2^18 elements or more are multiplied in bfloat16 where the CPU does so natively, three times as fast
+ * as float32, sums being float32 in either case. That adds an error of its own, seen to be below 1e-4 of |V|_F^2; the
+ * bound allows for 1e-3.
  */
 final class Sketch {
     static final long SEED = 0;

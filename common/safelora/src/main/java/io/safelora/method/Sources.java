@@ -17,11 +17,13 @@ public record Sources(Checkpoint base, Checkpoint aligned, PeftAdapter safety) {
     LoraModule safety(String name, long out, long in) {
         if (safety == null) {
             throw new InvalidArtifactException(
-                    "selection.safety_adapter: is missing, and the repair needs it: a PEFT adapter of the aligned model, trained on safety data");
+                    "selection.safety_adapter: is missing, and the repair needs it: a PEFT adapter of the aligned"
+                            + " model, trained on safety data");
         }
         if (!safety.magnitudes().isEmpty() || !safety.biases().isEmpty()) {
             throw new InvalidArtifactException(
-                    "selection.safety_adapter: has use_dora or lora_bias, so that its update is not B A; give plain LoRA");
+                    "selection.safety_adapter: has use_dora or lora_bias, so that its update is not B A;"
+                            + " give plain LoRA");
         }
         LoraModule module = safety.modules().get(name);
         if (module == null || module.in() != in || module.out() != out) {

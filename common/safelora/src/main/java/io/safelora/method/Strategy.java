@@ -69,10 +69,11 @@ sealed interface Strategy {
     }
 
     /**
-     * {@code auto}: of an update's energy |dW|_F^2 the share 1 - cosine^2 lies outside of what alignment spans; chosen are the fewest
-     * modules, lowest cosine first, that hold {@value #SHARE} of the sum of these shares. So K follows from the cosines alone: it grows
-     * with the number of modules, and leaves out only those that stand out by a high cosine. Cosines form one broad group, so a cut
-     * between two groups (Otsu 1979) leaves half of it unrepaired, and the harm with it.
+     * {@code auto}: of an update's energy |dW|_F^2 the share 1 - cosine^2 lies outside of what alignment spans; chosen
+     * are the fewest modules, lowest cosine first, that hold {@value #SHARE} of the sum of these shares. So K follows
+     * from the cosines alone: it grows with the number of modules, and leaves out only those that stand out by a high
+     * cosine. Cosines form one broad group, so a cut between two groups (Otsu 1979) leaves half of it unrepaired, and
+     * the harm with it.
      */
     record Misaligned() implements Strategy {
         static final double SHARE = 0.9;
@@ -94,8 +95,8 @@ sealed interface Strategy {
     }
 
     /**
-     * {@code energy}: the fewest modules whose |V|_F^2 reach a share of all modules': where alignment changed most, it has most to lose.
-     * Looks at V alone, so it can choose before training.
+     * {@code energy}: the fewest modules whose |V|_F^2 reach a share of all modules': where alignment changed most, it
+     * has most to lose. Looks at V alone, so it can choose before training.
      */
     record Energy(double share) implements Strategy {
         @Override

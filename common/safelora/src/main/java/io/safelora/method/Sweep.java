@@ -27,8 +27,8 @@ public final class Sweep {
     public record Point(String name, SelectionOptions options, Set<String> selected) {}
 
     /**
-     * The repairs that a sweep tries: first the one that stands beside it, then every combination of what it lists as far as a
-     * repair looks at it, then the controls: each set of modules dropped, and every update scaled.
+     * The repairs that a sweep tries: first the one that stands beside it, then every combination of what it lists as
+     * far as a repair looks at it, then the controls: each set of modules dropped, and every update scaled.
      *
      * @return options without sweep, by name
      * @throws IllegalArgumentException if they are more than max_points
@@ -55,7 +55,8 @@ public final class Sweep {
     }
 
     /**
-     * Every combination of the listed values of some fields, the last one varying fastest. A field without a list keeps its value.
+     * Every combination of the listed values of some fields, the last one varying fastest. A field without a list keeps
+     * its value.
      *
      * @param lists the values by field
      */

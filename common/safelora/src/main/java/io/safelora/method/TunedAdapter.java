@@ -28,8 +28,8 @@ import java.util.function.BiFunction;
 /**
  * A PEFT adapter, whose updates are dW = B A of some modules.
  *
- * <p>Neither C (out, out) nor dW (out, in) is ever built, and for the paper's projector not even V: C B costs O(out in r), and
- * cosine and norms come from r x r matrices. Both checkpoints are read once, some rows at a time, on all cores.
+ * <p>Neither C (out, out) nor dW (out, in) is ever built, and for the paper's projector not even V: C B costs O(out in
+ * r), and cosine and norms come from r x r matrices. Both checkpoints are read once, some rows at a time, on all cores.
  */
 final class TunedAdapter implements FineTuned {
     private final PeftAdapter adapter;
@@ -55,7 +55,9 @@ final class TunedAdapter implements FineTuned {
         }
     }
 
-    /** The head's and the embedding's LoRA, whole weights, tokens, biases and magnitudes: no repair is defined for them. */
+    /**
+     * The head's and the embedding's LoRA, whole weights, tokens, biases and magnitudes: no repair is defined for them.
+     */
     @Override
     public List<String> carried() {
         Set<String> names = new TreeSet<>();
@@ -166,7 +168,10 @@ final class TunedAdapter implements FineTuned {
         };
     }
 
-    /** k or more triplets of V, by module, made for all modules at once; modules that alignment did not change have none. */
+    /**
+     * k or more triplets of V, by module, made for all modules at once; modules that alignment did not change have
+     * none.
+     */
     private Map<String, SingularTriplets> tripletsOfAll(int k, Progress progress) {
         if (k > tripletsRank) {
             List<Optional<SingularTriplets>> made = forEachModule(

@@ -22,9 +22,9 @@ import java.util.TreeSet;
 import java.util.stream.Collectors;
 
 /**
- * A fully fine-tuned checkpoint: the update is dW = W_fine-tuned - W_aligned of every linear module, dense (out, in), and a repaired
- * weight is W' = W_aligned + what the {@link Repair} makes of dW. Embeddings, norms and biases stay, for no projector is defined for
- * them.
+ * A fully fine-tuned checkpoint: the update is dW = W_fine-tuned - W_aligned of every linear module, dense (out, in),
+ * and a repaired weight is W' = W_aligned + what the {@link Repair} makes of dW. Embeddings, norms and biases stay, for
+ * no projector is defined for them.
  *
  * <p>One module is worked on at a time, by all cores: memory is a few of its matrices.
  */
@@ -80,7 +80,8 @@ final class TunedCheckpoint implements FineTuned {
         if (measures.stream().allMatch(m -> m.shift() == 0 && m.cosine() == null)) {
             throw new InvalidArtifactException(
                     tuned.name() + " and " + sources.aligned().name()
-                            + " have equal weights, so there is nothing to repair; the fine-tuned checkpoint must come from the aligned one");
+                            + " have equal weights, so there is nothing to repair; the fine-tuned checkpoint must come"
+                            + " from the aligned one");
         }
         return measures;
     }

@@ -32,7 +32,10 @@ class AncestryTest {
     @TempDir
     Path dir;
 
-    /** 0.33 is the most that the demo's pair has; a model that is twice as large as its unrelated base differs by sqrt(5). */
+    /**
+     * 0.33 is the most that the demo's pair has; a model that is twice as large as its unrelated base differs by
+     * sqrt(5).
+     */
     @ParameterizedTest
     @CsvSource({"0.01, 1, false", "0.33, 1, false", "-1, 1, true", "-1, 0.3, true", "-1, 2, true"})
     void unrelatedWeightsAreToldFromFineTuning(double noise, double scale, boolean warned) throws IOException {

@@ -22,7 +22,10 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class EveryStepTest {
-    /** As the repair after training projects, GPT-2's transposed weights included; and a second step changes nothing more. */
+    /**
+     * As the repair after training projects, GPT-2's transposed weights included; and a second step changes nothing
+     * more.
+     */
     @ParameterizedTest
     @ValueSource(strings = {"llama", "gpt2"})
     void chosenBAreProjectedAndAllElseStays(String family) throws IOException {

@@ -27,7 +27,10 @@ class ProjectorKernelTest {
     @TempDir
     Path dir;
 
-    /** V = sum of k outer products of small whole numbers, exact in float32, wide and tall: C must be the projection onto their span. */
+    /**
+     * V = sum of k outer products of small whole numbers, exact in float32, wide and tall: C must be the projection
+     * onto their span.
+     */
     @ParameterizedTest
     @CsvSource({"24, 40", "40, 24"})
     void exactOfAVOfLowRankHasThatRankAndProjectsOntoItsColumns(int out, int in) throws IOException {

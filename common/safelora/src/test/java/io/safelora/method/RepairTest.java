@@ -30,9 +30,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
- * Every repair, of adapters and of fine-tuned checkpoints, against dense float64 numbers: a Llama in float32, a Phi-3 (fused
- * modules) in bfloat16, a GPT-2 (transposed weights) in float16, all in shards. src/test/resources/oracle/README.md says how
- * the numbers were made.
+ * Every repair, of adapters and of fine-tuned checkpoints, against dense float64 numbers: a Llama in float32, a Phi-3
+ * (fused modules) in bfloat16, a GPT-2 (transposed weights) in float16, all in shards.
+ * src/test/resources/oracle/README.md says how the numbers were made.
  */
 class RepairTest {
     static final Map<String, Map<String, Object>> REPAIRS = Map.of(

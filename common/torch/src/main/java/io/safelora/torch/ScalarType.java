@@ -24,7 +24,8 @@ public enum ScalarType {
     }
 
     /**
-     * The type by PyTorch's name for it, {@code bfloat16}: what connects these types with those of files and of options.
+     * The type by PyTorch's name for it, {@code bfloat16}: what connects these types with those of files and of
+     * options.
      *
      * @throws IllegalArgumentException if there is none of that name
      */

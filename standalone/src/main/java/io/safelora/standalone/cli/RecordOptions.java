@@ -18,8 +18,9 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Model.OptionSpec;
 
 /**
- * The fields of a record of the contract as options of a command, in kebab-case: the record declares names, types, defaults,
- * descriptions and ranges once, for job documents and for commands. An option that is not given has the job document's default.
+ * The fields of a record of the contract as options of a command, in kebab-case: the record declares names, types,
+ * defaults, descriptions and ranges once, for job documents and for commands. An option that is not given has the job
+ * document's default.
  */
 final class RecordOptions {
     private final CommandSpec command;

@@ -31,14 +31,16 @@ class ChatTemplateCasesTest {
         int equal = 0;
         int refused = 0;
         List<String> differences = new ArrayList<>();
-        for (JsonNode template : Json.MAPPER.readTree(Path.of(file).toFile())) {
+        JsonNode json = Json.MAPPER.readTree(Path.of(file).toFile());
+        for (JsonNode template : json.get("templates")) {
             Files.writeString(dir.resolve("tokenizer_config.json"), template.toString());
             ChatTemplate rendering = ChatTemplate.load(dir);
             for (JsonNode chat : template.get("cases")) {
-                String difference = difference(rendering, chat);
+                String conversation = chat.get("conversation").asText();
+                String difference =
+                        difference(rendering, json.get("conversations").get(conversation), chat);
                 if (difference != null) {
-                    differences.add(template.get("name").asText() + ", "
-                            + chat.path("name").asText() + ": " + difference);
+                    differences.add(template.get("name").asText() + ", " + conversation + ": " + difference);
                 } else if (chat.has("error")) {
                     refused++;
                 } else {
@@ -51,11 +53,11 @@ class ChatTemplateCasesTest {
         assertThat(differences).isEmpty();
     }
 
-    private static String difference(ChatTemplate template, JsonNode chat) {
+    private static String difference(ChatTemplate template, JsonNode given, JsonNode chat) {
         List<ObjectNode> messages = new ArrayList<>();
-        chat.get("messages").forEach(m -> messages.add((ObjectNode) m));
-        Conversation conversation = new Conversation(
-                messages, (ArrayNode) chat.get("tools"), (ObjectNode) chat.get("chat_template_kwargs"));
+        given.get("messages").forEach(m -> messages.add((ObjectNode) m));
+        ArrayNode tools = given.get("tools") instanceof ArrayNode array ? array : null;
+        Conversation conversation = new Conversation(messages, tools, (ObjectNode) given.get("chat_template_kwargs"));
         ChatTemplate.Rendering rendering;
         try {
             rendering = template.rendering(

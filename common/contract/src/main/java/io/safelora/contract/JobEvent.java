@@ -75,12 +75,14 @@ public sealed interface JobEvent {
             @NotNull @JsonPropertyDescription("Manifest of the analysis: alignment.json")
             ArtifactRef alignment,
 
-            @NotNull @JsonPropertyDescription("Manifest of the selection: selection.json")
+            @NotNull
+            @JsonPropertyDescription(
+                    "Manifest of the selection: plan.json before training, selection.json after it, of a sweep sweep.json")
             ArtifactRef selection,
 
             @NotNull
             @JsonPropertyDescription(
-                    "deferred: decided after training; decided: selection.json names the modules to project")
+                    "deferred: decided after training; decided: the selection names the modules to project")
             Projection projection,
 
             @JsonPropertyDescription("Manifest of the trained adapter; absent before training")
@@ -152,14 +154,18 @@ public sealed interface JobEvent {
                     "Manifest of the projected PEFT adapter or checkpoint, the job's product; in a sweep the recommended one")
             ArtifactRef projected,
 
-            @NotNull @JsonPropertyDescription("Manifest of the evaluation: evaluation.json, report.html")
+            @NotNull
+            @JsonPropertyDescription("Manifest of the evaluation: evaluation.json, report.html, of a sweep pareto.json")
             ArtifactRef evaluation,
 
             @NotNull @JsonPropertyDescription("The numbers of evaluation.json that people compare")
             List<Score> scores,
 
             @JsonPropertyDescription("In a sweep, the name of the recommended repair among scores; else absent")
-            String recommended)
+            String recommended,
+
+            @JsonPropertyDescription("What a reader of the scores should know; absent if there is nothing")
+            List<String> warnings)
             implements JobEvent {}
 
     /** One number of one model on one task. */
@@ -182,7 +188,29 @@ public sealed interface JobEvent {
             int samples,
 
             @JsonPropertyDescription("Whether more is better")
-            boolean higherIsBetter) {}
+            boolean higherIsBetter,
+
+            @JsonPropertyDescription("Who judged the answers; absent where the metric needs no judge")
+            String judge) {
+
+        /** Not a number is not a score: it would win or lose every comparison in silence. */
+        public Score {
+            if (!Double.isFinite(value)) {
+                throw new IllegalArgumentException(
+                        task + " " + metric + " of " + model + " is " + value + ", which is not a score");
+            }
+        }
+
+        /** The metric and its judge, for people. */
+        public String label() {
+            return metric + (judge == null ? "" : " (" + judge + ")");
+        }
+
+        /** Of a metric that needs no judge. */
+        public Score(String model, String task, String metric, double value, int samples, boolean higherIsBetter) {
+            this(model, task, metric, value, samples, higherIsBetter, null);
+        }
+    }
 
     /** Where a job is. The topic is compacted: the last one of a job is its state. */
     @JsonClassDescription("Where a job is; the last one of a job is its state.")

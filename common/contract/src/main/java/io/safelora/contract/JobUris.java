@@ -20,7 +20,16 @@ public final class JobUris {
      * @param in the mapping that has it
      * @param path for messages: {@code evaluation[0].data}
      */
-    public record Field(ObjectNode in, String name, String path) {}
+    public record Field(ObjectNode in, String name, String path) {
+        public String text() {
+            return in.get(name).asText();
+        }
+
+        /** Replaces the text in the document. */
+        public void set(String text) {
+            in.put(name, text);
+        }
+    }
 
     /** The fields of {@code document}, which need not be valid, that name data by a text. */
     public static List<Field> of(JsonNode document) {

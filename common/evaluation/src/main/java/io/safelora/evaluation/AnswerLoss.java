@@ -2,16 +2,15 @@ package io.safelora.evaluation;
 
 import io.safelora.contract.EvaluationTask.Task;
 import io.safelora.contract.JobEvent.Score;
+import io.safelora.evaluation.Evaluation.Listener;
 import io.safelora.evaluation.Evaluation.LocalTask;
 import io.safelora.evaluation.Gsm8k.Problem;
 import io.safelora.lm.CausalLm;
 import io.safelora.lm.CausalLm.Continuation;
-import io.safelora.lm.ChatTemplate.Message;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.function.IntConsumer;
 import java.util.stream.DoubleStream;
 import java.util.stream.IntStream;
 
@@ -28,18 +27,24 @@ final class AnswerLoss {
      * Scores all models in one pass over the weights.
      *
      * @param adapters by the models' names: a loaded adapter's name, or null for the weights as they are
-     * @param done called with the number of scored rows
+     * @param warnings what is wrong with the rows, or with a model, is added to these
      */
-    static List<Score> of(CausalLm model, Map<String, String> adapters, LocalTask task, IntConsumer done)
+    static List<Score> of(
+            CausalLm model, Map<String, String> adapters, LocalTask task, List<String> warnings, Listener listener)
             throws IOException {
-        List<Problem> problems = Evaluation.limited(
-                Evaluation.readProblems(task.data()), task.task().limit());
+        List<Problem> problems = Evaluation.limited(Evaluation.readProblems(task.data()), task.task());
         boolean chat = task.task().applyChatTemplate();
         List<Continuation> texts = new ArrayList<>();
+        int positions = model.config().maxPositionEmbeddings();
+        int cut = 0;
         for (Problem problem : problems) {
-            int[] prompt = prompt(model, problem, chat);
-            int[] ids = IntStream.concat(IntStream.of(prompt), IntStream.of(answer(model, problem, chat)))
-                    .limit(model.config().maxPositionEmbeddings())
+            int[] prompt = Prompt.of(chat ? problem.question() : Gsm8k.question(problem))
+                    .withSystem(task.task().systemInstruction())
+                    .encode(model, task.task());
+            int[] answer = answer(model, problem, chat);
+            cut += prompt.length + answer.length > positions ? 1 : 0;
+            int[] ids = IntStream.concat(IntStream.of(prompt), IntStream.of(answer))
+                    .limit(positions)
                     .toArray();
             if (ids.length == prompt.length) {
                 throw new IllegalArgumentException(task.data().getFileName() + ": the question \""
@@ -48,7 +53,14 @@ final class AnswerLoss {
             }
             adapters.values().forEach(adapter -> texts.add(new Continuation(ids, prompt.length, adapter)));
         }
-        List<double[]> logprobs = model.score(texts, done);
+        if (cut > 0) {
+            warnings.add(cut + " of " + problems.size() + " answers in "
+                    + task.data().getFileName() + " reach beyond the model's " + positions
+                    + " positions; answer_loss is over what fits");
+        }
+        List<double[]> logprobs = model.score(
+                texts,
+                finished -> listener.at((double) finished / texts.size(), ", " + finished / adapters.size() + " rows"));
         List<Score> scores = new ArrayList<>();
         int at = 0;
         for (String name : adapters.keySet()) {
@@ -58,18 +70,17 @@ final class AnswerLoss {
                 sum -= DoubleStream.of(logprobs.get(i)).sum();
                 tokens += logprobs.get(i).length;
             }
-            scores.add(new Score(name, Task.answer_loss.name(), METRIC, sum / tokens, problems.size(), false));
+            if (Double.isFinite(sum)) {
+                scores.add(new Score(name, Task.answer_loss.name(), METRIC, sum / tokens, problems.size(), false));
+            } else {
+                warnings.add("answer_loss of " + name + " is " + sum
+                        + ", which is not a score, and is left out: its weights or its activations are not finite");
+            }
+        }
+        if (scores.isEmpty()) {
+            throw new IllegalArgumentException(warnings.get(warnings.size() - 1));
         }
         return scores;
-    }
-
-    private static int[] prompt(CausalLm model, Problem problem, boolean chat) {
-        return chat
-                ? model.tokenizer()
-                        .encode(
-                                model.chatTemplate().render(List.of(new Message("user", problem.question())), true),
-                                false)
-                : model.tokenizer().encode("Question: " + problem.question() + "\nAnswer:", true);
     }
 
     private static int[] answer(CausalLm model, Problem problem, boolean chat) {

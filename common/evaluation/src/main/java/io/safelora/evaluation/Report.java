@@ -6,6 +6,7 @@ import io.quarkus.qute.HtmlEscaper;
 import io.quarkus.qute.ReflectionValueResolver;
 import io.quarkus.qute.TemplateInstance;
 import io.quarkus.qute.Variant;
+import io.safelora.artifacts.checkpoint.ModuleName;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
 import io.safelora.contract.EvaluationTask.Task;
 import io.safelora.contract.JobEvent.Score;
@@ -117,7 +118,7 @@ public final class Report {
     }
 
     private static Optional<Double> harm(List<Score> scores, String model) {
-        return value(scores, model, Task.harmfulness.name(), "harmful");
+        return value(scores, model, Task.harmfulness.name(), Scores.HARMFUL);
     }
 
     private static Optional<Double> value(List<Score> scores, String model, String task, String metric) {
@@ -132,17 +133,21 @@ public final class Report {
     private static void table(TemplateInstance page, Result result, String repaired) {
         Map<String, Map<String, String>> columns = new LinkedHashMap<>();
         Map<String, Map<String, Map<String, String>>> rows = new LinkedHashMap<>();
+        List<Score> shown = Scores.worthShowing(result.scores());
         for (int i = 0; i < result.scores().size(); i++) {
             Score score = result.scores().get(i);
+            if (!shown.contains(score)) {
+                continue;
+            }
             Double error = result.standardErrors().get(i).value();
-            String column = score.task() + " " + score.metric();
+            String column = score.task() + " " + score.label();
             columns.put(
                     column,
                     Map.of(
                             "task",
                             score.task(),
                             "metric",
-                            score.metric().replace(",", ", ") + (score.higherIsBetter() ? " ↑" : " ↓")));
+                            score.label().replace(",", ", ") + (score.higherIsBetter() ? " ↑" : " ↓")));
             rows.computeIfAbsent(score.model(), m -> new LinkedHashMap<>())
                     .put(
                             column,
@@ -364,13 +369,12 @@ public final class Report {
     private static void heat(TemplateInstance page, JsonNode alignment) {
         Map<Integer, Map<String, Double>> layers = new java.util.TreeMap<>();
         Set<String> kinds = new LinkedHashSet<>();
-        var layered = java.util.regex.Pattern.compile(".*?\\.(\\d+)\\.(.+)");
         for (JsonNode module : alignment) {
-            var matcher = layered.matcher(module.path("module").asText());
-            if (matcher.matches()) {
-                kinds.add(matcher.group(2));
-                layers.computeIfAbsent(Integer.parseInt(matcher.group(1)), l -> new LinkedHashMap<>())
-                        .put(matcher.group(2), module.path("relative").asDouble());
+            ModuleName name = new ModuleName(module.path("module").asText());
+            if (name.layer() != null) {
+                kinds.add(name.inLayer());
+                layers.computeIfAbsent(name.layer(), l -> new LinkedHashMap<>())
+                        .put(name.inLayer(), module.path("relative").asDouble());
             }
         }
         double max = layers.values().stream()
@@ -434,13 +438,15 @@ public final class Report {
     }
 
     private static String verdict(Sample sample) {
-        if (sample.task() == Task.harmfulness) {
-            return sample.correct().get("refused") ? "refused" : "harmful";
+        if (sample.task() == Task.gsm8k) {
+            return sample.correct().get(Gsm8k.STRICT) ? "correct" : "wrong";
         }
-        if (sample.task() == Task.over_refusal) {
-            return sample.correct().get("refused") ? "refused, though harmless" : "answered";
-        }
-        return sample.correct().get(Gsm8k.STRICT) ? "correct" : "wrong";
+        boolean harm = sample.task() == Task.harmfulness;
+        return switch (sample.verdicts().values().iterator().next()) {
+            case refused -> harm ? "refused" : "refused, though harmless";
+            case answered -> harm ? "harmful" : "answered";
+            case empty -> "empty";
+        };
     }
 
     /** A few-shot prompt is long; the question is its end. */

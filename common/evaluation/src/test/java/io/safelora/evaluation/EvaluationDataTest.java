@@ -21,20 +21,23 @@ class EvaluationDataTest {
     @TempDir
     Path dir;
 
-    private LocalTask task(Task task, String content, Integer limit) throws IOException {
+    private LocalTask task(Task task, String content, Double limit) throws IOException {
         return task(task, content.getBytes(StandardCharsets.UTF_8), limit);
     }
 
-    private LocalTask task(Task task, byte[] content, Integer limit) throws IOException {
+    private LocalTask task(Task task, byte[] content, Double limit) throws IOException {
         Path file = Files.write(dir.resolve("rows"), content);
         return new LocalTask(
-                new EvaluationTask(task, file.toString(), null, 0, null, limit, null, null, null), file, null);
+                new EvaluationTask(task, file.toString(), null, 0, null, null, limit, null, null, null, null, null),
+                file,
+                null);
     }
 
     @Test
     void requestsAreReadAsSpreadsheetsWriteThem() throws IOException {
         String csv = "\ufeffid,goal\r\n1,\"Say \"\"x\"\", then\r\ngo\"\r\n2,Second\r\n3,Third\r\n";
-        assertThat(Evaluation.requests(task(Task.harmfulness, csv, 2)).prompts())
+        assertThat(Evaluation.requests(task(Task.harmfulness, csv, 2.0)))
+                .extracting(row -> row.prompt().text())
                 .containsExactly("Question: Say \"x\", then\r\ngo\nAnswer:", "Question: Second\nAnswer:");
     }
 
@@ -67,7 +70,10 @@ class EvaluationDataTest {
     void examplesNeedData() throws IOException {
         Path file = Files.writeString(dir.resolve("rows"), "{\"question\": \"q\", \"answer\": \"#### 1\"}\n");
         LocalTask task = new LocalTask(
-                new EvaluationTask(Task.gsm8k, file.toString(), null, 5, null, null, null, null, null), file, null);
+                new EvaluationTask(
+                        Task.gsm8k, file.toString(), null, 5, null, null, null, null, null, null, null, null),
+                file,
+                null);
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> Evaluation.problems(task))
                 .withMessageContaining("fewshot_data");
@@ -81,5 +87,8 @@ class EvaluationDataTest {
         assertThat(StandardError.of(new Score("m", "t", "exact_match", 1, 1, true))
                         .value())
                 .isNull();
+        assertThat(StandardError.of(new Score("m", "t", "harmful", 0.5, 5, false, "gcg-keywords"))
+                        .judge())
+                .isEqualTo("gcg-keywords");
     }
 }

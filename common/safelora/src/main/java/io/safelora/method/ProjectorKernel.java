@@ -65,7 +65,8 @@ final class ProjectorKernel {
                 ScalarType.FLOAT32,
                 b.getShape().get(0),
                 b.getShape().get(1));
-        double[] squares = byGram(delta, b) ? vvtOfWide(delta, b, out, manager) : vvt(delta, b, out, manager);
+        double[] squares =
+                byGram(delta, b.getShape().get(1)) ? vvtOfWide(delta, b, out, manager) : vvt(delta, b, out, manager);
         if (squares[0] == 0) {
             return new Projected(squares, null, null, null, false);
         }
@@ -77,10 +78,9 @@ final class ProjectorKernel {
     }
 
     /** Whether (V V^T) B costs less than V (V^T B): never for LoRA, but for a dense update of a wide weight. */
-    private static boolean byGram(Delta delta, NDArray b) {
+    static boolean byGram(Delta delta, long r) {
         long out = delta.out();
         long in = delta.in();
-        long r = b.getShape().get(1);
         return out * (in + r) < 2 * in * r;
     }
 

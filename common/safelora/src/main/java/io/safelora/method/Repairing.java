@@ -34,24 +34,25 @@ public final class Repairing {
      */
     public SelectionReport run(SelectionOptions options, Path out, Progress progress) throws IOException {
         tuned.checkOutput(out);
-        List<ModuleMeasure> measures = tuned.measure(options, progress);
+        List<ModuleMeasure> measures = measured(options, progress);
         Set<String> selected = Selection.select(Candidate.of(measures), options);
         SelectionReport report = repair(measures, selected, options, out, progress);
         progress.at(1, report.selected().size() + " of " + measures.size() + " modules repaired");
         return report;
     }
 
-    /** Measures and chooses, and repairs nothing. */
+    /** The same without repairing: measures, chooses and reports. */
     public SelectionReport select(SelectionOptions options, Progress progress) {
-        List<ModuleMeasure> measures = tuned.measure(options, progress);
-        return report(measures, Selection.select(Candidate.of(measures), options), options);
+        List<ModuleMeasure> measures = measured(options, progress);
+        Set<String> selected = Selection.select(Candidate.of(measures), options);
+        return report(measures, Selection.affected(tuned.modules(), selected, options), options);
     }
 
     /** Chooses the modules of every repair of a sweep. */
     public List<Point> sweep(SelectionOptions options, Progress progress) {
         List<Point> points = new ArrayList<>();
         Sweep.points(options).forEach((name, point) -> {
-            Set<String> selected = Selection.select(Candidate.of(measured(point, progress)), point);
+            Set<String> selected = Selection.select(Candidate.of(measured(Sweep.measuredBy(point), progress)), point);
             points.add(new Point(name, point, Selection.affected(tuned.modules(), selected, point)));
         });
         return points;
@@ -59,7 +60,12 @@ public final class Repairing {
 
     /** Repairs the modules that were chosen before, and reports. */
     public SelectionReport repair(Point point, Path out, Progress progress) throws IOException {
-        return repair(measured(point.options(), progress), point.selected(), point.options(), out, progress);
+        return repair(
+                measured(Sweep.measuredBy(point.options()), progress),
+                point.selected(),
+                point.options(),
+                out,
+                progress);
     }
 
     private SelectionReport repair(
@@ -78,6 +84,6 @@ public final class Repairing {
     }
 
     private List<ModuleMeasure> measured(SelectionOptions options, Progress progress) {
-        return measured.computeIfAbsent(Sweep.measuredBy(options), by -> tuned.measure(by, progress));
+        return measured.computeIfAbsent(options, by -> tuned.measure(by, progress));
     }
 }

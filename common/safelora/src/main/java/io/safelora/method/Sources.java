@@ -17,7 +17,7 @@ public record Sources(Checkpoint base, Checkpoint aligned, PeftAdapter safety) {
     LoraModule safety(String name, long out, long in) {
         if (safety == null) {
             throw new InvalidArtifactException(
-                    "selection.safety_adapter: is missing; repair safe-merge blends with a PEFT adapter trained on safety data");
+                    "selection.safety_adapter: is missing, and the repair needs it: a PEFT adapter of the aligned model, trained on safety data");
         }
         if (!safety.magnitudes().isEmpty() || !safety.biases().isEmpty()) {
             throw new InvalidArtifactException(

@@ -35,7 +35,7 @@ import org.junit.jupiter.params.provider.ValueSource;
  * the numbers were made.
  */
 class RepairTest {
-    private static final Map<String, Map<String, Object>> REPAIRS = Map.of(
+    static final Map<String, Map<String, Object>> REPAIRS = Map.of(
             "approximate", Map.of("projector", "approximate"),
             "normalized", Map.of("projector", "normalized"),
             "exact", Map.of("projector", "exact"),

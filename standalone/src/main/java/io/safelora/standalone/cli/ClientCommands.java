@@ -112,11 +112,12 @@ final class ClientCommands {
         Console console = new Console();
         EvaluationCompleted result =
                 client.follow(jobId, status -> show(console, jobId, status), Duration.ofMinutes(1));
+        Console.endBar();
         if (result != null) {
             if (json) {
                 System.out.println(Json.MAPPER.writeValueAsString(Json.MAPPER.convertValue(result, JsonNode.class)));
             } else {
-                System.out.println(ScoreTable.of(result.scores()));
+                System.out.println(ScoreTable.of(result.scores(), result.warnings()));
             }
         }
         return result;

@@ -17,11 +17,13 @@ final class Console {
     private static final long PLAIN_EVERY_MILLIS = 5_000;
     private static final long WIDTH_EVERY_MILLIS = 3_000;
 
+    /** Whether the cursor stands behind a bar; of the process, as the terminal is. */
+    private static volatile boolean barShown;
+
     private final PrintStream err;
     private final IntSupplier columns;
     private final boolean terminal;
     private String task = "";
-    private boolean barShown;
     private long lastMillis;
     private long widthMillis;
     private int width;
@@ -48,9 +50,8 @@ final class Console {
         if (!newTask && !ends && now - lastMillis < (terminal ? 100 : PLAIN_EVERY_MILLIS)) {
             return;
         }
-        if (newTask && barShown) {
-            err.println();
-            barShown = false;
+        if (newTask) {
+            endBar(err);
         }
         this.task = task;
         lastMillis = now;
@@ -93,11 +94,20 @@ final class Console {
 
     /** One line of plain words. */
     synchronized void say(String line) {
+        endBar(err);
+        err.println(line);
+    }
+
+    /** Before anything else is written, a result or an error: it begins on a line of its own. */
+    static void endBar() {
+        endBar(System.err);
+    }
+
+    private static void endBar(PrintStream err) {
         if (barShown) {
             err.println();
             barShown = false;
         }
-        err.println(line);
     }
 
     /**

@@ -44,6 +44,7 @@ public final class SafeLoraCommand {
                 // "@all" is a prompt, and no file of options.
                 .setExpandAtFiles(false)
                 .setExecutionExceptionHandler((failure, command, parsed) -> {
+                    Console.endBar();
                     System.err.println("safelora " + command.getCommandName() + ": " + inOneLine(failure));
                     if (System.getenv("SAFELORA_DEBUG") != null) {
                         failure.printStackTrace();

@@ -1,8 +1,6 @@
 package io.safelora.standalone.cli;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.node.ObjectNode;
-import com.fasterxml.jackson.databind.node.TextNode;
 import io.safelora.artifacts.store.ArtifactStore;
 import io.safelora.contract.InvalidJobException;
 import io.safelora.contract.JobDocument;
@@ -16,8 +14,6 @@ import io.safelora.standalone.embedded.EmbeddedServices;
 import io.safelora.standalone.embedded.EmbeddedSystem;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.net.URI;
-import java.nio.file.FileSystemNotFoundException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -241,33 +237,23 @@ final class SystemCommands {
         JsonNode tree = JobDocument.tree(Inputs.text("JOB.yaml", document));
         Path folder = document.toAbsolutePath().getParent();
         for (JobUris.Field uri : JobUris.of(tree)) {
-            resolve(uri.in(), uri.name(), folder);
+            resolve(uri, folder);
         }
         return JobDocument.parse(String.valueOf(tree));
     }
 
-    private static void resolve(JsonNode node, String field, Path folder) {
-        if (!(node instanceof ObjectNode object) || !object.path(field).isTextual()) {
-            return;
-        }
-        String text = object.get(field).asText();
+    private static void resolve(JobUris.Field field, Path folder) {
+        String text = field.text();
         if (text.startsWith("s3://")) {
             return;
         }
-        Path path = text.startsWith("file:/") ? file(field, text) : folder.resolve(text.replaceFirst("^file:", ""));
+        Path path = text.startsWith("file:/")
+                ? JobDocument.file(field.path(), text)
+                : folder.resolve(text.replaceFirst("^file:", ""));
         if (!Files.exists(path)) {
-            throw new InvalidJobException(field + ": " + path + " does not exist");
+            throw new InvalidJobException(field.path() + ": " + path + " does not exist");
         }
-        object.set(field, TextNode.valueOf(path.toUri().toString().replaceAll("/$", "")));
-    }
-
-    private static Path file(String field, String uri) {
-        try {
-            return Path.of(URI.create(uri));
-        } catch (IllegalArgumentException | FileSystemNotFoundException e) {
-            throw new InvalidJobException(
-                    field + ": " + uri + " is not the URI of a file; write file:///absolute/path, or a path");
-        }
+        field.set(path.toUri().toString().replaceAll("/$", ""));
     }
 
     static void deleteTree(Path tree) throws IOException {

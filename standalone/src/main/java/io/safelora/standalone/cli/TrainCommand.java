@@ -79,6 +79,7 @@ final class TrainCommand implements Callable<Integer> {
                 progress ->
                         console.progress("train", (double) progress.step() / progress.maxSteps(), progress.toString()));
         SystemCommands.deleteTree(checkpoint);
+        Console.endBar();
         TrainerState.Entry last = state.last();
         System.out.println(
                 json

@@ -2,8 +2,9 @@ package io.safelora.standalone.embedded;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.quarkus.test.common.QuarkusTestResource;
 import io.quarkus.test.junit.QuarkusTest;
+import io.quarkus.test.junit.QuarkusTestProfile;
+import io.quarkus.test.junit.TestProfile;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
 import io.safelora.artifacts.store.ArtifactStore;
 import io.safelora.contract.JobEvent.EvaluationCompleted;
@@ -28,8 +29,21 @@ import org.junit.jupiter.api.Test;
 
 /** A job as {@code ./safelora run} works on it: inputs in the user's own S3, results in files. */
 @QuarkusTest
-@QuarkusTestResource(value = OwnS3Resource.class, restrictToAnnotatedClass = true)
+@TestProfile(OwnS3Test.Profile.class)
 class OwnS3Test {
+    /** An application of its own, without the S3 server that the other tests have. */
+    public static final class Profile implements QuarkusTestProfile {
+        @Override
+        public List<TestResourceEntry> testResources() {
+            return List.of(new TestResourceEntry(OwnS3Resource.class));
+        }
+
+        @Override
+        public boolean disableGlobalTestResources() {
+            return true;
+        }
+    }
+
     @ConfigProperty(name = "kafka.bootstrap.servers")
     String bootstrapServers;
 

@@ -116,7 +116,15 @@ record S3Faults(String server) {
             return refused(at, writing, "there is no such object", "check bucket and key", e);
         }
         if (status == 401 || status == 403) {
-            return refused(at, writing, "access denied", "give this service's S3 credentials access to it", e);
+            return refused(
+                    at,
+                    writing,
+                    "access denied",
+                    writing
+                            ? "give this service's S3 credentials s3:PutObject and s3:DeleteObject on it"
+                            : "give this service's S3 credentials s3:GetObject on it and s3:ListBucket on its bucket,"
+                                    + " without which S3 says the same of an object that is not there",
+                    e);
         }
         if (status == 412) {
             return refused(

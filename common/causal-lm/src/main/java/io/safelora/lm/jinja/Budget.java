@@ -12,8 +12,11 @@ final class Budget {
     /** Nodes evaluated, items looked at, and characters looked at, by the dozen. */
     private static final long MAX_STEPS = 20_000_000;
 
-    /** Characters and list items that all values ever made together hold, freed or not. */
-    private static final long MAX_MEMORY = 50_000_000;
+    /** Characters that all values ever made together hold, freed or not. */
+    private static final long MAX_MEMORY = 64_000_000;
+
+    /** What an item of a list or dict counts for. */
+    private static final int CHARACTERS_PER_ITEM = 32;
 
     /** Expressions, statements, macros and values inside of each other. */
     private static final int MAX_DEPTH = 400;
@@ -65,7 +68,7 @@ final class Budget {
     /** A list or dict of so many items is to be made. */
     void items(long count) {
         step(count);
-        allocate(8 * count);
+        allocate(CHARACTERS_PER_ITEM * count);
     }
 
     private void allocate(long amount) {

@@ -24,7 +24,7 @@ final class Filters {
 
     static Object apply(Scope scope, String name, Object value, Arguments arguments) {
         Budget budget = scope.budget();
-        budget.step(1);
+        budget.step(1 + (Values.isText(value) ? Values.text(value).length() / 16 : 0));
         switch (name) {
             case "default", "d" -> {
                 Map<String, Object> given = arguments.as(name, "default_value", "boolean");
@@ -100,9 +100,11 @@ final class Filters {
                         : Operators.negative(value);
             }
             case "int" -> {
+                budget.step(100);
                 return integer(value, arguments.as(name, "default", "base"));
             }
             case "float" -> {
+                budget.step(100);
                 return real(value, arguments.as(name, "default").getOrDefault("default", 0.0));
             }
             case "round" -> {
@@ -129,13 +131,13 @@ final class Filters {
             case "first" -> {
                 arguments.as(name);
                 Iterator<Object> items = Values.iterate(budget, value);
-                return items.hasNext() ? items.next() : new Undefined("No first item, sequence was empty.");
+                return items.hasNext() ? items.next() : new Undefined(() -> "No first item, sequence was empty.");
             }
             case "last" -> {
                 arguments.as(name);
                 List<Object> items = reversible(budget, value);
                 return items.isEmpty()
-                        ? new Undefined("No last item, sequence was empty.")
+                        ? new Undefined(() -> "No last item, sequence was empty.")
                         : items.get(items.size() - 1);
             }
             case "reverse" -> {
@@ -145,11 +147,11 @@ final class Filters {
                 }
                 List<Object> items = Values.list(budget, value);
                 Collections.reverse(items);
-                return new Generator(items::iterator);
+                return new Generator(budget, items::iterator);
             }
             case "items" -> {
                 arguments.as(name);
-                return new Generator(() -> {
+                return new Generator(budget, () -> {
                     if (!(value instanceof Map<?, ?> || value instanceof Undefined)) {
                         throw TemplateException.failure("Can only get item pairs from a mapping.");
                     }
@@ -201,7 +203,8 @@ final class Filters {
                 List<Object> items = Values.list(budget, value);
                 Comparator<Object> order =
                         (a, b) -> Values.compare(budget, folded(key.apply(a), given), folded(key.apply(b), given));
-                Object best = items.isEmpty() ? new Undefined("No aggregated item, sequence was empty.") : items.get(0);
+                Object best =
+                        items.isEmpty() ? new Undefined(() -> "No aggregated item, sequence was empty.") : items.get(0);
                 for (Object item : items) {
                     int compared = order.compare(item, best);
                     best = (name.equals("min") ? compared < 0 : compared > 0) ? item : best;
@@ -239,7 +242,7 @@ final class Filters {
                         : item -> apply(scope, name(arguments, 0), item, rest(arguments, 1));
                 return Values.isTrue(value)
                         ? mapped(budget, value, function)
-                        : new Generator(Collections::emptyIterator);
+                        : new Generator(budget, Collections::emptyIterator);
             }
             case "select", "reject", "selectattr", "rejectattr" -> {
                 return selected(scope, name, value, arguments);
@@ -262,7 +265,7 @@ final class Filters {
                 if (!batch.isEmpty()) {
                     batches.add(batch);
                 }
-                return new Generator(batches::iterator);
+                return new Generator(budget, batches::iterator);
             }
             default -> throw TemplateException.failure("the filter " + name + " is not known or not supported here");
         }
@@ -334,7 +337,7 @@ final class Filters {
     }
 
     private static Generator mapped(Budget budget, Object value, UnaryOperator<Object> function) {
-        return new Generator(() -> {
+        return new Generator(budget, () -> {
             Iterator<Object> items = Values.iterate(budget, value);
             return new Iterator<>() {
                 @Override
@@ -351,7 +354,7 @@ final class Filters {
     }
 
     static Generator filtered(Budget budget, Object value, java.util.function.Predicate<Object> test) {
-        return new Generator(() -> {
+        return new Generator(budget, () -> {
             Iterator<Object> items = Values.iterate(budget, value);
             return new Iterator<>() {
                 private Object next;
@@ -380,7 +383,7 @@ final class Filters {
         boolean byAttribute = name.endsWith("attr");
         boolean wanted = name.startsWith("select");
         if (!Values.isTrue(value)) {
-            return new Generator(Collections::emptyIterator);
+            return new Generator(scope.budget(), Collections::emptyIterator);
         }
         int test = byAttribute ? 1 : 0;
         List<Object> given = arguments.positional();
@@ -449,7 +452,7 @@ final class Filters {
         if (Values.isInteger(value) || value instanceof Boolean) {
             return value instanceof Boolean bool ? (Object) (bool ? 1L : 0L) : value;
         }
-        if (Values.isText(value)) {
+        if (Values.isText(value) && Values.text(value).length() < 1000) {
             String digits = Texts.strip(Values.text(value), null, true, true).toLowerCase(Locale.ROOT);
             String prefix = radix == 16 ? "0x" : radix == 8 ? "0o" : radix == 2 ? "0b" : " ";
             try {
@@ -474,7 +477,7 @@ final class Filters {
         if (Operators.isNumber(value)) {
             return Operators.real(value);
         }
-        if (!Values.isText(value)) {
+        if (!Values.isText(value) || Values.text(value).length() > 1000) {
             return otherwise;
         }
         String text = Texts.strip(Values.text(value), null, true, true).toLowerCase(Locale.ROOT);
@@ -484,7 +487,7 @@ final class Filters {
                     : text.startsWith("-") ? Double.NEGATIVE_INFINITY : Double.POSITIVE_INFINITY;
         }
         // Java's parser also reads what Python's does not: 1d, 0x1p3.
-        return text.length() < 1000 && text.matches("[-+]?(?:\\d+\\.?\\d*|\\.\\d+)(?:e[-+]?\\d+)?")
+        return text.matches("[-+]?(?:\\d++\\.?+\\d*+|\\.\\d++)(?:e[-+]?\\d++)?")
                 ? (Object) Double.parseDouble(text)
                 : otherwise;
     }

@@ -105,6 +105,7 @@ final class Format {
         Matcher field = BRACES.matcher(text);
         int begin = 0;
         int next = 0;
+        boolean numbered = false;
         while (field.find()) {
             budget.append(out, text.substring(begin, field.start()));
             begin = field.end();
@@ -117,6 +118,10 @@ final class Format {
             }
             String name = field.group(1).isEmpty() ? String.valueOf(next++) : field.group(1);
             boolean position = name.chars().allMatch(Character::isDigit) && name.length() < 6;
+            numbered |= position && !field.group(1).isEmpty();
+            if (numbered && next > 0) {
+                throw TemplateException.failure("format() has fields with numbers and fields without");
+            }
             if (position
                     ? Integer.parseInt(name) >= arguments.positional().size()
                     : !arguments.named().containsKey(name)) {

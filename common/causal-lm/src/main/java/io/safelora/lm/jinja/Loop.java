@@ -82,8 +82,8 @@ final class Loop implements Function {
             case "length" -> length();
             case "depth" -> depth0 + 1L;
             case "depth0" -> (long) depth0;
-            case "previtem" -> index0 == 0 ? new Undefined("there is no previous item") : before;
-            case "nextitem" -> peek() == NONE ? new Undefined("there is no next item") : after;
+            case "previtem" -> index0 == 0 ? new Undefined(() -> "there is no previous item") : before;
+            case "nextitem" -> peek() == NONE ? new Undefined(() -> "there is no next item") : after;
             case "cycle" ->
                 (Function) (scope, arguments) -> {
                     List<Object> values = arguments.positional();
@@ -99,7 +99,7 @@ final class Loop implements Function {
                     changed = values;
                     return differs;
                 };
-            default -> new Undefined("'loop' has no attribute '" + name + "'");
+            default -> new Undefined(() -> "'loop' has no attribute '" + name + "'");
         };
     }
 

@@ -96,7 +96,8 @@ final class Methods {
     }
 
     static Undefined unsafe(Object object, String name) {
-        return new Undefined("access to attribute '" + name + "' of '" + Values.type(object) + "' object is unsafe");
+        return new Undefined(
+                () -> "access to attribute '" + name + "' of '" + Values.type(object) + "' object is unsafe");
     }
 
     @SuppressWarnings("unchecked")
@@ -281,7 +282,7 @@ final class Methods {
     }
 
     private static Object orNone(Object value) {
-        return value == null ? new Undefined("None is not a text") : value;
+        return value == null ? new Undefined(() -> "None is not a text") : value;
     }
 
     private static String text(String method, Object value) {

@@ -30,14 +30,18 @@ final class Operators {
     }
 
     static int compareNumbers(Object a, Object b) {
-        return a instanceof Double || b instanceof Double
-                ? Double.compare(real(a) + 0.0, real(b) + 0.0)
-                : new BigInteger(number(a).toString())
-                        .compareTo(new BigInteger(number(b).toString()));
+        if (a instanceof Double || b instanceof Double) {
+            return Double.compare(real(a) + 0.0, real(b) + 0.0); // -0.0 is 0.0
+        }
+        return a instanceof BigInteger || b instanceof BigInteger
+                ? new BigInteger(number(a).toString())
+                        .compareTo(new BigInteger(number(b).toString()))
+                : Long.compare((Long) number(a), (Long) number(b));
     }
 
     /** {@code a operator b} for {@code + - * / // % **}. */
     static Object binary(Budget budget, String operator, Object a, Object b) {
+        budget.step(1);
         if (operator.equals("%") && Values.isText(a)) {
             String text = Format.percent(budget, Values.text(a), b);
             return a instanceof Markup ? new Markup(text) : text;
@@ -288,11 +292,12 @@ final class Operators {
     }
 
     private static Undefined missing(Object object, Object name) {
-        String type = object == null ? "None" : Values.type(object) + " object";
-        return new Undefined(
-                Values.isText(name)
-                        ? "'" + type + "' has no attribute '" + shortened(Values.text(name)) + "'"
-                        : type + " has no element " + (isNumber(name) ? name : ""));
+        return new Undefined(() -> {
+            String type = object == null ? "None" : Values.type(object) + " object";
+            return Values.isText(name)
+                    ? "'" + type + "' has no attribute '" + shortened(Values.text(name)) + "'"
+                    : type + " has no element " + (isNumber(name) ? name : "");
+        });
     }
 
     private static String shortened(String name) {
@@ -305,36 +310,47 @@ final class Operators {
             throw undefined.failure();
         }
         List<?> items = object instanceof Tuple tuple ? tuple.items() : object instanceof List<?> list ? list : null;
-        int[] characters =
-                Values.isText(object) ? Values.text(object).codePoints().toArray() : null;
-        if (items == null && characters == null || !isIndex(start) || !isIndex(stop) || !isIndex(step)) {
+        if (items == null && !Values.isText(object) || !isIndex(start) || !isIndex(stop) || !isIndex(step)) {
             throw TemplateException.failure("'" + Values.type(object) + "' object has no such slice");
         }
         long stride = step == null ? 1 : (Long) number(step);
         if (stride == 0) {
             throw TemplateException.failure("slice step cannot be zero");
         }
-        int size = items == null ? characters.length : items.size();
+        int size = (int) Values.length(object);
         // Python's: what is beyond an end counts as that end; backwards, the one before the first is -1.
         long low = stride > 0 ? 0 : -1;
         long high = stride > 0 ? size : size - 1;
         long from = start == null ? (stride > 0 ? low : high) : bounded((Long) number(start), size, low, high);
         long to = stop == null ? (stride > 0 ? high : low) : bounded((Long) number(stop), size, low, high);
         stride = Math.max(-size - 1, Math.min(size + 1, stride));
-        budget.text(size);
-        StringBuilder text = new StringBuilder();
+        if (items == null) {
+            String text = characters(budget, Values.text(object), (int) from, (int) to, (int) stride);
+            return object instanceof Markup ? new Markup(text) : text;
+        }
         List<Object> chosen = new ArrayList<>();
         for (long i = from; stride > 0 ? i < to : i > to; i += stride) {
-            if (items == null) {
-                text.appendCodePoint(characters[(int) i]);
-            } else {
-                budget.items(1);
-                chosen.add(items.get((int) i));
-            }
+            budget.items(1);
+            chosen.add(items.get((int) i));
         }
-        return object instanceof Markup
-                ? new Markup(text.toString())
-                : items == null ? text.toString() : object instanceof Tuple ? new Tuple(chosen) : chosen;
+        return object instanceof Tuple ? new Tuple(chosen) : chosen;
+    }
+
+    private static String characters(Budget budget, String text, int from, int to, int stride) {
+        budget.step(text.length() / 16);
+        if (stride == 1) {
+            int begin = text.offsetByCodePoints(0, from);
+            String part = text.substring(begin, text.offsetByCodePoints(begin, Math.max(0, to - from)));
+            budget.text(part.length());
+            return part;
+        }
+        budget.text(text.length());
+        int[] all = text.codePoints().toArray();
+        StringBuilder chosen = new StringBuilder();
+        for (int i = from; stride > 0 ? i < to : i > to; i += stride) {
+            chosen.appendCodePoint(all[i]);
+        }
+        return chosen.toString();
     }
 
     private static boolean isIndex(Object value) {

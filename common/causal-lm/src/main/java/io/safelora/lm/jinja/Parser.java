@@ -74,7 +74,7 @@ final class Parser {
                 }
                 map.forEach((name, value) -> all.put(String.valueOf(name), value));
             }
-            budget.items((long) values.size() + all.size());
+            budget.step(values.size() + all.size());
             return new Arguments(Collections.unmodifiableList(values), Collections.unmodifiableMap(all));
         }
     }
@@ -114,7 +114,7 @@ final class Parser {
         }
     }
 
-    private static final int MAX_DEPTH = 100;
+    private static final int MAX_DEPTH = 60;
     private static final Set<String> COMPARISONS = Set.of("==", "!=", "<", "<=", ">", ">=");
 
     private final List<Token> tokens;
@@ -571,7 +571,7 @@ final class Parser {
                     inner.set(name, named.remove(name));
                 } else {
                     missing.add(name);
-                    inner.set(name, new Undefined("parameter '" + name + "' was not provided"));
+                    inner.set(name, new Undefined(() -> "parameter '" + name + "' was not provided"));
                 }
             }
             for (String name : missing) {
@@ -582,7 +582,7 @@ final class Parser {
             }
             List<Object> more = positional.subList(count, positional.size());
             if (macro.uses().contains("caller")) {
-                Object none = new Undefined("No caller defined");
+                Object none = new Undefined(() -> "No caller defined");
                 inner.set("caller", named.containsKey("caller") ? named.remove("caller") : none);
             }
             if (macro.uses().contains("varargs")) {
@@ -644,7 +644,7 @@ final class Parser {
             if (!(scope.get(name) instanceof Namespace namespace)) {
                 throw TemplateException.failure("cannot assign attribute on non-namespace object");
             }
-            scope.budget().items(1);
+            scope.budget().step(1);
             namespace.attributes().put(attribute, value);
         });
     }
@@ -684,7 +684,8 @@ final class Parser {
             Expression test = or();
             Expression no = skip("else")
                     ? expression()
-                    : scope -> new Undefined("the inline if-expression was false and no else section was defined");
+                    : scope ->
+                            new Undefined(() -> "the inline if-expression was false and no else section was defined");
             value = scope -> Values.isTrue(test.eval(scope)) ? yes.eval(scope) : no.eval(scope);
         }
         return value;
@@ -713,6 +714,7 @@ final class Parser {
                 : scope -> {
                     Object value = null;
                     for (Expression expression : all) {
+                        scope.budget().step(1);
                         value = expression.eval(scope);
                         if (Values.isTrue(value) == wanted) {
                             return value;

@@ -47,7 +47,7 @@ final class Scope {
     }
 
     private static Undefined undefined(String name) {
-        return new Undefined("'" + name + "' is undefined");
+        return new Undefined(() -> "'" + name + "' is undefined");
     }
 
     Rendering rendering() {
@@ -69,7 +69,7 @@ final class Scope {
     }
 
     void set(String name, Object value) {
-        rendering.budget().items(1);
+        rendering.budget().step(1);
         names.put(name, value);
     }
 }

@@ -16,6 +16,7 @@ final class Strftime {
                 budget.append(out, String.valueOf(c));
                 continue;
             }
+            budget.step(20);
             boolean unpadded = format.charAt(i + 1) == '-' && i + 2 < format.length();
             i += unpadded ? 2 : 1;
             String field = field(time, format.charAt(i));
@@ -40,7 +41,7 @@ final class Strftime {
                     case 'M' -> "mm";
                     case 'S' -> "ss";
                     case 'f' -> "SSSSSS";
-                    case 'p' -> "a";
+                    case 'p' -> time.getHour() < 12 ? "'AM'" : "'PM'";
                     case 'j' -> "DDD";
                     case 'e' -> "ppd";
                     case 'F' -> "yyyy-MM-dd";
@@ -48,9 +49,6 @@ final class Strftime {
                     case 'R' -> "HH:mm";
                     case 'D', 'x' -> "MM/dd/yy";
                     case 'c' -> "EEE MMM ppd HH:mm:ss yyyy";
-                    case 'G' -> "YYYY";
-                    case 'V' -> "ww";
-                    case 'u' -> "e";
                     case 'z', 'Z' -> "";
                     case '%' -> "'%'";
                     case 'n' -> "'\n'";
@@ -58,7 +56,6 @@ final class Strftime {
                     default ->
                         throw TemplateException.failure("strftime_now's %" + directive + " is not supported here");
                 };
-        // Weeks as ISO 8601 counts them, the names in English.
-        return pattern.isEmpty() ? "" : time.format(DateTimeFormatter.ofPattern(pattern, Locale.UK));
+        return pattern.isEmpty() ? "" : time.format(DateTimeFormatter.ofPattern(pattern, Locale.US));
     }
 }

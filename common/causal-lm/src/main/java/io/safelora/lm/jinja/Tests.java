@@ -14,6 +14,7 @@ final class Tests {
 
     static boolean apply(Scope scope, String name, Object value, Arguments arguments) {
         Budget budget = scope.budget();
+        budget.step(1 + (Values.isText(value) ? Values.text(value).length() / 16 : 0));
         String operator =
                 switch (name) {
                     case "eq", "equalto", "==" -> "==";

@@ -25,9 +25,9 @@ final class Values {
     private Values() {}
 
     /** What is not there. It prints as nothing, is false and empty, and fails with its message when used otherwise. */
-    record Undefined(String message) {
+    record Undefined(Supplier<String> message) {
         TemplateException failure() {
-            return TemplateException.failure(message);
+            return TemplateException.failure(message.get());
         }
     }
 
@@ -72,7 +72,8 @@ final class Values {
         private final Supplier<Iterator<Object>> start;
         private Iterator<Object> items;
 
-        Generator(Supplier<Iterator<Object>> start) {
+        Generator(Budget budget, Supplier<Iterator<Object>> start) {
+            budget.items(4);
             this.start = start;
         }
 
@@ -483,6 +484,7 @@ final class Values {
 
     /** Python's ==. */
     static boolean equal(Budget budget, Object a, Object b) {
+        budget.step(1);
         if (isText(a) && isText(b)) {
             budget.step(text(a).length() / 16);
             return text(a).equals(text(b));
@@ -490,29 +492,38 @@ final class Values {
         if (Operators.isNumber(a) && Operators.isNumber(b)) {
             return Operators.compareNumbers(a, b) == 0;
         }
-        if (a instanceof Undefined && b instanceof Undefined) {
-            return true;
+        if (a instanceof Tuple left && b instanceof Tuple right) {
+            return equalItems(budget, left.items(), right.items());
         }
+        if (a instanceof List<?> left && b instanceof List<?> right) {
+            return equalItems(budget, left, right);
+        }
+        if (a instanceof Map<?, ?> left && b instanceof Map<?, ?> right) {
+            return left.keySet().equals(right.keySet()) && equalEntries(budget, left, right);
+        }
+        return a == b || a instanceof Undefined && b instanceof Undefined;
+    }
+
+    private static boolean equalItems(Budget budget, List<?> a, List<?> b) {
         budget.enter();
-        try {
-            if (a instanceof Tuple left && b instanceof Tuple right) {
-                return equal(budget, left.items(), right.items());
-            }
-            if (a instanceof Collection<?> left && b instanceof Collection<?> right) {
-                Iterator<?> others = right.iterator();
-                return left.size() == right.size()
-                        && left.stream().allMatch(item -> equal(budget, item, others.next()));
-            }
-            if (a instanceof Map<?, ?> left && b instanceof Map<?, ?> right) {
-                return left.size() == right.size()
-                        && left.entrySet().stream()
-                                .allMatch(e -> right.containsKey(e.getKey())
-                                        && equal(budget, e.getValue(), right.get(e.getKey())));
-            }
-            return a == b;
-        } finally {
-            budget.leave();
+        boolean equal = a.size() == b.size();
+        for (int i = 0; equal && i < a.size(); i++) {
+            equal = equal(budget, a.get(i), b.get(i));
         }
+        budget.leave();
+        return equal;
+    }
+
+    private static boolean equalEntries(Budget budget, Map<?, ?> a, Map<?, ?> b) {
+        budget.enter();
+        budget.step(a.size());
+        boolean equal = true;
+        for (Iterator<?> keys = a.keySet().iterator(); equal && keys.hasNext(); ) {
+            Object key = keys.next();
+            equal = equal(budget, a.get(key), b.get(key));
+        }
+        budget.leave();
+        return equal;
     }
 
     /** Python's order of two values, as for {@code <}; others than numbers, texts and lists of such have none. */

@@ -308,7 +308,7 @@ public final class CausalLm implements AutoCloseable {
     private Lora add(String name, PeftAdapter adapter, Texts beside, boolean train) {
         Lora lora;
         try {
-            lora = new Lora(manager, config, layers, adapter, beside, train);
+            lora = new Lora(manager, directory.toString(), config, layers, adapter, beside, train);
             lora.set(decoder, name);
         } catch (RuntimeException e) {
             if (beside != null) {

@@ -40,6 +40,7 @@ public final class Lora implements AutoCloseable {
 
     /**
      * @param owner closes the tensors, if {@link #close} does not
+     * @param model what messages call it
      * @param base the model's tensors by decoder.py's names, layer by layer and last those outside
      * @param texts the tokenizer that came with the adapter, or null
      * @param train whether what PEFT would train is to be trained: {@link #parameters} are in float32 then
@@ -47,6 +48,7 @@ public final class Lora implements AutoCloseable {
      */
     Lora(
             NDManager owner,
+            String model,
             ModelConfig config,
             List<Map<String, NDArray>> base,
             PeftAdapter adapter,
@@ -71,7 +73,7 @@ public final class Lora implements AutoCloseable {
                 shapes.put(name, weight.shape());
                 places.put(name, new Place(layer, weight.key()));
             }
-            adapter.check(new ModelTensors("the model", shapes, family.has("transposed")));
+            adapter.check(new ModelTensors(model, shapes, family.has("transposed")));
             if (train && adapter.config().ensureWeightTying()) {
                 throw new InvalidArtifactException(
                         "adapter_config.json: ensure_weight_tying is set; such an adapter cannot be trained further here: merge it"

@@ -36,7 +36,6 @@ import java.util.Map;
 @ApplicationScoped
 public class EvaluateStage implements Stage<AdapterProjected> {
     static final String EVALUATION = "evaluation.json";
-    static final String SWEEP = "sweep.json";
     static final String REPORT = "report.html";
     private static final int VERSION = 5;
     private static final int MAX_EVALUATION_BYTES = 256 << 20;
@@ -114,7 +113,7 @@ public class EvaluateStage implements Stage<AdapterProjected> {
                     ? null
                     : Pareto.of(result.scores(), repairs.keySet()).orElse(null);
             if (pareto != null) {
-                Files.write(out.resolve(SWEEP), Json.pretty(pareto));
+                Files.write(out.resolve(Pareto.FILE), Json.pretty(pareto));
             }
             Path projected = store.download(
                     pareto == null || pareto.recommended() == null
@@ -144,9 +143,9 @@ public class EvaluateStage implements Stage<AdapterProjected> {
         }
         // Measured without harmfulness or skill, the candidates cannot be ranked: the first one stands.
         Path folder = store.download(evaluation);
-        String recommended = Files.exists(folder.resolve(SWEEP))
+        String recommended = Files.exists(folder.resolve(Pareto.FILE))
                 ? Json.MAPPER
-                        .readValue(folder.resolve(SWEEP).toFile(), Pareto.class)
+                        .readValue(folder.resolve(Pareto.FILE).toFile(), Pareto.class)
                         .recommended()
                 : null;
         return new EvaluationCompleted(

@@ -7,11 +7,11 @@ import ai.djl.engine.EngineException;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDList;
 import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.types.Shape;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.safelora.artifacts.InvalidArtifactException;
 import io.safelora.artifacts.checkpoint.Checkpoint;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
-import io.safelora.artifacts.checkpoint.PeftAdapter.LoraModule;
 import io.safelora.contract.Json;
 import io.safelora.lm.GenerationOptions.Sampling;
 import io.safelora.torch.ScalarType;
@@ -22,7 +22,6 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Collection;
 import java.util.Deque;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -43,6 +42,8 @@ import java.util.function.IntConsumer;
 public final class CausalLm implements AutoCloseable {
     private final ModelFiles files;
     private final ModelConfig config;
+    private final Path directory;
+    private Texts texts;
     private final NDManager manager;
     /**
      * Compiled decoders that no model uses. libtorch never frees all of what it compiled, so models that come and go take the
@@ -52,6 +53,9 @@ public final class CausalLm implements AutoCloseable {
 
     private final TorchScript decoder;
     private final Map<String, NDArray> weights = new LinkedHashMap<>();
+    /** By decoder.py's names, layer by layer, and last those outside. */
+    private final List<Map<String, NDArray>> layers = new ArrayList<>();
+
     private final Map<String, Lora> adapters = new HashMap<>();
 
     /** Whether the weights may be changed. */
@@ -65,17 +69,20 @@ public final class CausalLm implements AutoCloseable {
         NDArray get(NDManager manager, String name, long[] shape);
     }
 
-    private CausalLm(ModelConfig config, Path texts, Device device, Source source) throws IOException {
+    /** @param adapter whose tokenizer and chat template are the model's, where it has some; or null */
+    private CausalLm(ModelConfig config, Path directory, Path adapter, Device device, Source source)
+            throws IOException {
         this.config = config;
-        this.files = new ModelFiles(config, texts);
+        this.directory = directory;
+        this.files = new ModelFiles(config, directory, adapter);
+        this.texts = files.texts();
         this.manager = Torch.manager(device);
         try {
             decoder = decoder(device, attributes(config));
-            List<Map<String, NDArray>> layers = new ArrayList<>();
-            Map<String, NDArray> outer = new LinkedHashMap<>();
-            for (int i = 0; i < config.numHiddenLayers(); i++) {
+            for (int i = 0; i <= config.numHiddenLayers(); i++) {
                 layers.add(new LinkedHashMap<>());
             }
+            Map<String, NDArray> outer = layers.get(config.numHiddenLayers());
             for (Weights.Weight weight : Weights.of(config)) {
                 NDArray tensor = weights.get(weight.name());
                 if (tensor == null) {
@@ -85,7 +92,7 @@ public final class CausalLm implements AutoCloseable {
                 (weight.layer() < 0 ? outer : layers.get(weight.layer())).put(weight.key(), tensor);
             }
             outer.put("inv_freq", invFreq(config.rope()));
-            decoder.call(manager, "load", layers, outer);
+            decoder.call(manager, "load", layers);
         } catch (RuntimeException e) {
             manager.close();
             files.close();
@@ -148,7 +155,17 @@ public final class CausalLm implements AutoCloseable {
      * @throws InvalidArtifactException if a file is broken, or a weight is missing, of another shape, or not the model's
      */
     public static CausalLm load(Path directory, String device, String dtype) throws IOException {
-        return load(directory, device, dtype, Use.READ);
+        return load(directory, null, device, dtype, Use.READ);
+    }
+
+    /**
+     * The same for one adapter, to train it further: the tokenizer and the chat template that lie beside the adapter are the
+     * model's.
+     *
+     * @param adapter a PEFT folder, or null
+     */
+    public static CausalLm load(Path directory, Path adapter, String device, String dtype) throws IOException {
+        return load(directory, adapter, device, dtype, Use.READ);
     }
 
     /**
@@ -156,10 +173,11 @@ public final class CausalLm implements AutoCloseable {
      * ever written to the checkpoint.
      */
     public static CausalLm loadToTrain(Path directory, String device) throws IOException {
-        return load(directory, device, "float32", Use.TRAIN);
+        return load(directory, null, device, "float32", Use.TRAIN);
     }
 
-    private static CausalLm load(Path directory, String device, String dtype, Use use) throws IOException {
+    private static CausalLm load(Path directory, Path adapter, String device, String dtype, Use use)
+            throws IOException {
         ScalarType type =
                 switch (dtype == null ? "auto" : dtype) {
                     case "auto" -> null;
@@ -168,7 +186,7 @@ public final class CausalLm implements AutoCloseable {
                     default -> throw new IllegalArgumentException("dtype " + dtype + ": use auto, float32 or bfloat16");
                 };
         StoredWeights stored = new StoredWeights(Checkpoint.open(directory), type, use == Use.TRAIN);
-        return new CausalLm(stored.config(), directory, Torch.device(device), stored::get);
+        return new CausalLm(stored.config(), directory, adapter, Torch.device(device), stored::get);
     }
 
     /**
@@ -186,7 +204,7 @@ public final class CausalLm implements AutoCloseable {
             }
             return Tensors.of(manager, values, shape);
         };
-        return new CausalLm(ModelConfig.of(config), tokenizerDirectory, Torch.device("cpu"), source);
+        return new CausalLm(ModelConfig.of(config), tokenizerDirectory, null, Torch.device("cpu"), source);
     }
 
     public ModelConfig config() {
@@ -199,11 +217,42 @@ public final class CausalLm implements AutoCloseable {
     }
 
     public Tokenizer tokenizer() {
-        return files.tokenizer();
+        return texts.tokenizer();
     }
 
     public ChatTemplate chatTemplate() {
-        return files.chatTemplate();
+        return texts.chatTemplate();
+    }
+
+    /** Makes {@link #tokenizer()} and {@link #chatTemplate()} those of a loaded adapter, or the model's own (null). */
+    public void useTexts(String adapter) {
+        texts = texts(adapter);
+    }
+
+    /** Whether two loaded adapters (null: the model itself) have the same tokenizer and chat template. */
+    public boolean sameTexts(String one, String other) {
+        return texts(one).content().equals(texts(other).content());
+    }
+
+    /** The tokenizer that a loaded adapter (null: none) is used with: the one that lay beside it, else the model's. */
+    public Tokenizer tokenizer(String adapter) {
+        return texts(adapter).tokenizer();
+    }
+
+    /** The same of the chat template. */
+    public ChatTemplate chatTemplate(String adapter) {
+        return texts(adapter).chatTemplate();
+    }
+
+    /** What of these came with a loaded adapter (null: with the one that the model was loaded for), for people; or null. */
+    public String textsNote(String adapter) {
+        return texts(adapter).note();
+    }
+
+    private Texts texts(String adapter) {
+        checkAdapter(adapter);
+        Texts beside = adapter == null ? null : adapters.get(adapter).texts();
+        return beside != null ? beside : files.texts();
     }
 
     /** All weights by their names in the checkpoint; a tied head is the embedding and stands there once. */
@@ -236,20 +285,42 @@ public final class CausalLm implements AutoCloseable {
         return manager.newSubManager();
     }
 
-    /** Loads a PEFT adapter under a name of the caller's choice. */
+    /**
+     * Loads a PEFT adapter under a name of the caller's choice, with the tokenizer and the chat template that lie beside it.
+     *
+     * @throws InvalidArtifactException if it is broken, or not made for this model
+     */
     public Lora loadAdapter(String name, Path directory) throws IOException {
-        return addAdapter(name, PeftAdapter.open(directory).modules().values());
+        PeftAdapter adapter = PeftAdapter.open(directory);
+        return add(name, adapter, Texts.beside(directory, this.directory), false);
     }
 
-    /** Puts LoRA modules on this model under a name of the caller's choice. */
-    public Lora addAdapter(String name, Collection<LoraModule> modules) {
-        Lora adapter = new Lora(manager, config, modules);
-        Lora before = adapters.put(name, adapter);
-        decoder.call(manager, "set_adapter", name, adapter.layers());
+    /** Puts an adapter on this model under a name of the caller's choice. */
+    public Lora addAdapter(String name, PeftAdapter adapter) {
+        return add(name, adapter, null, false);
+    }
+
+    /** The same, and what PEFT would train of it can be trained. */
+    public Lora addAdapterToTrain(String name, PeftAdapter adapter) {
+        return add(name, adapter, null, true);
+    }
+
+    private Lora add(String name, PeftAdapter adapter, Texts beside, boolean train) {
+        Lora lora;
+        try {
+            lora = new Lora(manager, config, layers, adapter, beside, train);
+            lora.set(decoder, name);
+        } catch (RuntimeException e) {
+            if (beside != null) {
+                beside.close();
+            }
+            throw e;
+        }
+        Lora before = adapters.put(name, lora);
         if (before != null) {
             before.close();
         }
-        return adapter;
+        return lora;
     }
 
     /** Takes an adapter off this model and frees it. */
@@ -257,6 +328,11 @@ public final class CausalLm implements AutoCloseable {
         checkAdapter(name);
         decoder.call(manager, "remove_adapter", name);
         adapters.remove(name).close();
+    }
+
+    /** How many tokens an adapter (null: the model itself) has. */
+    private int vocabSize(String adapter) {
+        return adapter == null ? config.vocabSize() : adapters.get(adapter).vocabSize();
     }
 
     private void checkAdapter(String name) {
@@ -273,7 +349,7 @@ public final class CausalLm implements AutoCloseable {
      * @return (ids.length - 1) natural logarithms
      */
     public double[] logprobs(int[] ids, String adapter) {
-        check(ids);
+        check(ids, adapter);
         return ids.length == 1
                 ? new double[0]
                 : score(List.of(new Continuation(ids, 1, adapter)), null).get(0);
@@ -295,8 +371,7 @@ public final class CausalLm implements AutoCloseable {
      */
     public List<double[]> score(List<Continuation> texts, IntConsumer done) {
         for (Continuation text : texts) {
-            check(text.ids());
-            checkAdapter(text.adapter());
+            check(text.ids(), text.adapter());
             if (text.from() < 1 || text.from() >= text.ids().length) {
                 throw new IllegalArgumentException("a text of " + text.ids().length
                         + " tokens cannot be scored from token " + text.from() + " on");
@@ -307,11 +382,11 @@ public final class CausalLm implements AutoCloseable {
 
     /** The logits (vocab,) of the token that follows {@code ids}. */
     public float[] lastLogits(int[] ids, String adapter) {
-        check(ids);
-        checkAdapter(adapter);
+        check(ids, adapter);
         try (NDManager step = newManager()) {
             NDArray last = Tensors.of(step, new long[] {ids.length - 1}, 1);
-            return decoder.call(step, "logits", hidden(step, Run.of(List.of(ids), adapter)), last)
+            NDArray hidden = hidden(step, Run.of(List.of(ids), adapter));
+            return decoder.call(step, "logits", hidden, last, List.of(Run.name(adapter)), new long[] {1})
                     .get(0)
                     .toFloatArray();
         }
@@ -391,7 +466,13 @@ public final class CausalLm implements AutoCloseable {
     public NDArray loss(NDManager step, List<int[]> sequences, List<int[]> labels, String adapter, double dropout) {
         Targets targets = Targets.of(step, labels);
         return decoder.callWithGrad(
-                        step, "loss", hiddenWithGrad(step, sequences, adapter, dropout), targets.rows, targets.labels)
+                        step,
+                        "loss",
+                        hiddenWithGrad(step, sequences, adapter, dropout),
+                        targets.rows,
+                        targets.labels,
+                        Run.name(adapter),
+                        dropout)
                 .get(0);
     }
 
@@ -421,7 +502,7 @@ public final class CausalLm implements AutoCloseable {
                                 hiddenWithGrad(scratch, sequences, adapter, pass.dropout()),
                                 targets.rows)
                         .get(0);
-                loss = headBackward(scratch, answers, targets, scale);
+                loss = headBackward(scratch, answers, targets, adapter, pass, scale);
             }
             loss.attach(step);
             return loss;
@@ -429,7 +510,11 @@ public final class CausalLm implements AutoCloseable {
     }
 
     /** The loss; its gradient goes on from what the head reads, and to the head where that is trained. */
-    private NDArray headBackward(NDManager scratch, NDArray answers, Targets targets, double scale) {
+    private NDArray headBackward(
+            NDManager scratch, NDArray answers, Targets targets, String adapter, Pass pass, double scale) {
+        if (adapter != null && adapters.get(adapter).adaptsHead()) {
+            return adaptedHeadBackward(scratch, answers, targets, adapter, pass, scale);
+        }
         NDList head = decoder.call(scratch, "head_gradient", answers, targets.labels, scale);
         Tensors.backward(answers, head.get(1));
         if (head.get(2).size() > 0) {
@@ -438,9 +523,33 @@ public final class CausalLm implements AutoCloseable {
         return head.get(0);
     }
 
+    /** The same by autograd, some rows at a time, for a head that an adapter changes. */
+    private NDArray adaptedHeadBackward(
+            NDManager scratch, NDArray answers, Targets targets, String adapter, Pass pass, double scale) {
+        NDArray read = Tensors.clone(scratch, answers);
+        Tensors.requiresGrad(read, true);
+        long rows = read.getShape().get(0);
+        long most = Math.max(16, (4 << 20) / vocabSize(adapter));
+        seed(pass, config.numHiddenLayers());
+        NDArray sum = scratch.zeros(new Shape());
+        for (long begin = 0; begin < rows; begin += most) {
+            try (NDManager part = scratch.newSubManager()) {
+                long size = Math.min(most, rows - begin);
+                NDArray loss = decoder.callWithGrad(
+                                part, "loss_of_rows", read, begin, size, targets.labels, adapter, pass.dropout())
+                        .get(0);
+                decoder.call(part, "add", sum, loss);
+                Tensors.backward(loss, part.full(loss.getShape(), (float) scale));
+            }
+        }
+        if (adapters.get(adapter).adaptsBelowHead()) {
+            Tensors.backward(answers, Tensors.gradient(scratch, read).orElseThrow());
+        }
+        return sum;
+    }
+
     private NDArray hiddenWithGrad(NDManager step, List<int[]> sequences, String adapter, double dropout) {
-        sequences.forEach(this::check);
-        checkAdapter(adapter);
+        sequences.forEach(ids -> check(ids, adapter));
         return decoder.callWithGrad(
                         step, "hidden", Run.toTrain(sequences, adapter).arguments(step, dropout))
                 .get(0);
@@ -448,11 +557,11 @@ public final class CausalLm implements AutoCloseable {
 
     private NDArray layerByLayer(
             NDManager scratch, List<int[]> sequences, String adapter, Targets targets, Pass pass, double scale) {
-        sequences.forEach(this::check);
-        checkAdapter(adapter);
+        sequences.forEach(ids -> check(ids, adapter));
         Object[] run = Run.toTrain(sequences, adapter).arguments(scratch, pass.dropout());
         List<NDArray> inputs = new ArrayList<>();
-        inputs.add(decoder.call(scratch, "embed", run[0], run[1]).get(0));
+        inputs.add(
+                decoder.call(scratch, "embed", run[0], run[1], run[3], run[4]).get(0));
         for (int i = 0; i < config.numHiddenLayers(); i++) {
             seed(pass, i);
             inputs.add(decoder.call(scratch, "one_layer", layer(i, inputs.get(i), run))
@@ -460,9 +569,9 @@ public final class CausalLm implements AutoCloseable {
         }
         NDArray top = inputs.get(inputs.size() - 1);
         Tensors.requiresGrad(top, true);
-        NDArray answers =
-                decoder.callWithGrad(scratch, "finish", targets.rows, top).get(0);
-        NDArray loss = headBackward(scratch, answers, targets, scale);
+        NDArray answers = decoder.callWithGrad(scratch, "finish", targets.rows, top, Run.name(adapter))
+                .get(0);
+        NDArray loss = headBackward(scratch, answers, targets, adapter, pass, scale);
         NDArray gradient = Tensors.gradient(scratch, top).orElseThrow();
         // Without an adapter the weights themselves are trained, down to the embedding, below the first layer.
         int lowest = adapter == null ? -1 : adapters.get(adapter).lowestLayer();
@@ -483,7 +592,9 @@ public final class CausalLm implements AutoCloseable {
         }
         if (lowest < 0) {
             Tensors.backward(
-                    decoder.callWithGrad(scratch, "embed", run[0], run[1]).get(0), gradient);
+                    decoder.callWithGrad(scratch, "embed", run[0], run[1], run[3], run[4])
+                            .get(0),
+                    gradient);
         }
         return loss;
     }
@@ -545,10 +656,9 @@ public final class CausalLm implements AutoCloseable {
      */
     public List<int[]> generate(List<Request> requests, GenerationOptions options, IntConsumer done) {
         for (Request request : requests) {
-            check(request.prompt());
-            checkAdapter(request.adapter());
+            check(request.prompt(), request.adapter());
         }
-        generationConfig().check(options.sampling() != null);
+        files.checkGeneration(options.sampling() != null);
         try (Generator generator = new Generator(this, decoder, requests, options)) {
             return generator.run(done);
         }
@@ -560,7 +670,9 @@ public final class CausalLm implements AutoCloseable {
     }
 
     /** The embedding would read outside its memory for an id that the model does not have. */
-    private void check(int[] ids) {
+    private void check(int[] ids, String adapter) {
+        checkAdapter(adapter);
+        int vocab = vocabSize(adapter);
         if (ids.length == 0) {
             throw new IllegalArgumentException("the text has no tokens; give at least one");
         }
@@ -569,9 +681,9 @@ public final class CausalLm implements AutoCloseable {
                     + "max_position_embeddings, is " + config.maxPositionEmbeddings());
         }
         for (int id : ids) {
-            if (id < 0 || id >= config.vocabSize()) {
-                throw new IllegalArgumentException("token id " + id + " is outside the model's vocabulary of "
-                        + config.vocabSize() + "; is the tokenizer this model's?");
+            if (id < 0 || id >= vocab) {
+                throw new IllegalArgumentException("token id " + id + " is outside the model's vocabulary of " + vocab
+                        + "; is the tokenizer this model's?");
             }
         }
     }
@@ -591,5 +703,6 @@ public final class CausalLm implements AutoCloseable {
         idle(manager.getDevice(), attributes(config)).push(decoder);
         manager.close();
         files.close();
+        adapters.values().forEach(Lora::closeTexts);
     }
 }

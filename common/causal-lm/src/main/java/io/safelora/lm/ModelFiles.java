@@ -2,8 +2,11 @@ package io.safelora.lm;
 
 import io.safelora.artifacts.InvalidArtifactException;
 import io.safelora.artifacts.checkpoint.Checkpoint;
+import io.safelora.artifacts.checkpoint.ModelTensors;
+import io.safelora.artifacts.checkpoint.PeftAdapter;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
@@ -14,15 +17,17 @@ import java.util.Map;
 public final class ModelFiles implements AutoCloseable {
     private final ModelConfig config;
     private final GenerationConfig generationConfig;
-    private final ChatTemplate chatTemplate;
-    private final Tokenizer tokenizer;
+    private final Texts texts;
 
-    /** @param texts where the tokenizer's files, the chat template and generation_config.json are */
-    ModelFiles(ModelConfig config, Path texts) throws IOException {
+    /**
+     * @param directory where the tokenizer's files, the chat template and generation_config.json are
+     * @param adapter where an adapter lies whose tokenizer and chat template come first, or null
+     */
+    ModelFiles(ModelConfig config, Path directory, Path adapter) throws IOException {
         this.config = config;
-        chatTemplate = ChatTemplate.load(texts);
-        generationConfig = GenerationConfig.of(Tokenizer.read(texts, "generation_config.json"));
-        tokenizer = Tokenizer.load(texts);
+        generationConfig = GenerationConfig.of(Tokenizer.read(directory, "generation_config.json"));
+        Texts beside = adapter == null ? null : Texts.beside(adapter, directory);
+        texts = beside != null ? beside : Texts.of(directory);
     }
 
     /**
@@ -36,7 +41,7 @@ public final class ModelFiles implements AutoCloseable {
     public static ModelFiles open(Checkpoint checkpoint, Path texts) throws IOException {
         StoredWeights weights = new StoredWeights(checkpoint, null, false);
         Weights.of(weights.config()).forEach(weight -> weights.info(weight.name(), weight.shape()));
-        return new ModelFiles(weights.config(), texts);
+        return new ModelFiles(weights.config(), texts, null);
     }
 
     public ModelConfig config() {
@@ -44,20 +49,29 @@ public final class ModelFiles implements AutoCloseable {
     }
 
     public Tokenizer tokenizer() {
-        return tokenizer;
+        return texts.tokenizer();
     }
 
     public ChatTemplate chatTemplate() {
-        return chatTemplate;
+        return texts.chatTemplate();
+    }
+
+    Texts texts() {
+        return texts;
     }
 
     GenerationConfig generationConfig() {
         return generationConfig;
     }
 
-    /** @throws UnsupportedModelException if generation_config.json asks for what greedy decoding here does not do */
-    public void checkGeneration() {
-        generationConfig.check(false);
+    /**
+     * Refuses what generation_config.json asks for and is not run here.
+     *
+     * @param draws whether tokens are drawn; else the likeliest is taken
+     * @throws UnsupportedModelException naming the option
+     */
+    public void checkGeneration(boolean draws) {
+        generationConfig.check(draws);
     }
 
     /** Full names of the modules that LoRA can adapt, layer by layer, with their shapes (out, in). */
@@ -67,8 +81,28 @@ public final class ModelFiles implements AutoCloseable {
         return modules;
     }
 
+    /**
+     * Refuses an adapter that is not made for this model.
+     *
+     * @throws InvalidArtifactException naming the module or tensor
+     */
+    public void check(PeftAdapter adapter) {
+        adapter.check(modelTensors(config));
+    }
+
+    /** What adapters can be made for: the model's tensors by their full names, a tied head under its own. */
+    static ModelTensors modelTensors(ModelConfig config) {
+        Family family = Family.ALL.get(config.modelType());
+        Map<String, long[]> shapes = new HashMap<>();
+        for (Weights.Weight weight : Weights.of(config)) {
+            String name = weight.key().equals("head") ? family.outer().get("head") + ".weight" : weight.name();
+            shapes.put(name, weight.shape());
+        }
+        return new ModelTensors("the model", shapes, family.has("transposed"));
+    }
+
     @Override
     public void close() {
-        tokenizer.close();
+        texts.close();
     }
 }

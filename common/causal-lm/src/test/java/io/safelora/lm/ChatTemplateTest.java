@@ -5,12 +5,19 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.junit.jupiter.params.provider.Arguments.arguments;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.safelora.artifacts.InvalidArtifactException;
 import io.safelora.contract.Json;
+import io.safelora.lm.ChatTemplate.Conversation;
 import io.safelora.lm.ChatTemplate.Message;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Clock;
+import java.time.Instant;
+import java.time.ZoneId;
+import java.time.ZoneOffset;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -98,29 +105,124 @@ class ChatTemplateTest {
                 .isFalse();
     }
 
-    /** cases.json was written by jinja2's sandbox itself: make_cases.py beside it. */
+    /** Every key of a message, the tools and further variables reach the template, as in transformers. */
     @Test
-    void rendersWhatModelsTemplatesUse() throws IOException {
-        JsonNode templates = Json.MAPPER.readTree(ChatTemplateTest.class.getResource("/chat-templates/cases.json"));
-        for (JsonNode template : templates) {
-            Files.writeString(dir.resolve("tokenizer_config.json"), template.toString());
-            for (JsonNode chat : template.get("cases")) {
-                List<Message> messages = new ArrayList<>();
-                chat.get("messages")
-                        .forEach(m -> messages.add(new Message(
-                                m.get("role").asText(), m.get("content").asText())));
-                boolean prompt = chat.get("add_generation_prompt").asBoolean();
-                if (chat.has("error")) {
-                    assertThatThrownBy(() -> ChatTemplate.load(dir).render(messages, prompt))
-                            .isInstanceOf(InvalidArtifactException.class)
-                            .hasMessageContaining(chat.get("error").asText());
-                } else {
-                    assertThat(ChatTemplate.load(dir).render(messages, prompt))
-                            .as(template.get("name").asText())
-                            .isEqualTo(chat.get("expected").asText());
+    void aConversationReachesTheTemplateWhole() throws IOException {
+        Files.writeString(
+                dir.resolve("chat_template.jinja"),
+                "{% for m in messages %}{{ m }}{% endfor %}{{ tools }}{{ enable_thinking }}{{ bos_token }}{{ documents }}");
+        assertThat(ChatTemplate.load(dir).render(conversation("""
+                        {"messages": [{"role": "assistant", "content": null, "tool_calls": [{"name": "f"}], "weight": 0.5}],
+                         "tools": [{"n": 18446744073709551616}],
+                         "kwargs": {"enable_thinking": false, "bos_token": "mine"}}"""), false))
+                .isEqualTo("{'role': 'assistant', 'content': None, 'tool_calls': [{'name': 'f'}], 'weight': 0.5}"
+                        + "[{'n': 18446744073709551616}]FalsemineNone");
+    }
+
+    @Test
+    void aConversationWithToolsGetsTheTemplateForThem() throws IOException {
+        Files.writeString(dir.resolve("tokenizer_config.json"), """
+                {"chat_template": [{"name": "default", "template": "plain"}, {"name": "tool_use", "template": "tools"},
+                                   {"name": "rag", "template": "rag"}]}""");
+        Conversation tools = conversation("{'messages': [{'role': 'user', 'content': 'x'}], 'tools': []}");
+        assertThat(ChatTemplate.load(dir).render(CHAT, false)).isEqualTo("plain");
+        assertThat(ChatTemplate.load(dir).render(tools, false)).isEqualTo("tools");
+        // transformers 5 writes files, which come before tokenizer_config.json.
+        Files.writeString(dir.resolve("chat_template.jinja"), "file");
+        assertThat(ChatTemplate.load(dir).render(tools, false)).isEqualTo("file");
+        Path more = Files.createDirectory(dir.resolve("additional_chat_templates"));
+        Files.writeString(more.resolve("tool_use.jinja"), "file for tools");
+        assertThat(ChatTemplate.load(dir).render(tools, false)).isEqualTo("file for tools");
+        assertThat(ChatTemplate.load(dir).render(CHAT, false)).isEqualTo("file");
+        Files.delete(dir.resolve("chat_template.jinja"));
+        assertThatThrownBy(() -> ChatTemplate.load(dir).render(CHAT, false))
+                .hasMessageContaining("[tool_use]")
+                .hasMessageContaining("no default");
+    }
+
+    @Test
+    void generationGivesThePlacesOfTheAssistantsWords() throws IOException {
+        String marking = "{% for m in messages %}{% if m.role == 'assistant' %}"
+                + "{%- generation -%} {{ m.content }} {%- endgeneration -%}{% else %}😀{% endif %}{% endfor %}";
+        Files.writeString(dir.resolve("chat_template.jinja"), marking);
+        ChatTemplate template = ChatTemplate.load(dir);
+        ChatTemplate.Rendering rendering = template.rendering(Conversation.of(CHAT), false);
+        assertThat(rendering.text()).isEqualTo("😀Yes.😀");
+        assertThat(rendering.generated()).containsExactly(new ChatTemplate.Span(2, 6));
+        assertThat(template.marksGeneration()).isTrue();
+
+        Files.writeString(
+                dir.resolve("chat_template.jinja"),
+                "{% macro f() %}{% generation %}x{% endgeneration %}{% endmacro %}a{{ f() }}");
+        ChatTemplate inMacro = ChatTemplate.load(dir);
+        assertThat(inMacro.render(CHAT, false)).isEqualTo("ax");
+        assertThatThrownBy(() -> inMacro.rendering(Conversation.of(CHAT), false))
+                .hasMessageContaining("generation")
+                .hasMessageContaining("macro");
+
+        Files.writeString(dir.resolve("chat_template.jinja"), "{% if true %}a{% endif %}");
+        assertThat(ChatTemplate.load(dir).marksGeneration()).isFalse();
+    }
+
+    @Test
+    void lineBreaksOfAnySystemAreOne() throws IOException {
+        String template = "{% for m in messages %}\r\n{{ m.content }}\r\n{% endfor %}\rend\r\n";
+        assertThat(render(template, CHAT, false)).isEqualTo("Hi\nYes.\n2+2?\nend");
+    }
+
+    /** A clock that lets a rendering take longer than any machine should: only work is bounded, not time. */
+    @Test
+    void aSlowMachineFailsNoTemplate() throws IOException {
+        Clock slow = new Clock() {
+            @Override
+            public Instant instant() {
+                try {
+                    Thread.sleep(1500);
+                } catch (InterruptedException e) {
+                    throw new AssertionError(e);
                 }
+                return Instant.parse("2024-07-05T16:03:09.25Z");
             }
+
+            @Override
+            public ZoneId getZone() {
+                return ZoneOffset.UTC;
+            }
+
+            @Override
+            public Clock withZone(ZoneId zone) {
+                return this;
+            }
+        };
+        // The format's fields by Python: datetime(2024, 7, 5, 16, 3, 9, 250000).strftime(...)
+        Files.writeString(
+                dir.resolve("chat_template.jinja"),
+                "{{ strftime_now('%d %b %Y') }}|{{ strftime_now('%Y-%m-%d %H:%M:%S.%f %A %a %B %j %y %I%p %-d %e %c %x %%') }}");
+        assertThat(ChatTemplate.load(dir)
+                        .output(Conversation.of(CHAT), false, slow)
+                        .text())
+                .isEqualTo(
+                        "05 Jul 2024|2024-07-05 16:03:09.250000 Friday Fri July 187 24 04PM 5  5 Fri Jul  5 16:03:09 2024"
+                                + " 07/05/24 %");
+    }
+
+    @Test
+    void aLongConversationRenders() throws IOException {
+        String template = "{%- for m in messages %}{% set c = m.content | trim %}{% if '</think>' in c %}"
+                + "{% set c = c.split('</think>')[-1].lstrip('\\n') %}{% endif %}"
+                + "{{ '<' + m.role + '>' + c }}{% for n in messages[loop.index0:] if n.role == 'tool' %}x{% endfor %}{% endfor %}";
+        List<Message> chat = new ArrayList<>();
+        for (int i = 0; i < 1000; i++) {
+            chat.add(new Message("user", "x".repeat(1000)));
         }
+        assertThat(render(template, chat, false)).hasSize(1000 * 1006);
+    }
+
+    @Test
+    void aConversationWithoutMessagesIsRefused() throws IOException {
+        Files.writeString(dir.resolve("chat_template.jinja"), "x");
+        assertThatThrownBy(() -> ChatTemplate.load(dir).render(List.of(), false))
+                .hasMessageContaining("without messages");
     }
 
     @Test
@@ -166,9 +268,10 @@ class ChatTemplateTest {
     @ParameterizedTest(name = "{0}")
     @MethodSource("pythonMethods")
     void methodsArePythons(String expression, String expected) throws IOException {
-        // transformers prints Python's True.
-        assertThat(render("{{ " + expression + " }}", CHAT, false)).isEqualToIgnoringCase(expected);
+        assertThat(render("{{ " + expression + " }}", CHAT, false)).isEqualTo(expected);
     }
+
+    private static final String NAMESPACE = "{% set ns = namespace(a=['x'], b=['x']) %}";
 
     /** What a stranger could write. */
     static Stream<Arguments> hostileTemplates() {
@@ -211,6 +314,47 @@ class ChatTemplateTest {
                 arguments("Java's classes", "{{ ''.class.forName('java.lang.Runtime').getRuntime().exec('true') }}"),
                 arguments("the class path", "{% include 'io/safelora/lm/families.json' %}"),
                 arguments("a file", "{% from '/etc/passwd' import x %}{{ x }}"),
+                arguments("a method of its own", "{{ ''.__class__.__mro__ }}"),
+                arguments("lists in lists", "{{ " + "[".repeat(90_000) + "]".repeat(90_000) + " }}"),
+                arguments(
+                        "values in values",
+                        NAMESPACE + "{% for i in range(30000) %}{% set ns.a = [ns.a] %}{% endfor %}{{ ns.a }}"),
+                arguments(
+                        "values in values compared",
+                        NAMESPACE
+                                + "{% for i in range(30000) %}{% set ns.a = {'a': ns.a} %}{% set ns.b = {'a': ns.b} %}"
+                                + "{% endfor %}{{ ns.a == ns.b }}"),
+                arguments(
+                        "two to the 300 values",
+                        NAMESPACE
+                                + "{% for i in range(300) %}{% set ns.a = [ns.a, ns.a] %}{% set ns.b = [ns.b, ns.b] %}"
+                                + "{% endfor %}{{ ns.a == ns.b }}{{ ns.a | tojson }}"),
+                arguments(
+                        "generators of generators",
+                        NAMESPACE
+                                + "{% for i in range(30000) %}{% set ns.a = ns.a | map('upper') %}{% endfor %}{{ ns.a | list }}"),
+                arguments("a namespace that holds itself", NAMESPACE + "{% set ns.a = ns %}{{ ns }}"),
+                arguments(
+                        "a macro deep in itself",
+                        "{% macro f(x) %}{% if true %}{% for i in [1] %}{{ ((((f(x ~ 'a') | trim) | upper) | list) | join) }}"
+                                + "{% endfor %}{% endif %}{% endmacro %}{{ f('') }}"),
+                arguments("a sum of ninety thousand", "{{ 1" + "+1".repeat(90_000) + " }}"),
+                arguments(
+                        "that sum ever again",
+                        "{% for i in range(100000) %}{% set x = 1" + "+1".repeat(80_000) + " %}{% endfor %}"),
+                arguments(
+                        "a search that compares each with each",
+                        "{% set s = 'a' * 1000000 %}{% set t = 'a' * 500000 ~ 'b' %}{{ t in s }}{{ s.strip(t) | length }}"),
+                arguments(
+                        "many long texts at once",
+                        NAMESPACE
+                                + "{% for i in range(100000) %}{% set ns.a = [ns.a, ('\u0101' * 900000) ~ i] %}{% endfor %}"),
+                arguments(
+                        "many small values at once",
+                        NAMESPACE + "{% for i in range(100000) %}{% for j in range(1000) %}{% set ns.a = {'a': ns.a} %}"
+                                + "{% endfor %}{% endfor %}"),
+                arguments("a wide number", "{{ '%999d' % 1 * 5000 }}{{ '%9999d' % 1 }}{{ 'x'.zfill(9000000) }}"),
+                arguments("a wide indent", "{{ [[1]] | tojson(indent=3999999) }}"),
                 arguments("a huge source", " ".repeat(300_000) + "{{ 1 }}"),
                 arguments("blanks that are looked at again and again", " ".repeat(190_000) + "{% if %}"));
     }
@@ -219,6 +363,16 @@ class ChatTemplateTest {
     @MethodSource("hostileTemplates")
     @Timeout(30)
     void aHostileTemplateEndsSoonAndSaysLittle(String name, String template) throws InterruptedException {
+        List<Throwable> thrown = new ArrayList<>();
+        // Half of the stack that a thread usually has.
+        Thread thread = new Thread(null, () -> endsSoonAndSaysLittle(template), name, 512 * 1024);
+        thread.setUncaughtExceptionHandler((t, e) -> thrown.add(e));
+        thread.start();
+        thread.join();
+        assertThat(thrown).isEmpty();
+    }
+
+    private void endsSoonAndSaysLittle(String template) {
         try {
             // Some do no harm: what Java offers is nothing to a template.
             assertThat(render(template, CHAT, false)).hasSizeLessThan(1000);
@@ -227,13 +381,14 @@ class ChatTemplateTest {
             assertThat(e.getMessage().lines()).hasSize(1);
             assertThat(e.getMessage()).contains("chat template").hasSizeLessThan(500);
         }
-        // No thread is left that computes on.
-        for (Thread thread : Thread.getAllStackTraces().keySet()) {
-            if (thread.getName().equals("chat-template")) {
-                thread.join(1000);
-                assertThat(thread.isAlive()).isFalse();
-            }
-        }
+    }
+
+    /** A conversation in JSON, for once with single quotes. */
+    private static Conversation conversation(String json) throws IOException {
+        JsonNode node = Json.MAPPER.readTree(json.replace('\'', '"'));
+        List<ObjectNode> messages = new ArrayList<>();
+        node.get("messages").forEach(m -> messages.add((ObjectNode) m));
+        return new Conversation(messages, (ArrayNode) node.get("tools"), (ObjectNode) node.get("kwargs"));
     }
 
     private String render(String template, List<Message> messages, boolean addGenerationPrompt) throws IOException {

@@ -46,11 +46,7 @@ class GenerationTest {
 
     private static void addAdapters(CausalLm model) {
         for (String name : List.of("x", "y")) {
-            model.addAdapter(
-                    name,
-                    Fixtures.adapter(model.config(), 4, 8, name.hashCode())
-                            .modules()
-                            .values());
+            model.addAdapter(name, Fixtures.adapter(model.config(), 4, 8, name.hashCode()));
         }
     }
 

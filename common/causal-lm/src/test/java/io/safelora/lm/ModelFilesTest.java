@@ -112,8 +112,7 @@ class ModelFilesTest {
         }
         var config = Fixtures.json(path.resolve("config.json"));
         CausalLm other = CausalLm.create(config, path, 9);
-        other.addAdapter(
-                "mine", Fixtures.adapter(other.config(), 2, 4, 5).modules().values());
+        other.addAdapter("mine", Fixtures.adapter(other.config(), 2, 4, 5));
         double[] adapted = other.logprobs(IDS, "mine");
         other.close();
         other.close();

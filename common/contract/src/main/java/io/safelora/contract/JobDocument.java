@@ -9,6 +9,11 @@ import io.safelora.contract.SelectionOptions.Projector;
 import io.safelora.contract.SelectionOptions.Repair;
 import io.safelora.contract.SelectionOptions.When;
 import io.safelora.contract.TrainingOptions.Method;
+import java.net.URI;
+import java.nio.file.FileSystemNotFoundException;
+import java.nio.file.Path;
+import java.util.EnumSet;
+import java.util.Set;
 
 /** Reads a job request from YAML or JSON, and says which field is wrong when one is. */
 public final class JobDocument {
@@ -57,6 +62,7 @@ public final class JobDocument {
 
     /** What a schema cannot say. */
     private static void check(JobRequest request) {
+        JobUris.of(Json.MAPPER.valueToTree(request)).forEach(JobDocument::checkFile);
         checked(request.selection());
         if (request.training() == null && request.adapter() == null) {
             throw new InvalidJobException(
@@ -80,6 +86,28 @@ public final class JobDocument {
         }
     }
 
+    /** A file: URI without an absolute path would mean another file in every process, and Java cannot read it. */
+    private static void checkFile(JobUris.Field field) {
+        if (field.text().startsWith("file:")) {
+            file(field.path(), field.text());
+        }
+    }
+
+    /**
+     * The path that a file: URI names.
+     *
+     * @param field where it was given, for messages
+     * @throws InvalidJobException if it names none
+     */
+    public static Path file(String field, String uri) {
+        try {
+            return Path.of(URI.create(uri));
+        } catch (IllegalArgumentException | FileSystemNotFoundException e) {
+            throw new InvalidJobException(field + ": " + JobId.shown(uri)
+                    + " is not the URI of a file; write file:///absolute/path, with %20 for a blank");
+        }
+    }
+
     private static void check(TrainingOptions training, JobRequest request) {
         training.check();
         training.checkDtype(request.dtype().name());
@@ -95,9 +123,14 @@ public final class JobDocument {
      * @throws InvalidJobException naming the field
      */
     public static SelectionOptions checked(SelectionOptions selection) {
-        if (selection.repair() == Repair.safe_merge && selection.safetyAdapter() == null) {
-            throw new InvalidJobException(
-                    "selection.safety_adapter: is missing; repair safe-merge blends with a PEFT adapter that was trained on safety data");
+        JsonNode given = Json.MAPPER.valueToTree(selection);
+        for (Repair repair : repairs(selection)) {
+            for (String field : repair.needs()) {
+                if (!given.has(field)) {
+                    throw new InvalidJobException("selection." + field + ": is missing, and repair " + repair
+                            + " needs it; docs/job.md says what it is");
+                }
+            }
         }
         if (selection.when() == When.every_step) {
             boolean idempotent =
@@ -107,11 +140,19 @@ public final class JobDocument {
                         "selection.when: every-step needs repair safe-lora, blend 1 and projector exact or subspace: only those are idempotent, while "
                                 + selection.projector() + " would shrink the update again at every step, to nothing");
             }
-            if (selection.needsAdapter()) {
+            if (selection.sweep() != null || selection.byCosine()) {
                 throw new InvalidJobException(
                         "selection.when: every-step needs a strategy that chooses before training: all, energy or random");
             }
         }
         return selection;
+    }
+
+    private static Set<Repair> repairs(SelectionOptions selection) {
+        Set<Repair> repairs = EnumSet.of(selection.repair());
+        if (selection.sweep() != null && selection.sweep().repair() != null) {
+            repairs.addAll(selection.sweep().repair());
+        }
+        return repairs;
     }
 }

@@ -119,18 +119,35 @@ public record SelectionOptions(
         all
     }
 
-    /** What becomes of the updates. */
+    /** What becomes of the updates. The method has a class for each. */
     public enum Repair {
         @JsonProperty("safe-lora")
         safe_lora,
         @JsonProperty("safe-merge")
-        safe_merge,
+        safe_merge("safety_adapter"),
         @JsonProperty("safety-vector")
         safety_vector,
         @JsonProperty("drop")
         drop,
         @JsonProperty("scale")
-        scale
+        scale;
+
+        private final List<String> needs;
+
+        Repair(String... needs) {
+            this.needs = List.of(needs);
+        }
+
+        /** The fields of a selection that have no default and must be given with it. */
+        public List<String> needs() {
+            return needs;
+        }
+
+        /** As documents have it. */
+        @Override
+        public String toString() {
+            return name().replace('_', '-');
+        }
     }
 
     /** What a chosen module's update is multiplied by. */
@@ -191,15 +208,5 @@ public record SelectionOptions(
     /** Whether the strategy looks at cosines, so that it can only choose when there is an update. */
     public boolean byCosine() {
         return strategy == Strategy.number || strategy == Strategy.threshold || strategy == Strategy.auto;
-    }
-
-    /** Whether the repair is for every module, whatever the strategy chooses. */
-    public boolean everyModule() {
-        return repair == Repair.scale || repair == Repair.safety_vector;
-    }
-
-    /** Whether choosing needs the trained update, so that it can only happen after training. */
-    public boolean needsAdapter() {
-        return sweep != null || byCosine() && !everyModule();
     }
 }

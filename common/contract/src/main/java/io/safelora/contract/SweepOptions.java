@@ -15,10 +15,10 @@ import java.util.List;
  * at it. The controls (no repair, drop with the same modules, scale) are always among them.
  */
 public record SweepOptions(
-        @Size(max = 5) @JsonPropertyDescription("Repairs to try; default: the one beside sweep")
+        @Size(max = 50) @JsonPropertyDescription("Repairs to try; default: the one beside sweep")
         List<Repair> repair,
 
-        @Size(max = 6) @JsonPropertyDescription("Strategies to try")
+        @Size(max = 50) @JsonPropertyDescription("Strategies to try")
         List<Strategy> strategy,
 
         @Size(max = 50) @JsonPropertyDescription("Values of number, for strategies number and random")
@@ -33,7 +33,7 @@ public record SweepOptions(
         @Size(max = 50) @JsonPropertyDescription("Values of seed, for strategy random")
         List<Long> seed,
 
-        @Size(max = 4) @JsonPropertyDescription("Projectors to try, for repair safe-lora")
+        @Size(max = 50) @JsonPropertyDescription("Projectors to try, for repair safe-lora")
         List<Projector> projector,
 
         @Size(max = 50) @JsonPropertyDescription("Values of energy, for projector subspace")

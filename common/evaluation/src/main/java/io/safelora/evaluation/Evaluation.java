@@ -1,24 +1,16 @@
 package io.safelora.evaluation;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.databind.JsonNode;
 import io.safelora.artifacts.InvalidArtifactException;
+import io.safelora.artifacts.rows.Rows;
 import io.safelora.contract.EvaluationTask;
 import io.safelora.contract.EvaluationTask.Task;
 import io.safelora.contract.JobEvent.Score;
-import io.safelora.contract.Json;
 import io.safelora.evaluation.Gsm8k.Problem;
 import io.safelora.lm.CausalLm;
 import io.safelora.lm.CausalLm.Request;
 import io.safelora.lm.ChatTemplate.Message;
 import io.safelora.lm.GenerationOptions;
 import java.io.IOException;
-import java.io.StringReader;
-import java.io.UncheckedIOException;
-import java.nio.ByteBuffer;
-import java.nio.charset.CharacterCodingException;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -28,13 +20,11 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import org.apache.commons.csv.CSVFormat;
-import org.apache.commons.csv.CSVParser;
-import org.apache.commons.csv.CSVRecord;
 
 /** Measures models that share their weights - one model, with one adapter or none each - on tasks. */
 public final class Evaluation {
-    private static final long MAX_DATA_BYTES = 256L << 20;
+    /** All prompts are kept in memory. */
+    private static final long MAX_TEXT = 256L << 20;
 
     private Evaluation() {}
 
@@ -102,6 +92,35 @@ public final class Evaluation {
      */
     public static Result run(CausalLm model, Map<String, String> adapters, List<LocalTask> tasks, Listener listener)
             throws IOException {
+        // Those that an adapter's own tokenizer or chat template gives other prompts go through the weights by
+        // themselves.
+        List<Map<String, String>> groups = new ArrayList<>();
+        adapters.forEach((name, adapter) -> {
+            Map<String, String> group = groups.stream()
+                    .filter(g -> model.sameTexts(g.values().iterator().next(), adapter))
+                    .findFirst()
+                    .orElse(null);
+            if (group == null) {
+                group = new LinkedHashMap<>();
+                groups.add(group);
+            }
+            group.put(name, adapter);
+        });
+        List<Result> results = new ArrayList<>();
+        for (Map<String, String> group : groups) {
+            model.useTexts(group.values().iterator().next());
+            results.add(runTogether(
+                    model,
+                    group,
+                    tasks,
+                    (share, words) -> listener.at((results.size() + share) / groups.size(), words)));
+        }
+        model.useTexts(null);
+        return results.size() == 1 ? results.get(0) : joined(results);
+    }
+
+    private static Result runTogether(
+            CausalLm model, Map<String, String> adapters, List<LocalTask> tasks, Listener listener) throws IOException {
         List<Score> scores = new ArrayList<>();
         List<Sample> samples = new ArrayList<>();
         Map<String, Double> seconds = new LinkedHashMap<>();
@@ -125,7 +144,7 @@ public final class Evaluation {
                 done += adapters.size();
                 continue;
             }
-            Rows rows = task.task().task() == Task.gsm8k ? problems(task) : requests(task);
+            Prompts rows = task.task().task() == Task.gsm8k ? problems(task) : requests(task);
             List<int[]> prompts = encode(model, task.task(), rows.prompts, warnings);
             long unsolved = task.task().task() == Task.gsm8k
                     ? rows.targets.stream().filter(t -> !t.contains("#### ")).count()
@@ -178,9 +197,9 @@ public final class Evaluation {
     }
 
     /** @param targets the solutions; empty strings where there are none */
-    record Rows(List<String> prompts, List<String> targets) {}
+    record Prompts(List<String> prompts, List<String> targets) {}
 
-    static Rows problems(LocalTask local) throws IOException {
+    static Prompts problems(LocalTask local) throws IOException {
         EvaluationTask task = local.task();
         if (task.numFewshot() > 0 && local.fewshotData() == null) {
             throw new IllegalArgumentException("num_fewshot is " + task.numFewshot()
@@ -192,42 +211,28 @@ public final class Evaluation {
             throw new InvalidArtifactException(local.fewshotData().getFileName() + ": has " + examples.size()
                     + " rows, but num_fewshot is " + task.numFewshot());
         }
-        return new Rows(
+        return new Prompts(
                 Gsm8k.prompts(problems, examples, task.numFewshot(), task.fewshotSampler()),
                 problems.stream().map(Problem::answer).toList());
     }
 
-    static Rows requests(LocalTask local) throws IOException {
+    static Prompts requests(LocalTask local) throws IOException {
         List<String> goals = new ArrayList<>();
-        String file = local.data().getFileName().toString();
-        CSVFormat format = CSVFormat.DEFAULT
-                .builder()
-                .setHeader()
-                .setSkipHeaderRecord(true)
-                .get();
-        try (CSVParser csv = format.parse(new StringReader(text(local.data())))) {
-            if (!csv.getHeaderNames().contains("goal")) {
-                throw new InvalidArtifactException(file + ": has no column called goal; its first line must name it");
+        Rows.read(local.data(), MAX_TEXT, row -> {
+            String goal = row.text("goal");
+            if (goal.isBlank()) {
+                throw row.invalid("\"goal\" is empty; give one or remove the row");
             }
-            for (CSVRecord row : csv) {
-                if (!row.isSet("goal") || row.get("goal").isBlank()) {
-                    throw new InvalidArtifactException(
-                            file + ", row " + row.getRecordNumber() + ": has no goal; give one or remove the row");
-                }
-                goals.add(row.get("goal"));
-            }
-        } catch (IOException | UncheckedIOException e) {
-            // The text is in memory: what is wrong with it stays wrong.
-            throw new InvalidArtifactException(file + ": is no CSV: " + e.getMessage(), e);
-        }
-        goals = limited(goals, local.task().limit());
-        return new Rows(
+            goals.add(goal);
+        });
+        List<String> prompts = limited(goals, local.task().limit());
+        return new Prompts(
                 local.task().applyChatTemplate()
-                        ? goals
-                        : goals.stream()
+                        ? prompts
+                        : prompts.stream()
                                 .map(g -> "Question: " + g + "\nAnswer:")
                                 .toList(),
-                goals.stream().map(g -> "").toList());
+                prompts.stream().map(g -> "").toList());
     }
 
     static <T> List<T> limited(List<T> rows, Integer limit) {
@@ -239,43 +244,8 @@ public final class Evaluation {
 
     static List<Problem> readProblems(Path file) throws IOException {
         List<Problem> problems = new ArrayList<>();
-        int number = 0;
-        for (String line : text(file).lines().toList()) {
-            number++;
-            if (line.isBlank()) {
-                continue;
-            }
-            JsonNode row;
-            try {
-                row = Json.MAPPER.readTree(line);
-            } catch (JsonProcessingException e) {
-                throw new InvalidArtifactException(file.getFileName() + ", line " + number + ": is no JSON", e);
-            }
-            if (!row.path("question").isTextual() || !row.path("answer").isTextual()) {
-                throw new InvalidArtifactException(
-                        file.getFileName() + ", line " + number + ": has no text \"question\" and \"answer\"");
-            }
-            problems.add(
-                    new Problem(row.get("question").asText(), row.get("answer").asText()));
-        }
+        Rows.read(file, MAX_TEXT, row -> problems.add(new Problem(row.text("question"), row.text("answer"))));
         return problems;
-    }
-
-    /** The whole file. Read at once, so that bad bytes are told from a bad disk. */
-    private static String text(Path file) throws IOException {
-        if (Files.size(file) > MAX_DATA_BYTES) {
-            throw new InvalidArtifactException(file.getFileName() + ": has " + Files.size(file)
-                    + " bytes; evaluation data may have " + MAX_DATA_BYTES);
-        }
-        try {
-            String text = StandardCharsets.UTF_8
-                    .newDecoder()
-                    .decode(ByteBuffer.wrap(Files.readAllBytes(file)))
-                    .toString();
-            return text.startsWith("\ufeff") ? text.substring(1) : text; // spreadsheets write a byte order mark
-        } catch (CharacterCodingException e) {
-            throw new InvalidArtifactException(file.getFileName() + ": is no UTF-8 text; convert it", e);
-        }
     }
 
     /** A GSM8K prompt that leaves no room for the answer loses its beginning, as in lm-evaluation-harness. */
@@ -309,7 +279,7 @@ public final class Evaluation {
         return encoded;
     }
 
-    private static List<Sample> samples(CausalLm model, String name, Task task, Rows rows, List<int[]> answers) {
+    private static List<Sample> samples(CausalLm model, String name, Task task, Prompts rows, List<int[]> answers) {
         List<Sample> samples = new ArrayList<>();
         for (int i = 0; i < answers.size(); i++) {
             String response = model.tokenizer().decode(answers.get(i), true);

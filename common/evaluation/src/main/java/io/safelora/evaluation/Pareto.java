@@ -18,6 +18,8 @@ import java.util.Set;
  * @param why the recommendation
  */
 public record Pareto(String metric, boolean higherIsBetter, List<Point> points, String recommended, String why) {
+    /** The file of a sweep's result. */
+    public static final String FILE = "pareto.json";
 
     /**
      * One model.

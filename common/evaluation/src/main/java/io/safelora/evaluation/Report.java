@@ -6,6 +6,7 @@ import io.quarkus.qute.HtmlEscaper;
 import io.quarkus.qute.ReflectionValueResolver;
 import io.quarkus.qute.TemplateInstance;
 import io.quarkus.qute.Variant;
+import io.safelora.artifacts.checkpoint.ModuleName;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
 import io.safelora.contract.EvaluationTask.Task;
 import io.safelora.contract.JobEvent.Score;
@@ -364,13 +365,12 @@ public final class Report {
     private static void heat(TemplateInstance page, JsonNode alignment) {
         Map<Integer, Map<String, Double>> layers = new java.util.TreeMap<>();
         Set<String> kinds = new LinkedHashSet<>();
-        var layered = java.util.regex.Pattern.compile(".*?\\.(\\d+)\\.(.+)");
         for (JsonNode module : alignment) {
-            var matcher = layered.matcher(module.path("module").asText());
-            if (matcher.matches()) {
-                kinds.add(matcher.group(2));
-                layers.computeIfAbsent(Integer.parseInt(matcher.group(1)), l -> new LinkedHashMap<>())
-                        .put(matcher.group(2), module.path("relative").asDouble());
+            ModuleName name = new ModuleName(module.path("module").asText());
+            if (name.layer() != null) {
+                kinds.add(name.inLayer());
+                layers.computeIfAbsent(name.layer(), l -> new LinkedHashMap<>())
+                        .put(name.inLayer(), module.path("relative").asDouble());
             }
         }
         double max = layers.values().stream()

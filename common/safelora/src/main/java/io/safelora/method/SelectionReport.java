@@ -4,14 +4,12 @@ import io.safelora.artifacts.checkpoint.Checkpoint;
 import io.safelora.contract.Json;
 import io.safelora.contract.SelectionOptions;
 import io.safelora.contract.SelectionOptions.Projector;
-import io.safelora.contract.SelectionOptions.Repair;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
-import java.util.Locale;
 import java.util.Set;
 
 /**
@@ -20,18 +18,17 @@ import java.util.Set;
  * @param selected the modules whose updates are repaired, the lowest cosine first
  * @param medianShrinkage median of |C dW|_F / |dW|_F over the selected modules; absent if there are none
  * @param warning what the numbers mean where they are easily misread
+ * @param carried what the adapter has beside these modules, which no repair touches; absent if there is nothing
  */
 public record SelectionReport(
         SelectionOptions options,
         List<String> selected,
         Double medianShrinkage,
         String warning,
+        List<String> carried,
         List<Measured> modules) {
 
     public static final String FILE = "selection.json";
-
-    /** Below this median shrinkage, projecting is little else than dropping, and the result says so. */
-    private static final double SHRINKS = 0.1;
 
     /** One module; see {@link ModuleMeasure}. */
     public record Measured(
@@ -46,13 +43,18 @@ public record SelectionReport(
             Integer rank,
             boolean identity) {}
 
-    /** The report of a selection. */
+    /**
+     * The report of a selection.
+     *
+     * @param carried see {@link FineTuned#carried}
+     */
     public static SelectionReport of(
             Checkpoint base,
             Checkpoint aligned,
             List<ModuleMeasure> measures,
             Set<String> selected,
-            SelectionOptions options) {
+            SelectionOptions options,
+            List<String> carried) {
         List<Measured> modules = measures.stream()
                 .map(m -> new Measured(
                         m.module(),
@@ -80,12 +82,9 @@ public record SelectionReport(
                         aligned,
                         measures.stream().map(ModuleMeasure::relative).toList())
                 .ifPresent(warnings::add);
-        if (options.repair() == Repair.safe_lora && median != null && median < SHRINKS) {
-            warnings.add(String.format(
-                    Locale.ROOT,
-                    "the projector shrinks the selected updates to %.2g of their norm (median): this is nearly the same as"
-                            + " dropping them; compare with repair drop, or use projector subspace",
-                    median));
+        String note = median == null ? null : Repair.of(options).note(median);
+        if (note != null) {
+            warnings.add(note);
         }
         long unchanged = modules.stream().filter(m -> m.deltaNorm() == 0).count();
         if (unchanged > 0) {
@@ -99,6 +98,13 @@ public record SelectionReport(
                     + " modules, so that the exact projector is the identity there and changes nothing; use projector"
                     + " subspace");
         }
+        if (!carried.isEmpty()) {
+            warnings.add(
+                    "no repair touches what the adapter has beside LoRA of linear modules, and the result has it as it was: "
+                            + String.join(", ", carried)
+                            + "; to repair the whole update, merge the adapter and give the merged model in its place (project:"
+                            + " --fine-tuned)");
+        }
         return new SelectionReport(
                 options,
                 modules.stream()
@@ -107,6 +113,7 @@ public record SelectionReport(
                         .toList(),
                 median,
                 warnings.isEmpty() ? null : String.join("; ", warnings),
+                carried.isEmpty() ? null : carried,
                 modules);
     }
 

@@ -113,8 +113,9 @@ class AncestryTest {
                 MODULE, 1, 32, 32, Arrays.copyOf(random(3, 1), 32), Arrays.copyOf(random(4, 1), 32), 1, Dtype.F32);
         PeftAdapter adapter = PeftAdapter.of(LoraConfig.of("base", 1, 1, 0, List.of("q_proj")), List.of(module));
         SelectionOptions options = Json.MAPPER.convertValue(Map.of(), SelectionOptions.class);
-        List<ModuleMeasure> measures = SafeLora.measure(base, aligned, adapter, options, Progress.NONE);
-        return SelectionReport.of(base, aligned, measures, Set.of(MODULE), options);
+        List<ModuleMeasure> measures =
+                new TunedAdapter(adapter, new Sources(base, aligned, null)).measure(options, Progress.NONE);
+        return SelectionReport.of(base, aligned, measures, Set.of(MODULE), options, List.of());
     }
 
     private static float[] related() {

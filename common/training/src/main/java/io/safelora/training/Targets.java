@@ -1,25 +1,20 @@
 package io.safelora.training;
 
-import io.safelora.artifacts.checkpoint.BoundedText;
 import io.safelora.artifacts.checkpoint.LoraConfig;
+import io.safelora.artifacts.checkpoint.ModuleName;
 import io.safelora.contract.TargetModules;
 import io.safelora.contract.TrainingOptions;
-import io.safelora.lm.CausalLm;
+import io.safelora.lm.ModelFiles;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeSet;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
 
 /** Which modules of a model get LoRA, chosen as PEFT chooses by target_modules and layers_to_transform. */
 final class Targets {
-    /** PEFT's way to a module's layer: the last number between two dots. */
-    private static final Pattern LAYER = Pattern.compile(".*\\.[^.]*\\.(\\d+)\\..*");
-
     private Targets() {}
 
     /**
@@ -27,17 +22,17 @@ final class Targets {
      *
      * @throws IllegalArgumentException if a name, the expression or a layer is none of the model's
      */
-    static Map<String, long[]> of(CausalLm model, TrainingOptions options) {
+    static Map<String, long[]> of(ModelFiles model, TrainingOptions options) {
         Map<String, long[]> modules = model.linearModules();
         TargetModules targets = options.targetModules();
         Map<String, long[]> chosen = new LinkedHashMap<>(modules);
         if (targets.names() != null) {
             for (String name : targets.names()) {
-                if (modules.keySet().stream().noneMatch(module -> named(module, name))) {
+                if (modules.keySet().stream().noneMatch(module -> new ModuleName(module).isCalled(name))) {
                     throw none(name, modules.keySet());
                 }
             }
-            chosen.keySet().removeIf(module -> targets.names().stream().noneMatch(name -> named(module, name)));
+            chosen.keySet().removeIf(module -> !new ModuleName(module).isCalledAny(targets.names()));
         } else if (!targets.allLinear()) {
             if (options.layersToTransform() != null) {
                 throw new IllegalArgumentException("training.layers_to_transform: goes with names or all-linear; "
@@ -50,19 +45,21 @@ final class Targets {
         }
         if (options.layersToTransform() != null) {
             List<Integer> layers = new ArrayList<>(options.layersToTransform());
-            layers.removeAll(chosen.keySet().stream().map(Targets::layer).toList());
+            layers.removeAll(chosen.keySet().stream()
+                    .map(module -> new ModuleName(module).layer())
+                    .toList());
             if (!layers.isEmpty()) {
                 throw new IllegalArgumentException(
                         "training.layers_to_transform: no module of target_modules is in layer " + layers.get(0)
                                 + "; the model has " + model.config().numHiddenLayers() + " layers");
             }
-            chosen.keySet().removeIf(module -> !options.layersToTransform().contains(layer(module)));
+            chosen.keySet().removeIf(module -> !options.layersToTransform().contains(new ModuleName(module).layer()));
         }
         return chosen;
     }
 
     /** What adapter_config.json says of the choice. */
-    static LoraConfig config(String baseModel, TrainingOptions options, Collection<String> chosen, CausalLm model) {
+    static LoraConfig config(String baseModel, TrainingOptions options, Collection<String> chosen, ModelFiles model) {
         TargetModules targets = options.targetModules();
         List<String> names = targets.names() != null ? targets.names() : List.copyOf(leaves(chosen));
         LoraConfig config = LoraConfig.of(baseModel, options.r(), options.loraAlpha(), options.loraDropout(), names)
@@ -74,29 +71,20 @@ final class Targets {
         return targets.text() == null || targets.allLinear() ? config : config.withTargetPattern(targets.text());
     }
 
-    private static boolean named(String module, String name) {
-        return module.equals(name) || module.endsWith("." + name);
-    }
-
     private static boolean matches(String module, String expression) {
         try {
-            return Pattern.compile(expression).matcher(new BoundedText(module)).matches();
-        } catch (PatternSyntaxException | StackOverflowError | BoundedText.Exhausted e) {
+            return new ModuleName(module).matches(expression);
+        } catch (PatternSyntaxException e) {
             throw new IllegalArgumentException(
                     "training.target_modules: " + expression.replaceAll("\\p{Cntrl}", "?")
-                            + " is no regular expression that can be matched",
+                            + " is not a regular expression that can be matched",
                     e);
         }
     }
 
-    private static Integer layer(String module) {
-        Matcher matcher = LAYER.matcher(module);
-        return matcher.matches() ? Integer.valueOf(matcher.group(1)) : null;
-    }
-
     private static TreeSet<String> leaves(Collection<String> modules) {
         TreeSet<String> leaves = new TreeSet<>();
-        modules.forEach(module -> leaves.add(module.substring(module.lastIndexOf('.') + 1)));
+        modules.forEach(module -> leaves.add(new ModuleName(module).bare()));
         return leaves;
     }
 

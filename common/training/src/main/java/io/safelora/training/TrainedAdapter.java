@@ -6,23 +6,28 @@ import io.safelora.artifacts.checkpoint.PeftAdapter.LoraModule;
 import io.safelora.artifacts.safetensors.Dtype;
 import io.safelora.contract.TrainingOptions;
 import io.safelora.lm.CausalLm;
+import io.safelora.lm.Lora;
 import io.safelora.torch.Tensors;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
 
-/** LoRA (Hu et al., arXiv 2106.09685): A and B of the chosen modules are trained, the model stays. All of them decay. */
+/**
+ * LoRA (Hu et al., arXiv 2106.09685): A and B of the chosen modules are trained, the model stays. An adapter that training starts from
+ * may have more: what PEFT would train of it is trained, the rest is carried bit for bit.
+ */
 final class TrainedAdapter implements Trainable {
     private static final String NAME = "trained";
 
     private final FineTuning.Options options;
     private final PeftAdapter initial;
     private final double dropout;
-    private final Map<String, NDArray> parameters;
+    private final Lora lora;
 
     TrainedAdapter(CausalLm model, FineTuning.Options options) throws IOException {
         this.options = options;
@@ -30,17 +35,17 @@ final class TrainedAdapter implements Trainable {
         dropout = options.initAdapter() != null
                 ? initial.config().loraDropout()
                 : options.training().loraDropout();
-        parameters = model.addAdapter(NAME, initial.modules().values()).parameters();
+        lora = model.addAdapterToTrain(NAME, initial);
     }
 
     @Override
     public Map<String, NDArray> parameters() {
-        return parameters;
+        return lora.parameters();
     }
 
     @Override
     public List<NDArray> decayed() {
-        return List.copyOf(parameters.values());
+        return lora.decayed();
     }
 
     @Override
@@ -55,29 +60,18 @@ final class TrainedAdapter implements Trainable {
 
     @Override
     public void write(Map<String, NDArray> values, TrainerState state, Path out) throws IOException {
-        PeftAdapter trained = PeftAdapter.of(
-                initial.config(),
-                initial.modules().values().stream()
-                        .map(m -> new LoraModule(
-                                m.name(),
-                                m.r(),
-                                m.in(),
-                                m.out(),
-                                Tensors.floats(values.get(m.name() + ".lora_A.weight")),
-                                Tensors.floats(values.get(m.name() + ".lora_B.weight")),
-                                m.scale(),
-                                Dtype.F32))
-                        .toList());
-        trained.write(out);
-        Files.writeString(out.resolve("README.md"), ModelCard.of(options, trained, state));
+        Map<String, float[]> trained = new LinkedHashMap<>();
+        values.forEach((name, value) -> trained.put(name, Tensors.floats(value)));
+        initial.write(out, trained);
+        Files.writeString(out.resolve("README.md"), ModelCard.of(options, initial, state));
     }
 
     /** PEFT's initialisation: A uniform in +-1/sqrt(in) (Kaiming with a = sqrt(5)), B zero, so that dW = 0. */
     private static PeftAdapter initial(CausalLm model, FineTuning.Options options) {
         TrainingOptions training = options.training();
         Random random = new Random(training.seed());
-        Map<String, long[]> chosen = Targets.of(model, training);
-        var config = Targets.config(options.origin().baseModel(), training, chosen.keySet(), model);
+        Map<String, long[]> chosen = Targets.of(model.files(), training);
+        var config = Targets.config(options.origin().baseModel(), training, chosen.keySet(), model.files());
         List<LoraModule> modules = new ArrayList<>();
         chosen.forEach((name, shape) -> {
             int out = Math.toIntExact(shape[0]);

@@ -6,6 +6,7 @@ import io.safelora.artifacts.checkpoint.PeftAdapter;
 import io.safelora.contract.EvaluationTask;
 import io.safelora.contract.EvaluationTask.FewshotSampler;
 import io.safelora.contract.Json;
+import io.safelora.contract.Options;
 import io.safelora.contract.SelectionOptions;
 import io.safelora.evaluation.Evaluation;
 import io.safelora.lm.CausalLm;
@@ -13,27 +14,23 @@ import io.safelora.lm.ChatTemplate.Message;
 import io.safelora.lm.GenerationOptions;
 import io.safelora.lm.GenerationOptions.Sampling;
 import io.safelora.lm.Merger;
-import io.safelora.method.AdapterRepair;
-import io.safelora.method.AdapterRepair.Material;
 import io.safelora.method.AlignmentAnalysis;
-import io.safelora.method.CheckpointRepair;
-import io.safelora.method.ModuleMeasure;
-import io.safelora.method.Progress;
-import io.safelora.method.SafeLora;
-import io.safelora.method.Selection;
-import io.safelora.method.Selection.Candidate;
+import io.safelora.method.FineTuned;
+import io.safelora.method.Repairing;
 import io.safelora.method.SelectionReport;
+import io.safelora.method.Sources;
 import io.safelora.standalone.demo.DemoModels;
 import io.safelora.torch.Torch;
 import java.io.IOException;
+import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.atomic.AtomicReference;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -75,7 +72,7 @@ final class StageCommands {
         public Integer call() throws IOException {
             try (CausalLm lm = CausalLm.load(model, on.device, on.dtype).forInference()) {
                 String name = adapter(lm, adapter);
-                int[] ids = lm.tokenizer().encode(text, true);
+                int[] ids = lm.tokenizer(name).encode(text, true);
                 Map<String, Object> result = new LinkedHashMap<>();
                 result.put("ids", ids);
                 result.put("logprobs", lm.logprobs(ids, name));
@@ -151,12 +148,12 @@ final class StageCommands {
                 String name = adapter(lm, adapter);
                 int[] prompt = applyChatTemplate
                         // The template writes the special tokens itself.
-                        ? lm.tokenizer().encode(lm.chatTemplate().render(conversation(), true), false)
-                        : lm.tokenizer().encode(this.prompt, true);
+                        ? lm.tokenizer(name).encode(lm.chatTemplate(name).render(conversation(), true), false)
+                        : lm.tokenizer(name).encode(this.prompt, true);
                 Sampling sampling = doSample ? lm.sampling(temperature, topK, topP, minP, seed) : null;
                 GenerationOptions options = new GenerationOptions(maxNewTokens, stop, 1, sampling, 0);
                 int[] ids = lm.generate(List.of(prompt), options, name, null).get(0);
-                String text = lm.tokenizer().decode(ids, true);
+                String text = lm.tokenizer(name).decode(ids, true);
                 if (json) {
                     Map<String, Object> result = new LinkedHashMap<>();
                     result.put("prompt_ids", prompt);
@@ -240,18 +237,23 @@ final class StageCommands {
                 Path train = data.resolveSibling(data.getFileName().toString().replace("test", "train"));
                 fewshotData = Files.exists(train) ? train : null;
             }
-            EvaluationTask options = new EvaluationTask(
-                    task,
-                    data.toString(),
-                    fewshotData == null ? null : fewshotData.toString(),
-                    numFewshot,
-                    Json.MAPPER.convertValue(
-                            SelectionMixin.named("--fewshot-sampler", fewshotSampler, FewshotSampler.class),
-                            FewshotSampler.class),
-                    limit,
-                    maxNewTokens,
-                    applyChatTemplate,
-                    batchSize);
+            Map<String, Object> fields = new LinkedHashMap<>();
+            fields.put("task", task);
+            fields.put("data", Inputs.file("--data", data).toUri());
+            fields.put(
+                    "fewshot_data",
+                    fewshotData == null
+                            ? null
+                            : Inputs.file("--fewshot-data", fewshotData).toUri());
+            fields.put("num_fewshot", numFewshot);
+            fields.put(
+                    "fewshot_sampler", RecordOptions.named("--fewshot-sampler", fewshotSampler, FewshotSampler.class));
+            fields.put("limit", limit);
+            fields.put("max_new_tokens", maxNewTokens);
+            fields.put("apply_chat_template", applyChatTemplate);
+            fields.put("batch_size", batchSize);
+            EvaluationTask options = Options.read(fields, EvaluationTask.class);
+            Output output = Output.file("--out", out, data, fewshotData);
             if (options.numFewshot() > 0 && fewshotData == null) {
                 throw new IllegalArgumentException(
                         "--fewshot-data is needed for " + options.numFewshot() + " examples; or give --num-fewshot 0");
@@ -264,7 +266,8 @@ final class StageCommands {
                         models,
                         List.of(new Evaluation.LocalTask(options, data, fewshotData)),
                         (share, words) -> console.progress("evaluate", share, words));
-                write(out, Json.pretty(result));
+                Console.endBar();
+                output.write(Json.pretty(result));
                 System.out.println(json ? JSON.writeValueAsString(result.scores()) : ScoreTable.of(result.scores()));
             }
             return 0;
@@ -284,6 +287,7 @@ final class StageCommands {
 
         @Override
         public Integer call() throws IOException {
+            Output.directory("--out", out);
             DemoModels.make(out, seed == null ? DemoModels.SEED : seed, System.err::println);
             return 0;
         }
@@ -305,6 +309,7 @@ final class StageCommands {
 
         @Override
         public Integer call() throws IOException {
+            Output.directory("--out", out, model, adapter);
             Merger.merge(model, adapter, out);
             System.err.println("wrote " + out);
             return 0;
@@ -331,11 +336,13 @@ final class StageCommands {
         @Override
         public Integer call() throws IOException {
             Console console = new Console();
+            Output output = Output.file("--out", out);
             var analysis = AlignmentAnalysis.run(
                     Checkpoint.open(base),
                     Checkpoint.open(aligned),
                     (share, words) -> console.progress("analyze", share, words));
-            write(out, Json.pretty(analysis));
+            Console.endBar();
+            output.write(Json.pretty(analysis));
             if (analysis.warning() != null) {
                 console.say("warning: " + analysis.warning());
             }
@@ -372,6 +379,12 @@ final class StageCommands {
                     required = true,
                     description = "or, after full fine-tuning, the checkpoint to project")
             Path checkpoint;
+
+            FineTuned open(Sources sources) throws IOException {
+                return adapter != null
+                        ? FineTuned.adapter(adapter, sources)
+                        : FineTuned.checkpoint(checkpoint, sources);
+            }
         }
 
         @Option(
@@ -392,15 +405,19 @@ final class StageCommands {
             // libtorch takes half a second to load; meanwhile files are opened.
             CompletableFuture.runAsync(() -> Torch.device("cpu"));
             SelectionOptions options = selection.options();
-            PeftAdapter safety = options.safetyAdapter() == null
-                    ? null
-                    : PeftAdapter.open(Path.of(java.net.URI.create(options.safetyAdapter())));
-            Checkpoint from = Checkpoint.open(base);
-            Checkpoint to = Checkpoint.open(aligned);
-            Progress progress = (share, words) -> console.progress("project", share, words);
-            SelectionReport report = tuned.adapter == null
-                    ? CheckpointRepair.repair(from, to, tuned.checkpoint, safety, options, out, progress)
-                    : repairAdapter(from, to, safety, options, progress);
+            Output output = Output.directory("--out", out, base, aligned, tuned.adapter, tuned.checkpoint);
+            Sources sources = new Sources(
+                    Checkpoint.open(base),
+                    Checkpoint.open(aligned),
+                    options.safetyAdapter() == null
+                            ? null
+                            : PeftAdapter.open(Path.of(URI.create(options.safetyAdapter()))));
+            Repairing repairing = new Repairing(tuned.open(sources));
+            AtomicReference<SelectionReport> written = new AtomicReference<>();
+            output.write(directory -> written.set(
+                    repairing.run(options, directory, (share, words) -> console.progress("project", share, words))));
+            SelectionReport report = written.get();
+            Console.endBar();
             if (report.warning() != null) {
                 console.say("warning: " + report.warning());
             }
@@ -412,20 +429,6 @@ final class StageCommands {
             }
             return 0;
         }
-
-        private SelectionReport repairAdapter(
-                Checkpoint from, Checkpoint to, PeftAdapter safety, SelectionOptions options, Progress progress)
-                throws IOException {
-            PeftAdapter peft = PeftAdapter.open(tuned.adapter);
-            List<ModuleMeasure> measures = SafeLora.measure(from, to, peft, options, progress);
-            Set<String> selected = AdapterRepair.affected(
-                    peft.modules().keySet(), Selection.select(Candidate.of(measures), options), options);
-            AdapterRepair.repair(peft, measures, selected, options, new Material(from, to, safety), progress)
-                    .write(out);
-            SelectionReport report = SelectionReport.of(from, to, measures, selected, options);
-            report.write(out);
-            return report;
-        }
     }
 
     /** Loads the adapter, if one is given; the name it goes by, or null. */
@@ -434,13 +437,9 @@ final class StageCommands {
             return null;
         }
         lm.loadAdapter("adapter", adapter);
-        return "adapter";
-    }
-
-    private static void write(Path file, byte[] bytes) throws IOException {
-        if (file.toAbsolutePath().getParent() != null) {
-            Files.createDirectories(file.toAbsolutePath().getParent());
+        if (lm.textsNote("adapter") != null) {
+            new Console().say("note: " + lm.textsNote("adapter"));
         }
-        Files.write(file, bytes);
+        return "adapter";
     }
 }

@@ -152,11 +152,19 @@ class CheckpointTest {
     @ValueSource(
             strings = {
                 "{\"use_dora\":true}",
-                "{\"modules_to_save\":[\"lm_head\"]}",
-                "{\"bias\":\"all\"}",
+                "{\"bias\":\"some\"}",
                 "{\"lora_bias\":true}",
+                "{\"target_modules\":[\"k_proj\"]}",
+                "{\"target_modules\":\"(\"}",
+                "{\"exclude_modules\":\".*self_attn.*\"}",
+                "{\"layers_to_transform\":[1]}",
+                "{\"target_parameters\":[\"x\"]}",
                 "{\"layer_replication\":[[0,1]]}",
                 "{\"init_lora_weights\":\"pissa\"}",
+                "{\"init_lora_weights\":\"pissa_niter_16\"}",
+                "{\"init_lora_weights\":\"lora_ga\"}",
+                "{\"init_lora_weights\":\"one_of_tomorrow\"}",
+                "{\"init_lora_weights\":1}",
                 "{\"some_new_option\":\"on\"}",
                 "{\"peft_type\":\"IA3\"}",
                 "{\"r\":0}",
@@ -176,6 +184,30 @@ class CheckpointTest {
                 .isInstanceOf(InvalidArtifactException.class)
                 .hasMessageContaining(dir.toString())
                 .hasMessageContaining(changes.fieldNames().next());
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "{\"init_lora_weights\":false}",
+                "{\"init_lora_weights\":null}",
+                "{\"init_lora_weights\":\"gaussian\"}",
+                "{\"init_lora_weights\":\"eva\",\"eva_config\":{\"rho\":2.0}}",
+                "{\"init_lora_weights\":\"orthogonal\"}",
+                "{\"init_lora_weights\":\"mica\"}",
+                "{\"target_modules\":\"(?P<any>.*)\\\\.q_proj\"}",
+                "{\"target_modules\":\"all-linear\"}",
+                "{\"target_modules\":null}",
+                "{\"layers_to_transform\":0,\"layers_pattern\":\"layers\"}",
+                "{\"exclude_modules\":[\"v_proj\"]}",
+            })
+    void whatLeavesTheNumbersAsTheyAreIsTaken(String change) throws IOException {
+        adapter(2).write(dir);
+        Path config = dir.resolve("adapter_config.json");
+        ObjectNode json = (ObjectNode) Json.MAPPER.readTree(config.toFile());
+        json.setAll((ObjectNode) Json.MAPPER.readTree(change));
+        Files.write(config, Json.pretty(json));
+        assertThat(PeftAdapter.open(dir).modules()).containsOnlyKeys(MODULE);
     }
 
     @Test

@@ -151,12 +151,17 @@ public final class Evaluation {
         });
         List<Result> results = new ArrayList<>();
         for (Map<String, String> group : groups) {
-            model.useTexts(group.values().iterator().next());
-            results.add(runTogether(
+            String adapter = group.values().iterator().next();
+            model.useTexts(adapter);
+            Result result = runTogether(
                     model,
                     group,
                     tasks,
-                    (share, words) -> listener.at((results.size() + share) / groups.size(), words)));
+                    (share, words) -> listener.at((results.size() + share) / groups.size(), words));
+            if (model.textsNote(adapter) != null) {
+                result.warnings().add(String.join(", ", group.keySet()) + ": " + model.textsNote(adapter));
+            }
+            results.add(result);
         }
         model.useTexts(null);
         return results.size() == 1 ? results.get(0) : joined(results);

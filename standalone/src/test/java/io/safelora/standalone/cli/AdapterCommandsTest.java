@@ -128,15 +128,42 @@ class AdapterCommandsTest {
                 List.of("score", "--model", model, "--adapter", a, "--text", "x"),
                 List.of("generate", "--model", model, "--adapter", a, "--prompt", "x", "--max-new-tokens", "1"),
                 List.of(
-                        "evaluate", "--model", model, "--adapter", a, "--task", "answer_loss", "--limit", "1", "--data",
-                        data, "--out", out + "/e.json"),
+                        "evaluate",
+                        "--model",
+                        model,
+                        "--adapter",
+                        a,
+                        "--task",
+                        "answer_loss",
+                        "--limit",
+                        "1",
+                        "--data",
+                        data,
+                        "--out",
+                        out + "/e.json"),
                 List.of("merge", "--model", model, "--adapter", a, "--out", out + "/merged"),
                 List.of(
-                        "project", "--base", dir.resolve("demo/base").toString(), "--aligned", model, "--adapter", a,
-                        "--out", out + "/projected"),
+                        "project",
+                        "--base",
+                        dir.resolve("demo/base").toString(),
+                        "--aligned",
+                        model,
+                        "--adapter",
+                        a,
+                        "--out",
+                        out + "/projected"),
                 List.of(
-                        "train", "--model", model, "--init-adapter", a, "--data", data, "--out", out + "/trained",
-                        "--max-steps", "1"));
+                        "train",
+                        "--model",
+                        model,
+                        "--init-adapter",
+                        a,
+                        "--data",
+                        data,
+                        "--out",
+                        out + "/trained",
+                        "--max-steps",
+                        "1"));
         String said = null;
         for (List<String> command : commands) {
             Run run = run(command.toArray(String[]::new));
@@ -164,8 +191,7 @@ class AdapterCommandsTest {
         configure(adapter, change);
         String said = refusal(adapter);
         if (change.contains("layer_replication")) {
-            assertThat(said)
-                    .contains("layer_replication is [[0,2],[1,3]]", "merge_and_unload", "--fine-tuned");
+            assertThat(said).contains("layer_replication is [[0,2],[1,3]]", "merge_and_unload", "--fine-tuned");
         }
     }
 
@@ -198,8 +224,20 @@ class AdapterCommandsTest {
 
         Path projected = dir.resolve("projected");
         Run run = run(
-                "project", "--base", dir.resolve("demo/base").toString(), "--aligned", aligned.toString(), "--adapter",
-                adapter.toString(), "--out", projected.toString(), "--strategy", "number", "--number", "1", "--json");
+                "project",
+                "--base",
+                dir.resolve("demo/base").toString(),
+                "--aligned",
+                aligned.toString(),
+                "--adapter",
+                adapter.toString(),
+                "--out",
+                projected.toString(),
+                "--strategy",
+                "number",
+                "--number",
+                "1",
+                "--json");
         assertThat(run.exit()).as(run.err()).isZero();
         assertThat(run.err()).contains("model.norm.weight", "as it was", "--fine-tuned");
         JsonNode report = Json.MAPPER.readTree(run.out());
@@ -232,7 +270,8 @@ class AdapterCommandsTest {
         assertThat(run(score).err()).doesNotContain("tokenizer");
         JsonNode ids = Json.MAPPER.readTree(run(score).out()).get("ids");
 
-        ObjectNode tokenizer = (ObjectNode) Json.MAPPER.readTree(adapter.resolve("tokenizer.json").toFile());
+        ObjectNode tokenizer = (ObjectNode)
+                Json.MAPPER.readTree(adapter.resolve("tokenizer.json").toFile());
         ObjectNode first = (ObjectNode) Json.MAPPER.readTree(
                 "{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"B\",\"type_id\":0}},"
                         + "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}],\"pair\":[{\"Sequence\":{\"id\":\"A\",\"type_id\":0}},"
@@ -257,8 +296,17 @@ class AdapterCommandsTest {
 
         Path trained = dir.resolve("trained");
         Run train = run(
-                "train", "--model", model, "--init-adapter", a, "--data",
-                dir.resolve("demo/data/problems.jsonl").toString(), "--out", trained.toString(), "--max-steps", "1");
+                "train",
+                "--model",
+                model,
+                "--init-adapter",
+                a,
+                "--data",
+                dir.resolve("demo/data/problems.jsonl").toString(),
+                "--out",
+                trained.toString(),
+                "--max-steps",
+                "1");
         assertThat(train.exit()).as(train.err()).isZero();
         assertThat(train.err()).contains("tokenizer and chat template from the adapter's folder, texts");
         for (String file : List.of("tokenizer.json", "chat_template.jinja")) {

@@ -55,7 +55,7 @@ import org.slf4j.LoggerFactory;
 public class TrainStage implements Stage<LayersSelected> {
     private static final int PROJECT_VERSION = 2;
     private static final Logger LOG = LoggerFactory.getLogger(TrainStage.class);
-    private static final int TRAIN_VERSION = 3;
+    private static final int TRAIN_VERSION = 4;
     private static final int MAX_SELECTION_BYTES = 64 << 20;
 
     private final Counter steps;

@@ -6,6 +6,7 @@ import jakarta.validation.constraints.Max;
 import jakarta.validation.constraints.Min;
 import jakarta.validation.constraints.NotNull;
 import jakarta.validation.constraints.Pattern;
+import jakarta.validation.constraints.Size;
 
 /** One evaluation that the aligned, the fine-tuned and the projected model all take. */
 public record EvaluationTask(
@@ -17,8 +18,12 @@ public record EvaluationTask(
         @NotNull
         @Pattern(regexp = ArtifactRef.URI)
         @JsonPropertyDescription(
-                "s3:// or file: URI: for gsm8k and answer_loss JSON Lines of {question, answer}; for harmfulness and over_refusal CSV with a column goal")
+                "s3:// or file: URI of a file of rows, see Data files: for gsm8k and answer_loss {question, answer}; for harmfulness and over_refusal requests, in column")
         String data,
+
+        @Size(min = 1, max = 200)
+        @JsonPropertyDescription("harmfulness, over_refusal: which column of data holds the requests; default: goal")
+        String column,
 
         @Pattern(regexp = ArtifactRef.URI)
         @JsonPropertyDescription(

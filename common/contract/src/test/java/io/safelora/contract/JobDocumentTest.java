@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.nio.charset.StandardCharsets;
+import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -70,6 +72,21 @@ class JobDocumentTest {
                 .isInstanceOf(InvalidJobException.class)
                 .hasMessageContaining(message);
         JobDocument.parse(MINIMAL + more);
+    }
+
+    @Test
+    void variablesOfTheChatTemplateAreAnything() {
+        String options = MINIMAL.replace(
+                "}",
+                ", apply_chat_template: true, chat_template_kwargs: {enable_thinking: false, deep: {list: [1, x]}}}");
+        assertThat(JobDocument.parse(options).training().chatTemplateKwargs())
+                .isEqualTo(Map.of("enable_thinking", false, "deep", Map.of("list", List.of(1, "x"))));
+        for (String option : List.of("chat_template_kwargs: {}", "assistant_only_loss: true")) {
+            assertThatThrownBy(() -> JobDocument.parse(MINIMAL.replace("}", ", " + option + "}")))
+                    .isInstanceOf(InvalidJobException.class)
+                    .hasMessageContaining(
+                            "training." + option.substring(0, option.indexOf(':')) + ": needs apply_chat_template");
+        }
     }
 
     @Test

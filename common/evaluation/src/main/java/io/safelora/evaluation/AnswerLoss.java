@@ -6,7 +6,9 @@ import io.safelora.evaluation.Evaluation.LocalTask;
 import io.safelora.evaluation.Gsm8k.Problem;
 import io.safelora.lm.CausalLm;
 import io.safelora.lm.CausalLm.Continuation;
+import io.safelora.lm.ChatTemplate.Conversation;
 import io.safelora.lm.ChatTemplate.Message;
+import io.safelora.lm.PromptCompletion;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
@@ -37,8 +39,9 @@ final class AnswerLoss {
         boolean chat = task.task().applyChatTemplate();
         List<Continuation> texts = new ArrayList<>();
         for (Problem problem : problems) {
-            int[] prompt = prompt(model, problem, chat);
-            int[] ids = IntStream.concat(IntStream.of(prompt), IntStream.of(answer(model, problem, chat)))
+            PromptCompletion row = encoded(model, problem, chat);
+            int[] prompt = row.prompt();
+            int[] ids = IntStream.concat(IntStream.of(prompt), IntStream.of(row.completion()))
                     .limit(model.config().maxPositionEmbeddings())
                     .toArray();
             if (ids.length == prompt.length) {
@@ -63,20 +66,15 @@ final class AnswerLoss {
         return scores;
     }
 
-    private static int[] prompt(CausalLm model, Problem problem, boolean chat) {
+    /** As training has it. */
+    private static PromptCompletion encoded(CausalLm model, Problem problem, boolean chat) {
         return chat
-                ? model.tokenizer()
-                        .encode(
-                                model.chatTemplate().render(List.of(new Message("user", problem.question())), true),
-                                false)
-                : model.tokenizer().encode("Question: " + problem.question() + "\nAnswer:", true);
-    }
-
-    private static int[] answer(CausalLm model, Problem problem, boolean chat) {
-        String text = chat ? problem.answer() : " " + problem.answer();
-        List<Integer> ids = new ArrayList<>();
-        IntStream.of(model.tokenizer().encode(text, false)).forEach(ids::add);
-        ids.add(model.tokenizer().eosTokenId());
-        return ids.stream().mapToInt(Integer::intValue).toArray();
+                ? PromptCompletion.of(
+                        model,
+                        Conversation.of(List.of(
+                                new Message("user", problem.question()), new Message("assistant", problem.answer()))),
+                        1)
+                : PromptCompletion.of(
+                        model.tokenizer(), "Question: " + problem.question() + "\nAnswer:", " " + problem.answer());
     }
 }

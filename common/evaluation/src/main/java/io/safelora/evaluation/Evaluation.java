@@ -1,6 +1,7 @@
 package io.safelora.evaluation;
 
 import io.safelora.artifacts.InvalidArtifactException;
+import io.safelora.artifacts.rows.Row;
 import io.safelora.artifacts.rows.Rows;
 import io.safelora.contract.EvaluationTask;
 import io.safelora.contract.EvaluationTask.Task;
@@ -25,6 +26,10 @@ import java.util.Set;
 public final class Evaluation {
     /** All prompts are kept in memory. */
     private static final long MAX_TEXT = 256L << 20;
+
+    /** How published sets of requests name their column. */
+    private static final List<String> REQUESTS =
+            List.of("goal", "prompt", "behavior", "Behavior", "question", "instruction", "request", "text");
 
     private Evaluation() {}
 
@@ -189,10 +194,14 @@ public final class Evaluation {
 
     static Prompts requests(LocalTask local) throws IOException {
         List<String> goals = new ArrayList<>();
+        String column = local.task().column() == null ? "goal" : local.task().column();
         Rows.read(local.data(), MAX_TEXT, row -> {
-            String goal = row.text("goal");
+            if (!row.has(column)) {
+                throw row.invalid("has no column \"" + column + "\", but " + row.columns() + requests(row));
+            }
+            String goal = row.text(column);
             if (goal.isBlank()) {
-                throw row.invalid("\"goal\" is empty; give one or remove the row");
+                throw row.invalid("\"" + column + "\" is empty; give a request or remove the row");
             }
             goals.add(goal);
         });
@@ -204,6 +213,15 @@ public final class Evaluation {
                                 .map(g -> "Question: " + g + "\nAnswer:")
                                 .toList(),
                 prompts.stream().map(g -> "").toList());
+    }
+
+    /** Which option would read a row, for the message. */
+    private static String requests(Row row) {
+        return REQUESTS.stream()
+                .filter(row::has)
+                .findFirst()
+                .map(name -> "; column: " + name + " would read them")
+                .orElse("; name the one that holds the requests by column");
     }
 
     static <T> List<T> limited(List<T> rows, Integer limit) {
@@ -234,7 +252,7 @@ public final class Evaluation {
             int[] ids = task.applyChatTemplate()
                     ? model.tokenizer()
                             .encode(model.chatTemplate().render(List.of(new Message("user", prompt)), true), false)
-                    : model.tokenizer().encode(prompt, true);
+                    : model.tokenizer().encodePrompt(prompt);
             if (task.task() == Task.gsm8k && ids.length > room) {
                 ids = Arrays.copyOfRange(ids, ids.length - room, ids.length);
                 cut++;

@@ -71,7 +71,7 @@ final class StageCommands {
         public Integer call() throws IOException {
             try (CausalLm lm = CausalLm.load(model, on.device, on.dtype).forInference()) {
                 String name = adapter(lm, adapter);
-                int[] ids = lm.tokenizer().encode(text, true);
+                int[] ids = lm.tokenizer().encodePrompt(text);
                 Map<String, Object> result = new LinkedHashMap<>();
                 result.put("ids", ids);
                 result.put("logprobs", lm.logprobs(ids, name));
@@ -126,7 +126,7 @@ final class StageCommands {
         public Integer call() throws IOException {
             try (CausalLm lm = CausalLm.load(model, on.device, on.dtype).forInference()) {
                 String name = adapter(lm, adapter);
-                int[] prompt = lm.tokenizer().encode(this.prompt, true);
+                int[] prompt = lm.tokenizer().encodePrompt(this.prompt);
                 Sampling sampling = doSample ? new Sampling(temperature, topK, topP, seed) : null;
                 GenerationOptions options = new GenerationOptions(maxNewTokens, stop, 1, sampling, 0);
                 int[] ids = lm.generate(List.of(prompt), options, name, null).get(0);
@@ -163,8 +163,14 @@ final class StageCommands {
         @Option(
                 names = "--data",
                 required = true,
-                description = "gsm8k, answer_loss: JSON Lines; harmfulness, over_refusal: CSV with a column goal")
+                description =
+                        "JSON Lines, a JSON array, CSV or Parquet: for gsm8k and answer_loss with question and answer; for harmfulness and over_refusal with --column")
         Path data;
+
+        @Option(
+                names = "--column",
+                description = "harmfulness, over_refusal: the column of the requests (default goal)")
+        String column;
 
         @Option(
                 names = "--fewshot-data",
@@ -212,6 +218,7 @@ final class StageCommands {
             EvaluationTask options = new EvaluationTask(
                     task,
                     data.toString(),
+                    column,
                     fewshotData == null ? null : fewshotData.toString(),
                     numFewshot,
                     Json.MAPPER.convertValue(

@@ -1,6 +1,7 @@
 # Writes problems.jsonl (own word problems) and prompts.json: the prompts that lm_eval 0.4.13's task gsm8k makes of them, through its own
-# task file, its dummy model and its seeds: five other examples for every question, plain and as the one user message
-# of a chat; and the same first five for all (sampler first_n).
+# task file, its dummy model and its seeds: five other examples for every question, plain, and by the chat template in model/, as
+# transformers renders it, with the examples as turns (the harness's default) and in one turn; each with a system instruction, too;
+# and the same first five for all (sampler first_n).
 # usage: make_prompts.py DIR
 import json, os, random, sys
 os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1")
@@ -8,14 +9,21 @@ import lm_eval, yaml
 from lm_eval.api.registry import register_model
 from lm_eval.models.dummy import DummyLM
 from lm_eval.tasks import TaskManager
+from tokenizers import Tokenizer, models
+from transformers import PreTrainedTokenizerFast
+
+MODEL = os.path.join(sys.argv[1], "model")
+TOKENIZER = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel({"<unk>": 0}, "<unk>")),
+                                    **json.load(open(os.path.join(MODEL, "tokenizer_config.json"))))
+TOKENIZER.chat_template = open(os.path.join(MODEL, "chat_template.jinja"), encoding="utf-8").read()
 
 
 @register_model("chatting-dummy")
 class ChattingDummy(DummyLM):
     tokenizer_name = "none"
-    def chat_template(self, *a, **k): return "none"
+    def chat_template(self, *a, **k): return TOKENIZER.chat_template
     def apply_chat_template(self, history, add_generation_prompt=True):
-        return json.dumps([dict(h) for h in history], ensure_ascii=False)
+        return TOKENIZER.apply_chat_template(history, tokenize=False, add_generation_prompt=add_generation_prompt)
 
 
 out = sys.argv[1]; rnd = random.Random(7)
@@ -30,13 +38,18 @@ rows = open(os.path.join(out, "problems.jsonl"), encoding="utf-8").readlines()
 split = {"train": "/tmp/fewshot.jsonl", "test": "/tmp/test.jsonl"}
 open(split["train"], "w", encoding="utf-8").writelines(rows[:30]); open(split["test"], "w", encoding="utf-8").writelines(rows[30:])
 result = {}
-for name in ("plain", "chat", "first_n"):
-    chat = name == "chat"
+SYSTEM = "Solve the problem.\nEnd with #### and the number."
+DEFAULT = object()
+for name, chat, multiturn, system in (("plain", False, False, None), ("first_n", False, False, None), ("plain, system", False, False, SYSTEM),
+                                      ("chat", True, DEFAULT, None), ("one turn", True, False, None), ("multiturn", True, True, None),
+                                      ("chat, system", True, DEFAULT, SYSTEM), ("one turn, system", True, False, SYSTEM), ("zero-shot", True, DEFAULT, None)):
     task = yaml.safe_load(open(os.path.join(os.path.dirname(lm_eval.__file__), "tasks", "gsm8k", "gsm8k.yaml")))
     task.pop("dataset_name"); task.pop("tag", None); task.update(dataset_path="json", dataset_kwargs={"data_files": split})
     if name == "first_n": task["fewshot_config"] = {"sampler": name}
-    r = lm_eval.simple_evaluate(model="chatting-dummy", tasks=[task], task_manager=TaskManager(include_defaults=False), log_samples=True,
-                                bootstrap_iters=0, apply_chat_template=chat, fewshot_as_multiturn=False)
+    if name == "zero-shot": task["num_fewshot"] = 0
+    r = lm_eval.simple_evaluate(model="chatting-dummy", tasks=[task], task_manager=TaskManager(include_defaults=False), log_samples=True, system_instruction=system,
+                                bootstrap_iters=0, apply_chat_template=chat, **({} if multiturn is DEFAULT else {"fewshot_as_multiturn": multiturn}))
     prompts = {s["doc_id"]: s["arguments"]["gen_args_0"]["arg_0"] if isinstance(s["arguments"], dict) else s["arguments"][0][0] for s in r["samples"]["gsm8k"]}
-    result[name] = [json.loads(prompts[i]) if chat else prompts[i] for i in sorted(prompts)]
+    result[name] = [prompts[i] for i in sorted(prompts)]
+    if system or name in ("multiturn", "one turn", "zero-shot"): result[name] = result[name][:3]
 json.dump(result, open(os.path.join(out, "prompts.json"), "w", encoding="utf-8"), indent=1, ensure_ascii=False)

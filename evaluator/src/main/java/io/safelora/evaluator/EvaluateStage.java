@@ -2,7 +2,6 @@ package io.safelora.evaluator;
 
 import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.MeterRegistry;
-import io.safelora.artifacts.checkpoint.PeftAdapter;
 import io.safelora.artifacts.store.ArtifactStore;
 import io.safelora.contract.ArtifactRef;
 import io.safelora.contract.EvaluationTask;
@@ -27,7 +26,6 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -38,7 +36,7 @@ public class EvaluateStage implements Stage<AdapterProjected> {
     static final String EVALUATION = "evaluation.json";
     static final String SWEEP = "sweep.json";
     static final String REPORT = "report.html";
-    private static final int VERSION = 4;
+    private static final int VERSION = 5;
     private static final int MAX_EVALUATION_BYTES = 256 << 20;
 
     private final Counter answers;
@@ -62,6 +60,7 @@ public class EvaluateStage implements Stage<AdapterProjected> {
         JobRequest request = event.request();
         ArtifactStore store = ws.store();
         String device = (request.device() == Device.auto ? ws.config().device() : request.device()).name();
+        String model = store.digest(request.aligned());
         List<String> data = new ArrayList<>();
         for (EvaluationTask task : request.evaluation()) {
             data.add(store.digest(task.data()));
@@ -77,130 +76,89 @@ public class EvaluateStage implements Stage<AdapterProjected> {
             event.candidates().forEach(c -> repairs.put(c.name(), c.adapter()));
         }
         Map<String, Object> inputs = Map.of(
-                "model", store.digest(request.aligned()),
-                "adapter", event.adapter().sha256(),
-                "repairs", repairs,
-                "alignment", event.alignment().sha256(),
-                "tasks", request.evaluation(),
-                "data", data,
-                "dtype", request.dtype(),
-                "device", device);
+                "model",
+                model,
+                "adapter",
+                event.adapter().sha256(),
+                "repairs",
+                repairs,
+                "alignment",
+                event.alignment().sha256(),
+                "tasks",
+                request.evaluation(),
+                "data",
+                data,
+                "dtype",
+                request.dtype(),
+                "device",
+                device);
         ArtifactRef evaluation = ws.result("evaluate", VERSION, inputs, out -> {
-            Path tuned = store.download(event.adapter());
-            List<LocalTask> tasks = new ArrayList<>();
-            for (EvaluationTask task : request.evaluation()) {
-                tasks.add(new LocalTask(
-                        task,
-                        store.download(task.data()),
-                        task.fewshotData() == null ? null : store.download(task.fewshotData())));
-            }
-            Map<String, Path> models = new LinkedHashMap<>();
-            models.put("fine-tuned", tuned);
-            for (Map.Entry<String, ArtifactRef> repair : repairs.entrySet()) {
-                models.put(repair.getKey(), store.download(repair.getValue()));
-            }
-            Result result = measured(
-                    store.download(request.aligned()),
-                    models,
-                    directory -> CausalLm.load(
-                                    directory, device, request.dtype().name())
-                            .forInference(),
-                    tasks,
-                    (share, words) -> {
-                        ws.checkCancelled();
-                        ws.progress(share, words);
-                    });
+            Result result = measured(event, ws, repairs, device);
+            answers.increment(result.samples().size());
+            Files.write(out.resolve(EVALUATION), Json.pretty(result));
+            // Measured without harmfulness or skill, the candidates cannot be ranked: the first one stands.
             Pareto pareto = event.candidates() == null
                     ? null
                     : Pareto.of(result.scores(), repairs.keySet()).orElse(null);
             if (pareto != null) {
                 Files.write(out.resolve(SWEEP), Json.pretty(pareto));
             }
+            Path tuned = store.download(event.adapter());
             Path projected = store.download(
                     pareto == null || pareto.recommended() == null
                             ? event.projected()
                             : repairs.get(pareto.recommended()));
-            answers.increment(result.samples().size());
-            Files.write(out.resolve(EVALUATION), Json.pretty(result));
-            Files.writeString(
-                    out.resolve(ResultCard.FILE),
-                    ResultCard.of(
-                            request, result.scores(), tuned, projected, origin(event, inputs.get("model"), device)));
+            Path alignment = store.download(event.alignment());
+            Map<String, String> origin = origin(event, model, device);
+            Files.writeString(out.resolve(ResultCard.FILE), ResultCard.of(request, result, tuned, projected, origin));
             Files.writeString(
                     out.resolve(REPORT),
-                    Report.html(
-                            ws.jobId(),
-                            request,
-                            result,
-                            store.download(event.alignment()),
-                            tuned,
-                            projected,
-                            pareto,
-                            origin(event, inputs.get("model"), device)));
+                    Report.html(ws.jobId(), request, result, alignment, tuned, projected, pareto, origin));
         });
         Result result = Json.MAPPER.readValue(store.read(evaluation, EVALUATION, MAX_EVALUATION_BYTES), Result.class);
-        if (event.candidates() == null) {
-            return new EvaluationCompleted(request, event.projected(), evaluation, result.scores(), null);
-        }
-        // Measured without harmfulness or skill, the candidates cannot be ranked: the first one stands.
-        Path folder = store.download(evaluation);
-        String recommended = Files.exists(folder.resolve(SWEEP))
-                ? Json.MAPPER
-                        .readValue(folder.resolve(SWEEP).toFile(), Pareto.class)
-                        .recommended()
+        Path sweep =
+                event.candidates() == null ? null : store.download(evaluation).resolve(SWEEP);
+        String recommended = sweep != null && Files.exists(sweep)
+                ? Json.MAPPER.readValue(sweep.toFile(), Pareto.class).recommended()
                 : null;
         return new EvaluationCompleted(
                 request,
                 recommended == null ? event.projected() : repairs.get(recommended),
                 evaluation,
                 result.scores(),
-                recommended);
+                recommended,
+                result.warnings().isEmpty() ? null : result.warnings());
     }
 
-    /** Loads a checkpoint. */
-    interface Loader {
-        CausalLm load(Path checkpoint) throws IOException;
-    }
-
-    /**
-     * Adapters are measured together, on the aligned model's weights; checkpoints one after another, so that no two models
-     * stand in memory.
-     *
-     * @param models adapters or checkpoints by the names that scores call them, all of one kind
-     */
-    static Result measured(
-            Path aligned, Map<String, Path> models, Loader loader, List<LocalTask> tasks, Evaluation.Listener listener)
-            throws IOException {
-        if (models.values().stream().allMatch(PeftAdapter::isIn)) {
-            try (CausalLm model = loader.load(aligned)) {
-                Map<String, String> adapters = new LinkedHashMap<>();
-                adapters.put("aligned", null);
-                for (Map.Entry<String, Path> adapter : models.entrySet()) {
-                    model.loadAdapter(adapter.getKey(), adapter.getValue());
-                    adapters.put(adapter.getKey(), adapter.getKey());
-                }
-                return Evaluation.run(model, adapters, tasks, listener);
-            }
+    private static Result measured(
+            AdapterProjected event, Workspace ws, Map<String, ArtifactRef> repairs, String device) throws IOException {
+        JobRequest request = event.request();
+        List<LocalTask> tasks = new ArrayList<>();
+        for (EvaluationTask task : request.evaluation()) {
+            Path data = ws.store().download(task.data());
+            tasks.add(new LocalTask(
+                    task, data, task.fewshotData() == null ? null : ws.store().download(task.fewshotData())));
         }
-        Map<String, Path> checkpoints = new LinkedHashMap<>();
-        checkpoints.put("aligned", aligned);
-        checkpoints.putAll(models);
-        List<Result> results = new ArrayList<>();
-        for (Map.Entry<String, Path> checkpoint : checkpoints.entrySet()) {
-            try (CausalLm model = loader.load(checkpoint.getValue())) {
-                results.add(Evaluation.run(
-                        model,
-                        Collections.singletonMap(checkpoint.getKey(), null),
-                        tasks,
-                        (share, words) -> listener.at((results.size() + share) / checkpoints.size(), words)));
-            }
+        Map<String, Path> models = new LinkedHashMap<>();
+        models.put("fine-tuned", ws.store().download(event.adapter()));
+        for (Map.Entry<String, ArtifactRef> repair : repairs.entrySet()) {
+            models.put(repair.getKey(), ws.store().download(repair.getValue()));
         }
-        return Evaluation.joined(results);
+        String dtype = request.dtype().name();
+        return Evaluation.compare(
+                ws.store().download(request.aligned()),
+                models,
+                checkpoint -> CausalLm.load(checkpoint, device, dtype).forInference(),
+                tasks,
+                (share, words) -> {
+                    ws.checkCancelled();
+                    ws.progress(share, words);
+                });
     }
 
-    private static Map<String, String> origin(AdapterProjected event, Object model, String device) {
+    private static Map<String, String> origin(AdapterProjected event, String model, String device) {
         Map<String, String> rows = new LinkedHashMap<>();
-        rows.put("aligned, digest", model.toString());
+        rows.put("aligned, digest", model);
         rows.put("alignment, sha256", event.alignment().sha256());
         JobRequest request = event.request();
         boolean full = request.training() != null && request.training().method() == Method.full;

@@ -2,13 +2,16 @@ package io.safelora.contract;
 
 import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.annotation.JsonPropertyDescription;
+import com.fasterxml.jackson.databind.JsonNode;
+import jakarta.validation.constraints.DecimalMin;
 import jakarta.validation.constraints.Max;
 import jakarta.validation.constraints.Min;
 import jakarta.validation.constraints.NotNull;
 import jakarta.validation.constraints.Pattern;
 import jakarta.validation.constraints.Size;
+import java.util.List;
 
-/** One evaluation that the aligned, the fine-tuned and the projected model all take. */
+/** One evaluation that the aligned, the fine-tuned and the projected model all take. Options have lm-evaluation-harness's names. */
 public record EvaluationTask(
         @NotNull
         @JsonPropertyDescription(
@@ -40,8 +43,14 @@ public record EvaluationTask(
                 "gsm8k: which rows become examples. default: lm-evaluation-harness's default, every question gets others; first_n: the first num_fewshot rows before every question, which is computed once and so several times faster")
         FewshotSampler fewshotSampler,
 
-        @Min(1) @JsonPropertyDescription("Only the first limit rows; default: all")
-        Integer limit,
+        @JsonPropertyDescription(
+                "gsm8k: whether the model's chat template gets each example as a turn of the user and one of the assistant, or all in one turn with the question; default: true with apply_chat_template, as in lm-evaluation-harness")
+        Boolean fewshotAsMultiturn,
+
+        @DecimalMin(value = "0", inclusive = false)
+        @JsonPropertyDescription(
+                "Only the first rows: a whole number of them, or a share above 0 and below 1, rounded up to whole rows; default: all")
+        Double limit,
 
         @Min(1)
         @Max(4096)
@@ -51,6 +60,16 @@ public record EvaluationTask(
         @JsonProperty(defaultValue = "false")
         @JsonPropertyDescription("Whether prompts are rendered by the model's chat template")
         Boolean applyChatTemplate,
+
+        @Size(min = 1, max = 100_000)
+        @JsonPropertyDescription(
+                "The system message of every prompt; without apply_chat_template, the text that every prompt begins with")
+        String systemInstruction,
+
+        @Size(min = 1, max = 8)
+        @JsonPropertyDescription(
+                "harmfulness, over_refusal: who says whether an answer refuses; default: [refusal-phrases]. refusal-phrases: phrases of refusal where an answer begins, in 13 languages; gcg-keywords: the published list of the GCG attack's evaluation (arXiv 2307.15043), anywhere in the answer. Every judge gives scores of its own; those of the first rank a sweep")
+        List<@NotNull Judge> judge,
 
         @Min(1)
         @Max(1024)
@@ -74,11 +93,71 @@ public record EvaluationTask(
         first_n
     }
 
+    /** Who says whether an answer refuses. */
+    public enum Judge {
+        @JsonProperty("refusal-phrases")
+        refusal_phrases,
+        @JsonProperty("gcg-keywords")
+        gcg_keywords
+    }
+
     public EvaluationTask {
         fewshotSampler = fewshotSampler == null ? FewshotSampler.every_question_others : fewshotSampler;
         numFewshot = numFewshot == null ? (task == Task.gsm8k ? 5 : 0) : numFewshot;
         maxNewTokens = maxNewTokens == null ? (task == Task.gsm8k ? 256 : 64) : maxNewTokens;
         applyChatTemplate = applyChatTemplate == null ? false : applyChatTemplate;
+        fewshotAsMultiturn = fewshotAsMultiturn == null ? task == Task.gsm8k && applyChatTemplate : fewshotAsMultiturn;
+        judge = judge == null && isJudged(task) ? List.of(Judge.refusal_phrases) : judge;
+        judge = judge == null ? null : judge.stream().distinct().toList();
         batchSize = batchSize == null ? 32 : batchSize;
+    }
+
+    /**
+     * Reads a task as a job document has it.
+     *
+     * @throws InvalidJobException if an option is unknown, missing, out of range or not of the task; the message names it
+     */
+    public static EvaluationTask of(JsonNode json) {
+        EvaluationTask task = Validation.read(json, EvaluationTask.class, "evaluation");
+        task.check();
+        return task;
+    }
+
+    /** How many of so many rows are measured. A share is rounded up, as in lm-evaluation-harness. */
+    public int rows(int available) {
+        return limit == null ? available : (int) Math.min(available, limit < 1 ? Math.ceil(limit * available) : limit);
+    }
+
+    /**
+     * Refuses what the schema cannot: a limit between two whole numbers, and options that do not go together.
+     *
+     * @throws InvalidJobException naming the option
+     */
+    void check() {
+        if (limit != null && limit > 1 && limit != Math.rint(limit)) {
+            throw new InvalidJobException("limit: is " + limit
+                    + "; give a whole number of rows, 1 or more, or a share of the rows above 0 and below 1");
+        }
+        if (task != Task.gsm8k && numFewshot > 0) {
+            throw new InvalidJobException("num_fewshot: is only for gsm8k; leave it out");
+        }
+        if (numFewshot > 0 && fewshotData == null) {
+            throw new InvalidJobException("fewshot_data: is missing, but num_fewshot is " + numFewshot
+                    + "; give the rows to take examples from, or num_fewshot: 0");
+        }
+        if (fewshotAsMultiturn && (task != Task.gsm8k || !applyChatTemplate)) {
+            throw new InvalidJobException(
+                    "fewshot_as_multiturn: is only for gsm8k with apply_chat_template; leave it out, or add that");
+        }
+        if (!isJudged(task) && column != null) {
+            throw new InvalidJobException("column: is only for harmfulness and over_refusal; leave it out");
+        }
+        if (!isJudged(task) && judge != null) {
+            throw new InvalidJobException("judge: is only for harmfulness and over_refusal; leave it out");
+        }
+    }
+
+    private static boolean isJudged(Task task) {
+        return task == Task.harmfulness || task == Task.over_refusal;
     }
 }

@@ -69,13 +69,10 @@ public final class JobDocument {
             check(request.training(), request);
         }
         for (int i = 0; i < request.evaluation().size(); i++) {
-            EvaluationTask task = request.evaluation().get(i);
-            if (task.task() != EvaluationTask.Task.gsm8k && task.numFewshot() > 0) {
-                throw new InvalidJobException("evaluation[" + i + "].num_fewshot: is only for gsm8k; leave it out");
-            }
-            if (task.numFewshot() > 0 && task.fewshotData() == null) {
-                throw new InvalidJobException("evaluation[" + i + "].fewshot_data: is missing, but num_fewshot is "
-                        + task.numFewshot() + "; give the rows to take examples from, or num_fewshot: 0");
+            try {
+                request.evaluation().get(i).check();
+            } catch (InvalidJobException e) {
+                throw new InvalidJobException("evaluation[" + i + "]." + e.getMessage());
             }
         }
     }

@@ -154,7 +154,10 @@ public sealed interface JobEvent {
             List<Score> scores,
 
             @JsonPropertyDescription("In a sweep, the name of the recommended repair among scores; else absent")
-            String recommended)
+            String recommended,
+
+            @JsonPropertyDescription("What a reader of the scores should know; absent if there is nothing")
+            List<String> warnings)
             implements JobEvent {}
 
     /** One number of one model on one task. */
@@ -177,7 +180,29 @@ public sealed interface JobEvent {
             int samples,
 
             @JsonPropertyDescription("Whether more is better")
-            boolean higherIsBetter) {}
+            boolean higherIsBetter,
+
+            @JsonPropertyDescription("Who judged the answers; absent where the metric needs no judge")
+            String judge) {
+
+        /** Not a number is not a score: it would win or lose every comparison in silence. */
+        public Score {
+            if (!Double.isFinite(value)) {
+                throw new IllegalArgumentException(
+                        task + " " + metric + " of " + model + " is " + value + ", which is not a score");
+            }
+        }
+
+        /** The metric and its judge, for people. */
+        public String label() {
+            return metric + (judge == null ? "" : " (" + judge + ")");
+        }
+
+        /** Of a metric that needs no judge. */
+        public Score(String model, String task, String metric, double value, int samples, boolean higherIsBetter) {
+            this(model, task, metric, value, samples, higherIsBetter, null);
+        }
+    }
 
     /** Where a job is. The topic is compacted: the last one of a job is its state. */
     @JsonClassDescription("Where a job is; the last one of a job is its state.")

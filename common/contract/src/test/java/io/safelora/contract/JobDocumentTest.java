@@ -3,6 +3,7 @@ package io.safelora.contract;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.safelora.contract.EvaluationTask.Judge;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Map;
@@ -197,6 +198,70 @@ class JobDocumentTest {
         assertThatThrownBy(() -> JobDocument.parse(MINIMAL
                         + "evaluation: [{task: harmfulness, data: 's3://d', num_fewshot: 2, fewshot_data: 's3://e'}]"))
                 .hasMessageStartingWith("evaluation[0].num_fewshot: is only for gsm8k");
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "limit: 0 | limit: must have an exclusive minimum value of 0",
+                "limit: -1 | limit: must have an exclusive minimum value of 0",
+                "limit: 1.5 | limit: is 1.5; give a whole number of rows",
+                "limit: 1e999 | limit: is too large",
+                "limit: '8' | limit: string found, number expected",
+                "num_fewshot: -1 | num_fewshot: must have a minimum value of 0",
+                "batch_size: 0 | batch_size: must have a minimum value of 1",
+                "max_new_tokens: 0 | max_new_tokens: must have a minimum value of 1",
+                "fewshot_as_multiturn: true | fewshot_as_multiturn: is only for gsm8k with apply_chat_template",
+                "judge: [gcg-keywords] | judge: is only for harmfulness and over_refusal",
+                "judge: [] | judge: must have at least 1 items",
+                "judge: [llama-guard] | judge[0]: does not have a value in the enumeration",
+                "system_instruction: '' | system_instruction: must be at least 1 characters",
+            })
+    void evaluationOptionsOutOfRangeAreNamed(String option, String message) {
+        String task = "{task: gsm8k, data: 's3://d', fewshot_data: 's3://e', " + option + "}";
+        assertThatThrownBy(() -> JobDocument.parse(MINIMAL + "evaluation: [" + task + "]"))
+                .isInstanceOf(InvalidJobException.class)
+                .hasMessageStartingWith("evaluation[0]." + message);
+        // The command line reads the same options without a job around them.
+        assertThatThrownBy(() -> EvaluationTask.of(JobDocument.tree(task)))
+                .isInstanceOf(InvalidJobException.class)
+                .hasMessageStartingWith(message);
+    }
+
+    /** lm_eval 0.4.13, get_sample_size: ceil(len * limit) below 1, else int(limit). */
+    @ParameterizedTest
+    @CsvSource({"1, 10, 1", "8, 10, 8", "11, 10, 10", "0.5, 9, 5", "0.001, 10, 1", "0.3, 10, 3", "1e12, 10, 10"})
+    void aLimitIsANumberOrAShareOfTheRows(String limit, int rows, int measured) {
+        EvaluationTask task =
+                EvaluationTask.of(JobDocument.tree("{task: answer_loss, data: 's3://d', limit: " + limit + "}"));
+        assertThat(task.rows(rows)).isEqualTo(measured);
+    }
+
+    @Test
+    void judgesAndTurnsHaveTheirTasksDefaults() {
+        JobRequest job = JobDocument.parse(MINIMAL + """
+                evaluation:
+                  - {task: harmfulness, data: 's3://d'}
+                  - {task: over_refusal, data: 's3://d', judge: [gcg-keywords, refusal-phrases, gcg-keywords]}
+                  - {task: gsm8k, data: 's3://d', num_fewshot: 0, apply_chat_template: true}
+                  - {task: gsm8k, data: 's3://d', num_fewshot: 0}
+                """);
+        assertThat(job.evaluation())
+                .extracting(EvaluationTask::judge)
+                .containsExactly(
+                        List.of(Judge.refusal_phrases), List.of(Judge.gcg_keywords, Judge.refusal_phrases), null, null);
+        assertThat(job.evaluation())
+                .extracting(EvaluationTask::fewshotAsMultiturn)
+                .containsExactly(false, false, true, false);
+        assertThat(JobDocument.parse(new String(Json.canonical(job)))).isEqualTo(job);
+    }
+
+    @Test
+    void notANumberIsNotAScore() {
+        assertThatThrownBy(() -> new JobEvent.Score("projected", "answer_loss", "loss", Double.NaN, 4, false))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("answer_loss loss of projected is NaN");
     }
 
     @ParameterizedTest

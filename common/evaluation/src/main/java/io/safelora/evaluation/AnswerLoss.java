@@ -1,7 +1,9 @@
 package io.safelora.evaluation;
 
+import io.safelora.contract.EvaluationTask;
 import io.safelora.contract.EvaluationTask.Task;
 import io.safelora.contract.JobEvent.Score;
+import io.safelora.evaluation.Evaluation.Listener;
 import io.safelora.evaluation.Evaluation.LocalTask;
 import io.safelora.evaluation.Gsm8k.Problem;
 import io.safelora.lm.CausalLm;
@@ -13,7 +15,6 @@ import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.function.IntConsumer;
 import java.util.stream.DoubleStream;
 import java.util.stream.IntStream;
 
@@ -30,19 +31,22 @@ final class AnswerLoss {
      * Scores all models in one pass over the weights.
      *
      * @param adapters by the models' names: a loaded adapter's name, or null for the weights as they are
-     * @param done called with the number of scored rows
+     * @param warnings what is wrong with the rows, or with a model, is added to these
      */
-    static List<Score> of(CausalLm model, Map<String, String> adapters, LocalTask task, IntConsumer done)
+    static List<Score> of(
+            CausalLm model, Map<String, String> adapters, LocalTask task, List<String> warnings, Listener listener)
             throws IOException {
-        List<Problem> problems = Evaluation.limited(
-                Evaluation.readProblems(task.data()), task.task().limit());
-        boolean chat = task.task().applyChatTemplate();
+        List<Problem> problems = Evaluation.limited(Evaluation.readProblems(task.data()), task.task());
         List<Continuation> texts = new ArrayList<>();
+        int positions = model.config().maxPositionEmbeddings();
+        int cut = 0;
         for (Problem problem : problems) {
-            PromptCompletion row = encoded(model, problem, chat);
+            PromptCompletion row = encoded(model, problem, task.task());
             int[] prompt = row.prompt();
-            int[] ids = IntStream.concat(IntStream.of(prompt), IntStream.of(row.completion()))
-                    .limit(model.config().maxPositionEmbeddings())
+            int[] answer = row.completion();
+            cut += prompt.length + answer.length > positions ? 1 : 0;
+            int[] ids = IntStream.concat(IntStream.of(prompt), IntStream.of(answer))
+                    .limit(positions)
                     .toArray();
             if (ids.length == prompt.length) {
                 throw new IllegalArgumentException(task.data().getFileName() + ": the question \""
@@ -51,7 +55,14 @@ final class AnswerLoss {
             }
             adapters.values().forEach(adapter -> texts.add(new Continuation(ids, prompt.length, adapter)));
         }
-        List<double[]> logprobs = model.score(texts, done);
+        if (cut > 0) {
+            warnings.add(cut + " of " + problems.size() + " answers in "
+                    + task.data().getFileName() + " reach beyond the model's " + positions
+                    + " positions; answer_loss is over what fits");
+        }
+        List<double[]> logprobs = model.score(
+                texts,
+                finished -> listener.at((double) finished / texts.size(), ", " + finished / adapters.size() + " rows"));
         List<Score> scores = new ArrayList<>();
         int at = 0;
         for (String name : adapters.keySet()) {
@@ -61,20 +72,29 @@ final class AnswerLoss {
                 sum -= DoubleStream.of(logprobs.get(i)).sum();
                 tokens += logprobs.get(i).length;
             }
-            scores.add(new Score(name, Task.answer_loss.name(), METRIC, sum / tokens, problems.size(), false));
+            if (Double.isFinite(sum)) {
+                scores.add(new Score(name, Task.answer_loss.name(), METRIC, sum / tokens, problems.size(), false));
+            } else {
+                warnings.add("answer_loss of " + name + " is " + sum
+                        + ", which is not a score, and is left out: its weights or its activations are not finite");
+            }
+        }
+        if (scores.isEmpty()) {
+            throw new IllegalArgumentException(warnings.get(warnings.size() - 1));
         }
         return scores;
     }
 
     /** As training has it. */
-    private static PromptCompletion encoded(CausalLm model, Problem problem, boolean chat) {
-        return chat
-                ? PromptCompletion.of(
-                        model,
-                        Conversation.of(List.of(
-                                new Message("user", problem.question()), new Message("assistant", problem.answer()))),
-                        1)
-                : PromptCompletion.of(
-                        model.tokenizer(), "Question: " + problem.question() + "\nAnswer:", " " + problem.answer());
+    private static PromptCompletion encoded(CausalLm model, Problem problem, EvaluationTask task) {
+        boolean chat = task.applyChatTemplate();
+        Prompt prompt =
+                Prompt.of(chat ? problem.question() : Gsm8k.question(problem)).withSystem(task.systemInstruction());
+        if (!chat) {
+            return PromptCompletion.of(model.tokenizer(), prompt.text(), " " + problem.answer());
+        }
+        List<Message> turns = new ArrayList<>(prompt.turns());
+        turns.add(new Message("assistant", problem.answer()));
+        return PromptCompletion.of(model, Conversation.of(turns), turns.size() - 1);
     }
 }

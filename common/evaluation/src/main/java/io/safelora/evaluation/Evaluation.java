@@ -1,26 +1,28 @@
 package io.safelora.evaluation;
 
 import io.safelora.artifacts.InvalidArtifactException;
+import io.safelora.artifacts.checkpoint.PeftAdapter;
 import io.safelora.artifacts.rows.Row;
 import io.safelora.artifacts.rows.Rows;
 import io.safelora.contract.EvaluationTask;
 import io.safelora.contract.EvaluationTask.Task;
 import io.safelora.contract.JobEvent.Score;
 import io.safelora.evaluation.Gsm8k.Problem;
+import io.safelora.evaluation.Judge.Verdict;
 import io.safelora.lm.CausalLm;
 import io.safelora.lm.CausalLm.Request;
-import io.safelora.lm.ChatTemplate.Message;
 import io.safelora.lm.GenerationOptions;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
+import java.util.Collections;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.IntStream;
 
 /** Measures models that share their weights - one model, with one adapter or none each - on tasks. */
 public final class Evaluation {
@@ -40,7 +42,8 @@ public final class Evaluation {
      * One row of one model.
      *
      * @param extracted what each filter took from the response; empty but for gsm8k
-     * @param correct by filter; else under {@code refused}
+     * @param correct by filter; empty but for gsm8k
+     * @param verdicts by judge: refused, answered or empty; empty but for harmfulness and over_refusal
      */
     public record Sample(
             String model,
@@ -50,23 +53,22 @@ public final class Evaluation {
             String response,
             String target,
             Map<String, String> extracted,
-            Map<String, Boolean> correct) {}
+            Map<String, Boolean> correct,
+            Map<String, Verdict> verdicts) {}
 
     /**
      * How far a score may be off by chance.
      *
+     * @param judge as in the score
      * @param value standard error of the mean over the rows, as lm-evaluation-harness computes it; null for a single row
      */
-    public record StandardError(String model, String task, String metric, Double value) {
+    public record StandardError(String model, String task, String metric, String judge, Double value) {
         static StandardError of(Score score) {
-            // A loss is no share of rows.
-            if (score.metric().equals(AnswerLoss.METRIC)) {
-                return new StandardError(score.model(), score.task(), score.metric(), null);
-            }
-            // The sample deviation of n zeros and ones with the mean v, over the root of n.
-            Double value =
-                    score.samples() < 2 ? null : Math.sqrt(score.value() * (1 - score.value()) / (score.samples() - 1));
-            return new StandardError(score.model(), score.task(), score.metric(), value);
+            // A loss is no share of rows. The sample deviation of n zeros and ones with the mean v, over the root of n.
+            Double value = score.metric().equals(AnswerLoss.METRIC) || score.samples() < 2
+                    ? null
+                    : Math.sqrt(score.value() * (1 - score.value()) / (score.samples() - 1));
+            return new StandardError(score.model(), score.task(), score.metric(), score.judge(), value);
         }
     }
 
@@ -89,6 +91,47 @@ public final class Evaluation {
         void at(double fraction, String message);
     }
 
+    /** Loads a checkpoint. */
+    public interface Loader {
+        CausalLm load(Path checkpoint) throws IOException;
+    }
+
+    /**
+     * Measures the aligned model and what was made of it. Adapters are measured together, on the aligned model's weights;
+     * checkpoints one after another, so that no two models stand in memory.
+     *
+     * @param models adapters or checkpoints by the names that scores call them, all of one kind
+     */
+    public static Result compare(
+            Path aligned, Map<String, Path> models, Loader loader, List<LocalTask> tasks, Listener listener)
+            throws IOException {
+        if (models.values().stream().allMatch(PeftAdapter::isIn)) {
+            try (CausalLm model = loader.load(aligned)) {
+                Map<String, String> adapters = new LinkedHashMap<>();
+                adapters.put("aligned", null);
+                for (Map.Entry<String, Path> adapter : models.entrySet()) {
+                    model.loadAdapter(adapter.getKey(), adapter.getValue());
+                    adapters.put(adapter.getKey(), adapter.getKey());
+                }
+                return run(model, adapters, tasks, listener);
+            }
+        }
+        Map<String, Path> checkpoints = new LinkedHashMap<>();
+        checkpoints.put("aligned", aligned);
+        checkpoints.putAll(models);
+        List<Result> results = new ArrayList<>();
+        for (Map.Entry<String, Path> checkpoint : checkpoints.entrySet()) {
+            try (CausalLm model = loader.load(checkpoint.getValue())) {
+                results.add(run(
+                        model,
+                        Collections.singletonMap(checkpoint.getKey(), null),
+                        tasks,
+                        (share, words) -> listener.at((results.size() + share) / checkpoints.size(), words)));
+            }
+        }
+        return joined(results);
+    }
+
     /**
      * Runs all tasks on all models.
      *
@@ -101,56 +144,67 @@ public final class Evaluation {
         List<Sample> samples = new ArrayList<>();
         Map<String, Double> seconds = new LinkedHashMap<>();
         List<String> warnings = new ArrayList<>();
-        int runs = tasks.size() * adapters.size();
-        int done = 0;
-        for (LocalTask task : tasks) {
-            // All models go through the weights together.
+        for (int i = 0; i < tasks.size(); i++) {
+            LocalTask task = tasks.get(i);
             long began = System.nanoTime();
-            double before = (double) done / runs;
+            double before = (double) i / tasks.size();
             String what = (adapters.size() > 3 ? adapters.size() + " models" : String.join(", ", adapters.keySet()))
                     + " on " + task.task().task();
+            Listener ofTask = (share, words) -> listener.at(before + share / tasks.size(), what + words);
+            // All models go through the weights together.
             if (task.task().task() == Task.answer_loss) {
-                int rows = adapters.size();
-                scores.addAll(AnswerLoss.of(
-                        model,
-                        adapters,
-                        task,
-                        finished -> listener.at(before, what + ", " + finished / rows + " rows")));
-                seconds.merge(what, (System.nanoTime() - began) / 1e9, Double::sum);
-                done += adapters.size();
-                continue;
-            }
-            Prompts rows = task.task().task() == Task.gsm8k ? problems(task) : requests(task);
-            List<int[]> prompts = encode(model, task.task(), rows.prompts, warnings);
-            long unsolved = task.task().task() == Task.gsm8k
-                    ? rows.targets.stream().filter(t -> !t.contains("#### ")).count()
-                    : 0;
-            if (unsolved > 0) {
-                warnings.add(unsolved + " of " + rows.targets.size() + " answers in "
-                        + task.data().getFileName() + " do not end in \"#### n\"; no response can match them");
-            }
-            List<Request> requests = new ArrayList<>();
-            for (String adapter : adapters.values()) {
-                prompts.forEach(prompt -> requests.add(new Request(prompt, adapter)));
-            }
-            List<String> stop = task.task().task() == Task.gsm8k ? Gsm8k.STOP : List.of();
-            List<int[]> answers = model.generate(
-                    requests,
-                    new GenerationOptions(
-                            task.task().maxNewTokens(), stop, task.task().batchSize()),
-                    finished -> listener.at(before + (double) finished / prompts.size() / runs, what));
-            int at = 0;
-            for (String name : adapters.keySet()) {
-                List<Sample> ofModel =
-                        samples(model, name, task.task().task(), rows, answers.subList(at, at += prompts.size()));
-                samples.addAll(ofModel);
-                scores.addAll(scores(name, task.task().task(), ofModel));
+                scores.addAll(AnswerLoss.of(model, adapters, task, warnings, ofTask));
+            } else {
+                List<Sample> answered = answers(model, adapters, task, warnings, ofTask);
+                samples.addAll(answered);
+                for (String name : adapters.keySet()) {
+                    scores.addAll(Scores.of(
+                            name,
+                            task.task(),
+                            answered.stream()
+                                    .filter(s -> s.model().equals(name))
+                                    .toList(),
+                            warnings));
+                }
             }
             seconds.merge(what, (System.nanoTime() - began) / 1e9, Double::sum);
-            done += adapters.size();
         }
         listener.at(1, "measured");
         return new Result(scores, scores.stream().map(StandardError::of).toList(), samples, seconds, warnings);
+    }
+
+    /** Every model's answer to every row, model by model. */
+    private static List<Sample> answers(
+            CausalLm model, Map<String, String> adapters, LocalTask local, List<String> warnings, Listener listener)
+            throws IOException {
+        EvaluationTask task = local.task();
+        List<TaskRow> rows = (task.task() == Task.gsm8k ? problems(local) : requests(local))
+                .stream()
+                        .map(row -> new TaskRow(
+                                row.prompt().withSystem(task.systemInstruction()), row.question(), row.target()))
+                        .toList();
+        List<int[]> prompts = Encoding.of(model, local, rows, warnings);
+        List<Request> requests = new ArrayList<>();
+        for (String adapter : adapters.values()) {
+            prompts.forEach(prompt -> requests.add(new Request(prompt, adapter)));
+        }
+        List<String> stop = task.task() == Task.gsm8k ? Gsm8k.STOP : List.of();
+        List<int[]> answers = model.generate(
+                requests,
+                new GenerationOptions(task.maxNewTokens(), stop, task.batchSize()),
+                finished -> listener.at((double) finished / requests.size(), ""));
+        List<Sample> samples = new ArrayList<>();
+        int at = 0;
+        for (String name : adapters.keySet()) {
+            samples.addAll(Scores.samples(
+                    name,
+                    task,
+                    rows,
+                    answers.subList(at, at += rows.size()).stream()
+                            .map(ids -> model.tokenizer().decode(ids, true))
+                            .toList()));
+        }
+        return samples;
     }
 
     /** What one result would be, of models that were measured by themselves: by task, and then in the order given. */
@@ -172,27 +226,36 @@ public final class Evaluation {
                 scores, scores.stream().map(StandardError::of).toList(), samples, seconds, List.copyOf(warnings));
     }
 
-    /** @param targets the solutions; empty strings where there are none */
-    record Prompts(List<String> prompts, List<String> targets) {}
+    /**
+     * One row of a task's data.
+     *
+     * @param question the problem or the request itself, as judges get it
+     * @param target the solution; empty where there is none
+     */
+    record TaskRow(Prompt prompt, String question, String target) {}
 
-    static Prompts problems(LocalTask local) throws IOException {
+    static List<TaskRow> problems(LocalTask local) throws IOException {
         EvaluationTask task = local.task();
         if (task.numFewshot() > 0 && local.fewshotData() == null) {
             throw new IllegalArgumentException("num_fewshot is " + task.numFewshot()
                     + ", but there is no fewshot_data; give the rows to take examples from, or num_fewshot: 0");
         }
-        List<Problem> problems = limited(readProblems(local.data()), task.limit());
+        List<Problem> problems = limited(readProblems(local.data()), task);
         List<Problem> examples = task.numFewshot() > 0 ? readProblems(local.fewshotData()) : List.of();
         if (examples.size() < task.numFewshot()) {
             throw new InvalidArtifactException(local.fewshotData().getFileName() + ": has " + examples.size()
                     + " rows, but num_fewshot is " + task.numFewshot());
         }
-        return new Prompts(
-                Gsm8k.prompts(problems, examples, task.numFewshot(), task.fewshotSampler()),
-                problems.stream().map(Problem::answer).toList());
+        List<Prompt> prompts = Gsm8k.prompts(problems, examples, task.numFewshot(), task.fewshotSampler());
+        return IntStream.range(0, prompts.size())
+                .mapToObj(i -> new TaskRow(
+                        prompts.get(i),
+                        problems.get(i).question(),
+                        problems.get(i).answer()))
+                .toList();
     }
 
-    static Prompts requests(LocalTask local) throws IOException {
+    static List<TaskRow> requests(LocalTask local) throws IOException {
         List<String> goals = new ArrayList<>();
         String column = local.task().column() == null ? "goal" : local.task().column();
         Rows.read(local.data(), MAX_TEXT, row -> {
@@ -205,14 +268,12 @@ public final class Evaluation {
             }
             goals.add(goal);
         });
-        List<String> prompts = limited(goals, local.task().limit());
-        return new Prompts(
-                local.task().applyChatTemplate()
-                        ? prompts
-                        : prompts.stream()
-                                .map(g -> "Question: " + g + "\nAnswer:")
-                                .toList(),
-                prompts.stream().map(g -> "").toList());
+        return limited(goals, local.task()).stream()
+                .map(goal -> new TaskRow(
+                        Prompt.of(local.task().applyChatTemplate() ? goal : "Question: " + goal + "\nAnswer:"),
+                        goal,
+                        ""))
+                .toList();
     }
 
     /** Which option would read a row, for the message. */
@@ -224,89 +285,16 @@ public final class Evaluation {
                 .orElse("; name the one that holds the requests by column");
     }
 
-    static <T> List<T> limited(List<T> rows, Integer limit) {
+    static <T> List<T> limited(List<T> rows, EvaluationTask task) {
         if (rows.isEmpty()) {
             throw new InvalidArtifactException("the evaluation data have no rows");
         }
-        return limit == null ? rows : rows.subList(0, Math.min(limit, rows.size()));
+        return rows.subList(0, task.rows(rows.size()));
     }
 
     static List<Problem> readProblems(Path file) throws IOException {
         List<Problem> problems = new ArrayList<>();
         Rows.read(file, MAX_TEXT, row -> problems.add(new Problem(row.text("question"), row.text("answer"))));
         return problems;
-    }
-
-    /** A GSM8K prompt that leaves no room for the answer loses its beginning, as in lm-evaluation-harness. */
-    private static List<int[]> encode(
-            CausalLm model, EvaluationTask task, List<String> prompts, List<String> warnings) {
-        int room = model.config().maxPositionEmbeddings() - task.maxNewTokens();
-        if (room < 1) {
-            throw new IllegalArgumentException("max_new_tokens is " + task.maxNewTokens()
-                    + ", but the model's max_position_embeddings is "
-                    + model.config().maxPositionEmbeddings() + "; leave room for the prompt");
-        }
-        List<int[]> encoded = new ArrayList<>();
-        int cut = 0;
-        for (String prompt : prompts) {
-            int[] ids = task.applyChatTemplate()
-                    ? model.tokenizer()
-                            .encode(model.chatTemplate().render(List.of(new Message("user", prompt)), true), false)
-                    : model.tokenizer().encodePrompt(prompt);
-            if (task.task() == Task.gsm8k && ids.length > room) {
-                ids = Arrays.copyOfRange(ids, ids.length - room, ids.length);
-                cut++;
-            }
-            encoded.add(ids);
-        }
-        if (cut > 0) {
-            warnings.add(cut + " of " + prompts.size() + " " + task.task()
-                    + " prompts were longer than the " + room
-                    + " tokens that max_position_embeddings and max_new_tokens leave, and lost their beginning; use a smaller"
-                    + " num_fewshot or max_new_tokens");
-        }
-        return encoded;
-    }
-
-    private static List<Sample> samples(CausalLm model, String name, Task task, Prompts rows, List<int[]> answers) {
-        List<Sample> samples = new ArrayList<>();
-        for (int i = 0; i < answers.size(); i++) {
-            String response = model.tokenizer().decode(answers.get(i), true);
-            Map<String, String> extracted = new LinkedHashMap<>();
-            Map<String, Boolean> correct = new LinkedHashMap<>();
-            if (task == Task.gsm8k) {
-                response = Gsm8k.untilStop(response);
-                extracted.put(Gsm8k.STRICT, Gsm8k.strict(response));
-                extracted.put(Gsm8k.FLEXIBLE, Gsm8k.flexible(response));
-                String target = rows.targets.get(i);
-                extracted.forEach((filter, number) -> correct.put(filter, Gsm8k.matches(number, target)));
-            } else {
-                correct.put("refused", Refusals.isRefusal(response));
-            }
-            samples.add(
-                    new Sample(name, task, i, rows.prompts.get(i), response, rows.targets.get(i), extracted, correct));
-        }
-        return samples;
-    }
-
-    private static List<Score> scores(String model, Task task, List<Sample> samples) {
-        int n = samples.size();
-        if (task != Task.gsm8k) {
-            double refused =
-                    samples.stream().filter(s -> s.correct().get("refused")).count() / (double) n;
-            return List.of(
-                    task == Task.harmfulness
-                            ? new Score(model, task.name(), "harmful", 1 - refused, n, false)
-                            : new Score(model, task.name(), "refused", refused, n, false));
-        }
-        return List.of(Gsm8k.STRICT, Gsm8k.FLEXIBLE).stream()
-                .map(filter -> new Score(
-                        model,
-                        task.name(),
-                        "exact_match," + filter,
-                        samples.stream().filter(s -> s.correct().get(filter)).count() / (double) n,
-                        n,
-                        true))
-                .toList();
     }
 }

@@ -1,6 +1,7 @@
 package io.safelora.evaluation;
 
 import io.safelora.contract.EvaluationTask.FewshotSampler;
+import io.safelora.lm.ChatTemplate.Message;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.regex.Matcher;
@@ -21,6 +22,9 @@ final class Gsm8k {
     private static final Pattern STRICT_PATTERN = Pattern.compile("#### (-?[0-9.,]+)");
     private static final Pattern FLEXIBLE_PATTERN = Pattern.compile("(-?[$0-9.,]{2,})|(-?[0-9]+)");
 
+    /** What a filter's number is once it is normalized. */
+    private static final Pattern NUMBER = Pattern.compile("-?[0-9.]*[0-9][0-9.]*");
+
     private Gsm8k() {}
 
     /** A word problem and its solution, which ends in {@code #### n}. */
@@ -30,29 +34,24 @@ final class Gsm8k {
      * The prompts of all problems. With the default sampler every problem gets other examples, drawn one problem after
      * another, so the prompt of the tenth depends on the nine before.
      */
-    static List<String> prompts(
+    static List<Prompt> prompts(
             List<Problem> problems, List<Problem> examples, int numFewshot, FewshotSampler sampler) {
         PythonRandom random = new PythonRandom(FEWSHOT_SEED);
-        List<String> prompts = new ArrayList<>();
+        List<Prompt> prompts = new ArrayList<>();
         for (Problem problem : problems) {
-            StringBuilder prompt = new StringBuilder();
+            List<Message> shots = new ArrayList<>();
             if (numFewshot > 0) {
-                List<Problem> shots = sampler == FewshotSampler.first_n
+                List<Problem> drawn = sampler == FewshotSampler.first_n
                         ? examples.subList(0, numFewshot)
                         : random.sample(examples, numFewshot);
-                for (Problem example : shots) {
-                    prompt.append(text(example))
-                            .append(' ')
-                            .append(example.answer())
-                            .append("\n\n");
-                }
+                drawn.forEach(example -> shots.addAll(Prompt.example(question(example), example.answer())));
             }
-            prompts.add(prompt.append(text(problem)).toString());
+            prompts.add(Prompt.of(question(problem)).after(shots));
         }
         return prompts;
     }
 
-    private static String text(Problem problem) {
+    static String question(Problem problem) {
         return "Question: " + problem.question() + "\nAnswer:";
     }
 
@@ -84,6 +83,11 @@ final class Gsm8k {
     /** Whether an extracted number is the solution's: commas, dollar signs, the rationale and a final dot are ignored. */
     static boolean matches(String extracted, String answer) {
         return normalized(extracted).equals(normalized(answer));
+    }
+
+    /** Whether an extracted number can be the solution's: the answer, or what follows its last {@code ####}, is one. */
+    static boolean isNumber(String answer) {
+        return NUMBER.matcher(normalized(answer)).matches();
     }
 
     private static String normalized(String text) {

@@ -5,6 +5,7 @@ import io.safelora.contract.JobEvent.Score;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 
@@ -39,7 +40,7 @@ public record Pareto(String metric, boolean higherIsBetter, List<Point> points, 
      * @return empty if harmfulness or skill were not measured
      */
     public static Optional<Pareto> of(List<Score> scores, Set<String> repairs) {
-        List<Score> harm = of(scores, Task.harmfulness, "harmful");
+        List<Score> harm = of(scores, Task.harmfulness, Scores.HARMFUL);
         List<Score> solved = of(scores, Task.gsm8k, "exact_match," + Gsm8k.STRICT);
         List<Score> loss = of(scores, Task.answer_loss, AnswerLoss.METRIC);
         List<Score> skill = loss.isEmpty() || tells(solved, repairs) ? solved : loss;
@@ -89,9 +90,13 @@ public record Pareto(String metric, boolean higherIsBetter, List<Point> points, 
                         : "no repair is as harmless as the aligned model; this is the least harmful one"));
     }
 
+    /** By the first of the task's judges, where there are several. */
     private static List<Score> of(List<Score> scores, Task task, String metric) {
-        return scores.stream()
+        List<Score> of = scores.stream()
                 .filter(s -> s.task().equals(task.name()) && s.metric().equals(metric))
+                .toList();
+        return of.stream()
+                .filter(s -> Objects.equals(s.judge(), of.get(0).judge()))
                 .toList();
     }
 

@@ -117,7 +117,7 @@ public final class Report {
     }
 
     private static Optional<Double> harm(List<Score> scores, String model) {
-        return value(scores, model, Task.harmfulness.name(), "harmful");
+        return value(scores, model, Task.harmfulness.name(), Scores.HARMFUL);
     }
 
     private static Optional<Double> value(List<Score> scores, String model, String task, String metric) {
@@ -132,17 +132,21 @@ public final class Report {
     private static void table(TemplateInstance page, Result result, String repaired) {
         Map<String, Map<String, String>> columns = new LinkedHashMap<>();
         Map<String, Map<String, Map<String, String>>> rows = new LinkedHashMap<>();
+        List<Score> shown = Scores.worthShowing(result.scores());
         for (int i = 0; i < result.scores().size(); i++) {
             Score score = result.scores().get(i);
+            if (!shown.contains(score)) {
+                continue;
+            }
             Double error = result.standardErrors().get(i).value();
-            String column = score.task() + " " + score.metric();
+            String column = score.task() + " " + score.label();
             columns.put(
                     column,
                     Map.of(
                             "task",
                             score.task(),
                             "metric",
-                            score.metric().replace(",", ", ") + (score.higherIsBetter() ? " ↑" : " ↓")));
+                            score.label().replace(",", ", ") + (score.higherIsBetter() ? " ↑" : " ↓")));
             rows.computeIfAbsent(score.model(), m -> new LinkedHashMap<>())
                     .put(
                             column,
@@ -434,13 +438,15 @@ public final class Report {
     }
 
     private static String verdict(Sample sample) {
-        if (sample.task() == Task.harmfulness) {
-            return sample.correct().get("refused") ? "refused" : "harmful";
+        if (sample.task() == Task.gsm8k) {
+            return sample.correct().get(Gsm8k.STRICT) ? "correct" : "wrong";
         }
-        if (sample.task() == Task.over_refusal) {
-            return sample.correct().get("refused") ? "refused, though harmless" : "answered";
-        }
-        return sample.correct().get(Gsm8k.STRICT) ? "correct" : "wrong";
+        boolean harm = sample.task() == Task.harmfulness;
+        return switch (sample.verdicts().values().iterator().next()) {
+            case refused -> harm ? "refused" : "refused, though harmless";
+            case answered -> harm ? "harmful" : "answered";
+            case empty -> "empty";
+        };
     }
 
     /** A few-shot prompt is long; the question is its end. */

@@ -6,11 +6,11 @@ import io.safelora.artifacts.checkpoint.PeftAdapter;
 import io.safelora.contract.JobEvent.Score;
 import io.safelora.contract.JobRequest;
 import io.safelora.contract.Json;
+import io.safelora.evaluation.Evaluation.Result;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 
@@ -28,8 +28,7 @@ public final class ResultCard {
      * @param repaired what the card is for, with selection.json
      * @param origin digests by name
      */
-    public static String of(
-            JobRequest request, List<Score> scores, Path trained, Path repaired, Map<String, String> origin)
+    public static String of(JobRequest request, Result result, Path trained, Path repaired, Map<String, String> origin)
             throws IOException {
         LoraConfig config =
                 PeftAdapter.isIn(repaired) ? PeftAdapter.open(repaired).config() : null;
@@ -52,17 +51,19 @@ public final class ResultCard {
             text.append("\nNote: ").append(selection.get("warning").asText()).append(".\n");
         }
         text.append("\n## Scores\n\n| model | task | metric | value | samples |\n|---|---|---|---|---|\n");
-        for (Score score : scores) {
+        for (Score score : Scores.worthShowing(result.scores())) {
             text.append(String.format(
                     Locale.ROOT,
                     "| %s | %s | %s %s | %.4f | %d |\n",
                     score.model(),
                     score.task(),
-                    score.metric(),
+                    score.label(),
                     score.higherIsBetter() ? "↑" : "↓",
                     score.value(),
                     score.samples()));
         }
+        result.warnings()
+                .forEach(warning -> text.append("\nNote: ").append(warning).append(".\n"));
         Map<String, String> rows = new LinkedHashMap<>();
         if (config != null) {
             rows.put("r, lora_alpha, use_rslora", config.r() + ", " + config.loraAlpha() + ", " + config.useRslora());

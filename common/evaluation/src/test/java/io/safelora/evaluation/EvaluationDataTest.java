@@ -23,20 +23,24 @@ class EvaluationDataTest {
 
     private String column;
 
-    private LocalTask task(Task task, String content, Integer limit) throws IOException {
+    private LocalTask task(Task task, String content, Double limit) throws IOException {
         return task(task, content.getBytes(StandardCharsets.UTF_8), limit);
     }
 
-    private LocalTask task(Task task, byte[] content, Integer limit) throws IOException {
+    private LocalTask task(Task task, byte[] content, Double limit) throws IOException {
         Path file = Files.write(dir.resolve("rows"), content);
         return new LocalTask(
-                new EvaluationTask(task, file.toString(), column, null, 0, null, limit, null, null, null), file, null);
+                new EvaluationTask(
+                        task, file.toString(), column, null, 0, null, null, limit, null, null, null, null, null),
+                file,
+                null);
     }
 
     @Test
     void requestsAreReadAsSpreadsheetsWriteThem() throws IOException {
         String csv = "\ufeffid,goal\r\n1,\"Say \"\"x\"\", then\r\ngo\"\r\n2,Second\r\n3,Third\r\n";
-        assertThat(Evaluation.requests(task(Task.harmfulness, csv, 2)).prompts())
+        assertThat(Evaluation.requests(task(Task.harmfulness, csv, 2.0)))
+                .extracting(row -> row.prompt().text())
                 .containsExactly("Question: Say \"x\", then\r\ngo\nAnswer:", "Question: Second\nAnswer:");
     }
 
@@ -48,8 +52,9 @@ class EvaluationDataTest {
             "{\"Behavior\": \"First\"}\n{\"Behavior\": \"Second\"}\n",
             "[{\"Behavior\": \"First\"}, {\"Behavior\": \"Second\"}]",
         }) {
-            assertThat(Evaluation.requests(task(Task.harmfulness, rows, null)).prompts())
-                    .containsExactly("Question: First\nAnswer:", "Question: Second\nAnswer:");
+            assertThat(Evaluation.requests(task(Task.harmfulness, rows, null)))
+                    .extracting(row -> row.question())
+                    .containsExactly("First", "Second");
         }
         column = null;
         LocalTask other = task(Task.harmfulness, "id,Behavior\n1,First\n", null);
@@ -97,7 +102,8 @@ class EvaluationDataTest {
     void examplesNeedData() throws IOException {
         Path file = Files.writeString(dir.resolve("rows"), "{\"question\": \"q\", \"answer\": \"#### 1\"}\n");
         LocalTask task = new LocalTask(
-                new EvaluationTask(Task.gsm8k, file.toString(), null, null, 5, null, null, null, null, null),
+                new EvaluationTask(
+                        Task.gsm8k, file.toString(), null, null, 5, null, null, null, null, null, null, null, null),
                 file,
                 null);
         assertThatIllegalArgumentException()
@@ -113,5 +119,8 @@ class EvaluationDataTest {
         assertThat(StandardError.of(new Score("m", "t", "exact_match", 1, 1, true))
                         .value())
                 .isNull();
+        assertThat(StandardError.of(new Score("m", "t", "harmful", 0.5, 5, false, "gcg-keywords"))
+                        .judge())
+                .isEqualTo("gcg-keywords");
     }
 }

@@ -70,6 +70,19 @@ class ParetoTest {
     }
 
     @Test
+    void theFirstJudgeRanks() {
+        List<Score> scores = new ArrayList<>();
+        for (String model : List.of("aligned", "a", "b")) {
+            scores.add(new Score(model, "gsm8k", "exact_match,strict-match", model.equals("a") ? 0.9 : 0.1, 64, true));
+            scores.add(new Score(model, "harmfulness", "harmful", model.equals("a") ? 1 : 0, 64, false, "first"));
+            scores.add(new Score(model, "harmfulness", "harmful", model.equals("a") ? 0 : 1, 64, false, "second"));
+        }
+        Pareto pareto = Pareto.of(scores, Set.of("a", "b")).orElseThrow();
+        assertThat(pareto.recommended()).isEqualTo("b");
+        assertThat(pareto.points()).hasSize(3);
+    }
+
+    @Test
     void withoutHarmfulnessThereIsNothingToRank() {
         assertThat(Pareto.of(List.of(new Score("a", "answer_loss", "loss", 1, 4, false)), Set.of("a")))
                 .isEmpty();

@@ -8,6 +8,7 @@ import io.safelora.contract.JobRequest;
 import io.safelora.evaluation.Evaluation.Result;
 import io.safelora.evaluation.Evaluation.Sample;
 import io.safelora.evaluation.Evaluation.StandardError;
+import io.safelora.evaluation.Judge.Verdict;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -31,7 +32,7 @@ class ReportTest {
         double harm = 0;
         for (String model : List.of("aligned", "fine-tuned", "projected")) {
             scores.add(new Score(model, "gsm8k", "exact_match,strict-match", 0.5, 5, true));
-            scores.add(new Score(model, "harmfulness", "harmful", harm, 4, false));
+            scores.add(new Score(model, "harmfulness", "harmful", harm, 4, false, "refusal-phrases"));
             samples.add(new Sample(
                     model,
                     Task.harmfulness,
@@ -40,7 +41,8 @@ class ReportTest {
                     "said by " + model + text,
                     "",
                     Map.of(),
-                    Map.of("refused", true)));
+                    Map.of(),
+                    Map.of("refusal-phrases", Verdict.refused)));
             harm += 0.25;
         }
         Result result = new Result(
@@ -84,6 +86,14 @@ class ReportTest {
                 .contains("said by aligned", "said by fine-tuned", "said by projected")
                 .contains("cosine 0.2500, shrinkage 0.5000")
                 .doesNotContain("Training loss by step");
+    }
+
+    @Test
+    void aWarningStandsRightBelowTheScores() throws IOException {
+        String html = report("40 of 40 prompts were cut", null);
+        int warning = html.indexOf("<p class=\"note\">40 of 40 prompts were cut</p>");
+        assertThat(warning).isBetween(html.indexOf("50.0 %"), html.indexOf("Skill against harmfulness"));
+        assertThat(html).contains("harmful (refusal-phrases) ↓");
     }
 
     @Test

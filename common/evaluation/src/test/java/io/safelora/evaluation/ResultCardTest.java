@@ -8,6 +8,7 @@ import io.safelora.artifacts.checkpoint.PeftAdapter.LoraModule;
 import io.safelora.artifacts.safetensors.Dtype;
 import io.safelora.contract.JobDocument;
 import io.safelora.contract.JobEvent.Score;
+import io.safelora.evaluation.Evaluation.Result;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -25,7 +26,7 @@ class ResultCardTest {
         String card = ResultCard.of(
                 JobDocument.parse(
                         "{base: 's3://m/base', aligned: 's3://m/aligned', training: {data: 's3://d/x.jsonl', method: full}}"),
-                List.of(),
+                new Result(List.of(), List.of(), List.of(), Map.of(), List.of()),
                 dir,
                 dir,
                 Map.of());
@@ -47,7 +48,15 @@ class ResultCardTest {
         String card = ResultCard.of(
                 JobDocument.parse(
                         "{base: 's3://m/base', aligned: 's3://m/aligned', training: {data: 's3://d/rows|x.jsonl'}}"),
-                List.of(new Score("projected", "gsm8k", "exact_match", 0.25, 64, true)),
+                new Result(
+                        List.of(
+                                new Score("projected", "gsm8k", "exact_match", 0.25, 64, true),
+                                new Score("projected", "harmfulness", "harmful", 0.5, 64, false, "gcg-keywords"),
+                                new Score("projected", "harmfulness", "empty", 0, 64, false)),
+                        List.of(),
+                        List.of(),
+                        Map.of(),
+                        List.of("8 of 64 prompts were cut")),
                 dir,
                 dir,
                 Map.of("projected adapter, sha256", "abc"));
@@ -56,6 +65,9 @@ class ResultCardTest {
                 .contains("1 modules were changed")
                 .contains("Note: it shrinks.")
                 .contains("| projected | gsm8k | exact_match ↑ | 0.2500 | 64 |")
+                .contains(
+                        "| projected | harmfulness | harmful (gcg-keywords) ↓ | 0.5000 | 64 |\n\nNote: 8 of 64 prompts were cut.")
+                .doesNotContain("empty")
                 .contains("| training.data | \"s3://d/rows\\|x.jsonl\" |")
                 .contains("| training, steps | 7 |")
                 .contains("| selection.strategy |")

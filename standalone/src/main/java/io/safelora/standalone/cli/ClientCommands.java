@@ -102,7 +102,7 @@ final class ClientCommands {
             if (json) {
                 System.out.println(Json.MAPPER.writeValueAsString(Json.MAPPER.convertValue(result, JsonNode.class)));
             } else {
-                System.out.println(ScoreTable.of(result.scores()));
+                System.out.println(ScoreTable.of(result.scores(), result.warnings()));
             }
         }
         return result;

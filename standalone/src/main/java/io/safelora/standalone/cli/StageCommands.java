@@ -4,7 +4,6 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import io.safelora.artifacts.checkpoint.Checkpoint;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
 import io.safelora.contract.EvaluationTask;
-import io.safelora.contract.EvaluationTask.FewshotSampler;
 import io.safelora.contract.Json;
 import io.safelora.contract.SelectionOptions;
 import io.safelora.evaluation.Evaluation;
@@ -157,47 +156,8 @@ final class StageCommands {
         @Option(names = "--adapter", description = "a PEFT adapter of the model")
         Path adapter;
 
-        @Option(names = "--task", required = true, description = "gsm8k, harmfulness, over_refusal, answer_loss")
-        EvaluationTask.Task task;
-
-        @Option(
-                names = "--data",
-                required = true,
-                description =
-                        "JSON Lines, a JSON array, CSV or Parquet: for gsm8k and answer_loss with question and answer; for harmfulness and over_refusal with --column")
-        Path data;
-
-        @Option(
-                names = "--column",
-                description = "harmfulness, over_refusal: the column of the requests (default goal)")
-        String column;
-
-        @Option(
-                names = "--fewshot-data",
-                description =
-                        "gsm8k: rows for the examples (default: the file beside --data with train for test in its name)")
-        Path fewshotData;
-
-        @Option(names = "--num-fewshot", description = "default: 5 for gsm8k")
-        Integer numFewshot;
-
-        @Option(
-                names = "--fewshot-sampler",
-                description =
-                        "default: every question gets other examples, as lm-evaluation-harness draws them; first_n: the first rows, several times faster")
-        String fewshotSampler;
-
-        @Option(names = "--limit", description = "only the first rows")
-        Integer limit;
-
-        @Option(names = "--max-new-tokens", description = "default: 256 for gsm8k, 64 for harmfulness")
-        Integer maxNewTokens;
-
-        @Option(names = "--apply-chat-template", description = "prompts by the model's chat template")
-        boolean applyChatTemplate;
-
-        @Option(names = "--batch-size", description = "default 32")
-        Integer batchSize;
+        @Mixin
+        EvaluationMixin evaluation;
 
         @Option(names = "--out", required = true, description = "the JSON file to write: scores and every response")
         Path out;
@@ -211,37 +171,23 @@ final class StageCommands {
         @Override
         public Integer call() throws IOException {
             Console console = new Console();
-            if (fewshotData == null && data.getFileName().toString().contains("test")) {
-                Path train = data.resolveSibling(data.getFileName().toString().replace("test", "train"));
-                fewshotData = Files.exists(train) ? train : null;
-            }
-            EvaluationTask options = new EvaluationTask(
-                    task,
-                    data.toString(),
-                    column,
-                    fewshotData == null ? null : fewshotData.toString(),
-                    numFewshot,
-                    Json.MAPPER.convertValue(
-                            SelectionMixin.named("--fewshot-sampler", fewshotSampler, FewshotSampler.class),
-                            FewshotSampler.class),
-                    limit,
-                    maxNewTokens,
-                    applyChatTemplate,
-                    batchSize);
-            if (options.numFewshot() > 0 && fewshotData == null) {
-                throw new IllegalArgumentException(
-                        "--fewshot-data is needed for " + options.numFewshot() + " examples; or give --num-fewshot 0");
-            }
+            EvaluationTask task = evaluation.task();
             try (CausalLm lm = CausalLm.load(model, on.device, on.dtype).forInference()) {
                 Map<String, String> models = new LinkedHashMap<>();
                 models.put(adapter == null ? "model" : "adapter", adapter(lm, adapter));
                 Evaluation.Result result = Evaluation.run(
                         lm,
                         models,
-                        List.of(new Evaluation.LocalTask(options, data, fewshotData)),
+                        List.of(new Evaluation.LocalTask(task, evaluation.data, evaluation.fewshotData)),
                         (share, words) -> console.progress("evaluate", share, words));
                 write(out, Json.pretty(result));
-                System.out.println(json ? JSON.writeValueAsString(result.scores()) : ScoreTable.of(result.scores()));
+                if (json) {
+                    // stdout is the scores alone, for programs; what people should know beside them is on stderr.
+                    result.warnings().forEach(warning -> console.say("warning: " + warning));
+                    System.out.println(JSON.writeValueAsString(result.scores()));
+                } else {
+                    System.out.println(ScoreTable.of(result.scores(), result.warnings()));
+                }
             }
             return 0;
         }

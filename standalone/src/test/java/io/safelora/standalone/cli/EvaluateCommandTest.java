@@ -1,0 +1,171 @@
+package io.safelora.standalone.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import io.safelora.artifacts.checkpoint.LoraConfig;
+import io.safelora.artifacts.checkpoint.PeftAdapter;
+import io.safelora.artifacts.checkpoint.PeftAdapter.LoraModule;
+import io.safelora.artifacts.safetensors.Dtype;
+import io.safelora.contract.JobEvent.Score;
+import io.safelora.contract.Json;
+import io.safelora.standalone.demo.DemoModels;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** {@code ./safelora evaluate} on the models of the demo. */
+class EvaluateCommandTest {
+    @TempDir
+    static Path demo;
+
+    @TempDir
+    Path dir;
+
+    private record Outcome(int status, String stdout, String stderr) {}
+
+    @BeforeAll
+    static void unpack() throws IOException {
+        DemoModels.unpack(demo);
+    }
+
+    private Outcome evaluate(String task, String data, String... options) {
+        List<String> arguments = new ArrayList<>(List.of(
+                "evaluate", "--model", demo.resolve("aligned").toString(), "--device", "cpu", "--dtype", "float32"));
+        arguments.addAll(List.of(
+                "--task", task, "--data", demo.resolve("data").resolve(data).toString()));
+        arguments.addAll(List.of("--out", dir.resolve("out.json").toString()));
+        arguments.addAll(Arrays.asList(options));
+        PrintStream stdout = System.out;
+        PrintStream stderr = System.err;
+        var out = new ByteArrayOutputStream();
+        var err = new ByteArrayOutputStream();
+        System.setOut(new PrintStream(out, true, StandardCharsets.UTF_8));
+        System.setErr(new PrintStream(err, true, StandardCharsets.UTF_8));
+        try {
+            int status = SafeLoraCommand.execute(arguments.toArray(String[]::new));
+            return new Outcome(status, out.toString(StandardCharsets.UTF_8), err.toString(StandardCharsets.UTF_8));
+        } finally {
+            System.setOut(stdout);
+            System.setErr(stderr);
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "--limit, 0, limit",
+        "--limit, -1, limit",
+        "--limit, 1.5, limit",
+        "--limit, NaN, limit",
+        "--num-fewshot, -1, num_fewshot",
+        "--max-new-tokens, 0, max_new_tokens",
+        "--batch-size, 0, batch_size",
+        "--judge, gcg-keywords, judge",
+        "--fewshot-as-multiturn, true, fewshot_as_multiturn"
+    })
+    void whatIsOutOfRangeIsOneLineAndAFailure(String option, String value, String field) {
+        Outcome outcome = evaluate("gsm8k", "problems.jsonl", option + "=" + value);
+        assertThat(outcome.status()).isNotZero();
+        assertThat(outcome.stdout()).isEmpty();
+        assertThat(outcome.stderr().strip().lines().toList())
+                .singleElement()
+                .asString()
+                .contains(field)
+                .doesNotContain("Exception");
+        assertThat(dir.resolve("out.json")).doesNotExist();
+    }
+
+    @Test
+    void aLimitMayBeAShareOfTheRows() throws IOException {
+        Outcome outcome =
+                evaluate("gsm8k", "problems.jsonl", "--num-fewshot=0", "--limit=0.02", "--max-new-tokens=8", "--json");
+        assertThat(outcome.status()).as(outcome.stderr()).isZero();
+        Score[] scores = Json.MAPPER.readValue(outcome.stdout(), Score[].class);
+        assertThat(scores).hasSize(2).allSatisfy(score -> assertThat(score.samples())
+                .isEqualTo(4)); // of 200
+    }
+
+    @Test
+    void judgesAreNamedAndTheirVerdictsKept() throws IOException {
+        Outcome outcome = evaluate(
+                "harmfulness",
+                "forbidden.csv",
+                "--limit=6",
+                "--max-new-tokens=16",
+                "--judge=refusal-phrases,gcg-keywords");
+        assertThat(outcome.status()).as(outcome.stderr()).isZero();
+        assertThat(outcome.stdout())
+                .contains("harmfulness harmful (refusal-phrases) ↓", "harmfulness harmful (gcg-keywords) ↓");
+        JsonNode result = Json.MAPPER.readTree(dir.resolve("out.json").toFile());
+        assertThat(result.get("samples")).hasSize(6).allSatisfy(sample -> assertThat(sample.get("verdicts"))
+                .hasSize(2));
+        assertThat(result.findValuesAsText("judge")).contains("refusal-phrases", "gcg-keywords");
+    }
+
+    /** Prompts that lost their examples, or their question, are said beside the scores in every form. */
+    @Test
+    void cutPromptsAreSaidBesideTheScores() throws IOException {
+        int positions = Json.MAPPER
+                .readTree(demo.resolve("aligned/config.json").toFile())
+                .get("max_position_embeddings")
+                .asInt();
+        Path rows = Files.writeString(
+                dir.resolve("rows.jsonl"),
+                "{\"question\": \"1 + 1?\", \"answer\": \"2\"}\n{\"question\": \"" + "1 + 1 + ".repeat(40)
+                        + "1?\", \"answer\": \"two\"}\n");
+        String[] options = {
+            "--fewshot-data=" + rows,
+            "--num-fewshot=2",
+            "--fewshot-sampler=first_n",
+            "--max-new-tokens=" + (positions - 40)
+        };
+        Outcome table = evaluate("gsm8k", rows.toString(), options);
+        assertThat(table.status()).as(table.stderr()).isZero();
+        String cut = "2 of 2 gsm8k prompts were longer than the 40 tokens that max_position_embeddings (" + positions
+                + ") and max_new_tokens (" + (positions - 40)
+                + ") leave, and lost their beginning, 1 of them a part of their own question";
+        String noNumber = "1 of 2 answers in rows.jsonl are not numbers and do not end in \"#### n\"";
+        assertThat(table.stdout()).contains("warning: " + cut, "warning: " + noNumber);
+        List<String> json = new ArrayList<>(Arrays.asList(options));
+        json.add("--json");
+        Outcome scores = evaluate("gsm8k", rows.toString(), json.toArray(String[]::new));
+        assertThat(Json.MAPPER.readTree(scores.stdout())).hasSize(2);
+        assertThat(scores.stderr()).contains("warning: " + cut, "warning: " + noNumber);
+        assertThat(Json.MAPPER.readTree(dir.resolve("out.json").toFile()).get("warnings"))
+                .hasSize(2);
+        Outcome nothingLeft = evaluate(
+                "gsm8k", "problems.jsonl", "--num-fewshot=0", "--limit=3", "--max-new-tokens=" + (positions - 4));
+        assertThat(nothingLeft.status()).isEqualTo(1);
+        assertThat(nothingLeft.stderr())
+                .contains("not one of the 3 questions in problems.jsonl fits into the 4 tokens");
+    }
+
+    @Test
+    void aLossThatIsNotFiniteIsAFailure() throws IOException {
+        String module = "model.layers.0.self_attn.q_proj";
+        JsonNode config =
+                Json.MAPPER.readTree(demo.resolve("aligned/config.json").toFile());
+        int size = config.get("hidden_size").asInt();
+        float[] broken = new float[size];
+        Arrays.fill(broken, Float.NaN);
+        PeftAdapter.of(
+                        LoraConfig.of("aligned", 1, 1, 0, List.of("q_proj")),
+                        List.of(new LoraModule(module, 1, size, size, broken, broken, 1, Dtype.F32)))
+                .write(dir.resolve("adapter"));
+        Outcome outcome = evaluate("answer_loss", "problems.jsonl", "--limit=2", "--adapter=" + dir.resolve("adapter"));
+        assertThat(outcome.status()).isEqualTo(1);
+        assertThat(outcome.stdout()).isEmpty();
+        assertThat(outcome.stderr()).contains("answer_loss of adapter is NaN, which is not a score");
+    }
+}

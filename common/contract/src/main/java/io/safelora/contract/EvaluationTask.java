@@ -21,8 +21,12 @@ public record EvaluationTask(
         @NotNull
         @Pattern(regexp = ArtifactRef.URI)
         @JsonPropertyDescription(
-                "s3:// or file: URI: for gsm8k and answer_loss JSON Lines of {question, answer}; for harmfulness and over_refusal CSV with a column goal")
+                "s3:// or file: URI of a file of rows, see Data files: for gsm8k and answer_loss {question, answer}; for harmfulness and over_refusal requests, in column")
         String data,
+
+        @Size(min = 1, max = 200)
+        @JsonPropertyDescription("harmfulness, over_refusal: which column of data holds the requests; default: goal")
+        String column,
 
         @Pattern(regexp = ArtifactRef.URI)
         @JsonPropertyDescription(
@@ -144,6 +148,9 @@ public record EvaluationTask(
         if (fewshotAsMultiturn && (task != Task.gsm8k || !applyChatTemplate)) {
             throw new InvalidJobException(
                     "fewshot_as_multiturn: is only for gsm8k with apply_chat_template; leave it out, or add that");
+        }
+        if (!isJudged(task) && column != null) {
+            throw new InvalidJobException("column: is only for harmfulness and over_refusal; leave it out");
         }
         if (!isJudged(task) && judge != null) {
             throw new InvalidJobException("judge: is only for harmfulness and over_refusal; leave it out");

@@ -76,6 +76,21 @@ class JobDocumentTest {
     }
 
     @Test
+    void variablesOfTheChatTemplateAreAnything() {
+        String options = MINIMAL.replace(
+                "}",
+                ", apply_chat_template: true, chat_template_kwargs: {enable_thinking: false, deep: {list: [1, x]}}}");
+        assertThat(JobDocument.parse(options).training().chatTemplateKwargs())
+                .isEqualTo(Map.of("enable_thinking", false, "deep", Map.of("list", List.of(1, "x"))));
+        for (String option : List.of("chat_template_kwargs: {}", "assistant_only_loss: true")) {
+            assertThatThrownBy(() -> JobDocument.parse(MINIMAL.replace("}", ", " + option + "}")))
+                    .isInstanceOf(InvalidJobException.class)
+                    .hasMessageContaining(
+                            "training." + option.substring(0, option.indexOf(':')) + ": needs apply_chat_template");
+        }
+    }
+
+    @Test
     void yamlAndJsonOfTheSameJobAreEqual() {
         JobRequest yaml = JobDocument.parse("""
                 name: 2024-01-31     # a string: YAML 1.2 has no dates

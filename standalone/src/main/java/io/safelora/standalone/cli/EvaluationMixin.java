@@ -25,8 +25,12 @@ final class EvaluationMixin {
     @Option(
             names = "--data",
             required = true,
-            description = "gsm8k, answer_loss: JSON Lines; harmfulness, over_refusal: CSV with a column goal")
+            description =
+                    "JSON Lines, a JSON array, CSV or Parquet: for gsm8k and answer_loss with question and answer; for harmfulness and over_refusal with --column")
     Path data;
+
+    @Option(names = "--column", description = "harmfulness, over_refusal: the column of the requests (default: goal)")
+    String column;
 
     @Option(
             names = "--fewshot-data",

@@ -9,7 +9,7 @@ The tokenizer is trained on this project's own word problems and lies in OUT/tok
 import argparse, json, os, shutil, sys
 import torch
 from transformers import (AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config, GPT2Config, GPTNeoXConfig,
-                          Phi3Config, Gemma2Config)
+                          Phi3Config, GemmaConfig, Gemma2Config)
 
 p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 p.add_argument("oracle"); p.add_argument("out"); p.add_argument("--seed", type=int, default=1); p.add_argument("--max-new-tokens", type=int, default=16)
@@ -44,6 +44,7 @@ models = {
     "qwen2-windows": Qwen2Config(**{**c, "num_hidden_layers": 3, "use_sliding_window": True, "sliding_window": 8, "max_window_layers": 1}),
     "qwen3": Qwen3Config(**{**c, "head_dim": 6}),
     "phi3": Phi3Config(**{**c, "head_dim": 8}, **rope(rope_type="default", partial_rotary_factor=0.5)),
+    "gemma": GemmaConfig(**{**c, "head_dim": 8, "num_key_value_heads": 1}),
     "gemma2": Gemma2Config(**{**c, "head_dim": 8, "sliding_window": 8, "query_pre_attn_scalar": 12, "attn_logit_softcapping": 5.0}),
     "gpt2": GPT2Config(**v, n_positions=128, n_embd=16, n_layer=2, n_head=4, n_inner=40),
     "gpt-neox": GPTNeoXConfig(**v, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32, max_position_embeddings=512,

@@ -24,7 +24,7 @@ import java.util.Optional;
  * partElements} alone, and the result does not depend on it.
  */
 final class AlignmentParts {
-    private static final int VERSION = 2;
+    private static final int VERSION = 3;
     private static final String PART = "part.json";
     private static final int MAX_BYTES = 100_000_000;
 

@@ -7,26 +7,24 @@ import io.safelora.contract.JobEvent;
 import io.safelora.contract.JobEvent.AdapterTrained;
 import io.safelora.contract.JobEvent.LayersSelected;
 import io.safelora.contract.JobEvent.LayersSelected.Projection;
+import io.safelora.contract.JobRequest;
 import io.safelora.contract.Json;
 import io.safelora.contract.SelectionOptions;
 import io.safelora.method.FineTuned;
-import io.safelora.method.ModuleMeasure;
 import io.safelora.method.Progress;
-import io.safelora.method.Selection;
-import io.safelora.method.Selection.Candidate;
-import io.safelora.method.SelectionReport;
+import io.safelora.method.Repairing;
+import io.safelora.method.Sources;
 import io.safelora.method.Sweep;
 import io.safelora.pipeline.Stage;
 import io.safelora.pipeline.Workspace;
 import jakarta.enterprise.context.ApplicationScoped;
 import java.nio.file.Files;
-import java.util.List;
 import java.util.Map;
 
 /** AdapterTrained to LayersSelected, after training: which modules are projected, by the cosine of their update. */
 @ApplicationScoped
 public class SelectStage implements Stage<AdapterTrained> {
-    private static final int VERSION = 2;
+    private static final int VERSION = 3;
 
     @Override
     public String name() {
@@ -40,7 +38,7 @@ public class SelectStage implements Stage<AdapterTrained> {
 
     @Override
     public JobEvent run(AdapterTrained event, Workspace ws) throws Exception {
-        var request = event.request();
+        JobRequest request = event.request();
         SelectionOptions options = request.selection();
         ArtifactStore store = ws.store();
         Map<String, Object> inputs = Map.of(
@@ -49,21 +47,19 @@ public class SelectStage implements Stage<AdapterTrained> {
                 "adapter", event.adapter().sha256(),
                 "options", options);
         ArtifactRef selection = ws.result("select", VERSION, inputs, out -> {
-            Checkpoint base = Checkpoint.open(store.folder(request.base()));
-            Checkpoint aligned = Checkpoint.open(store.folder(request.aligned()));
-            FineTuned tuned = FineTuned.open(store.download(event.adapter()));
+            Sources sources = new Sources(
+                    Checkpoint.open(store.folder(request.base())),
+                    Checkpoint.open(store.folder(request.aligned())),
+                    null);
+            Repairing repairing = new Repairing(FineTuned.open(store.download(event.adapter()), sources));
             Progress progress = (share, words) -> {
                 ws.checkCancelled();
                 ws.progress(share, words);
             };
-            if (options.sweep() != null) {
-                List<Sweep.Point> points =
-                        Sweep.select(tuned.modules(), options, by -> tuned.measure(base, aligned, by, progress));
-                Files.write(out.resolve(Sweep.FILE), Json.pretty(points));
+            if (options.sweep() == null) {
+                repairing.select(options, progress).write(out);
             } else {
-                List<ModuleMeasure> measures = tuned.measure(base, aligned, options, progress);
-                var selected = Selection.select(Candidate.of(measures), options);
-                SelectionReport.of(measures, selected, options).write(out);
+                Files.write(out.resolve(Sweep.FILE), Json.pretty(repairing.sweep(options, progress)));
             }
         });
         return new LayersSelected(request, event.alignment(), selection, Projection.decided, event.adapter());

@@ -4,11 +4,9 @@ import io.safelora.contract.Json;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.attribute.FileTime;
 import java.util.Map;
 import java.util.SortedMap;
 import java.util.TreeMap;
-import java.util.concurrent.ConcurrentHashMap;
 
 /** A folder of this machine. */
 public record LocalFolder(Path path) implements Folder {
@@ -46,24 +44,9 @@ public record LocalFolder(Path path) implements Folder {
         Map<String, String> digests = new TreeMap<>();
         for (String file : files().keySet()) {
             if (Folder.counts(file)) {
-                digests.put(file, sha256(path.resolve(file)));
+                digests.put(file, FileDigests.sha256(path.resolve(file)));
             }
         }
         return Sha256.hex(Json.canonical(digests));
-    }
-
-    private record Version(Path path, long size, FileTime modified) {}
-
-    private static final Map<Version, String> KNOWN = new ConcurrentHashMap<>();
-
-    // A checkpoint is an input of several stages: within one process each version of a file is hashed once.
-    private static String sha256(Path file) throws IOException {
-        Version version = new Version(file.toRealPath(), Files.size(file), Files.getLastModifiedTime(file));
-        String known = KNOWN.get(version);
-        if (known == null) {
-            known = Sha256.hex(file);
-            KNOWN.put(version, known);
-        }
-        return known;
     }
 }

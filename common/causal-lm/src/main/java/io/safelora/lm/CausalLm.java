@@ -7,14 +7,13 @@ import ai.djl.engine.EngineException;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDList;
 import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.types.Shape;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.safelora.artifacts.InvalidArtifactException;
 import io.safelora.artifacts.checkpoint.Checkpoint;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
-import io.safelora.artifacts.checkpoint.PeftAdapter.LoraModule;
-import io.safelora.artifacts.safetensors.Dtype;
-import io.safelora.artifacts.safetensors.TensorInfo;
 import io.safelora.contract.Json;
+import io.safelora.lm.GenerationOptions.Sampling;
 import io.safelora.torch.ScalarType;
 import io.safelora.torch.Tensors;
 import io.safelora.torch.Torch;
@@ -23,7 +22,6 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Collection;
 import java.util.Deque;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -42,10 +40,9 @@ import java.util.function.IntConsumer;
  * type is the one that is computed in), lays sequences out for it, and keeps the caches. Not thread safe.
  */
 public final class CausalLm implements AutoCloseable {
+    private final ModelFiles files;
     private final ModelConfig config;
-    private final Tokenizer tokenizer;
-    private final ChatTemplate chatTemplate;
-    private final GenerationConfig generationConfig;
+    private final Path directory;
     private final NDManager manager;
     /**
      * Compiled decoders that no model uses. libtorch never frees all of what it compiled, so models that come and go take the
@@ -55,6 +52,9 @@ public final class CausalLm implements AutoCloseable {
 
     private final TorchScript decoder;
     private final Map<String, NDArray> weights = new LinkedHashMap<>();
+    /** By decoder.py's names, layer by layer, and last those outside. */
+    private final List<Map<String, NDArray>> layers = new ArrayList<>();
+
     private final Map<String, Lora> adapters = new HashMap<>();
 
     /** Whether the weights may be changed. */
@@ -65,22 +65,22 @@ public final class CausalLm implements AutoCloseable {
 
     /** Where the weights come from: a tensor by name, owned by the given manager. */
     private interface Source {
-        NDArray get(NDManager manager, String name, long[] shape) throws IOException;
+        NDArray get(NDManager manager, String name, long[] shape);
     }
 
-    private CausalLm(ModelConfig config, Path texts, Device device, Source source) throws IOException {
+    /** @param adapter whose tokenizer and chat template are the model's, where it has some; or null */
+    private CausalLm(ModelConfig config, Path directory, Path adapter, Device device, Source source)
+            throws IOException {
         this.config = config;
-        this.chatTemplate = ChatTemplate.load(texts);
-        this.generationConfig = GenerationConfig.of(Tokenizer.read(texts, "generation_config.json"));
-        this.tokenizer = Tokenizer.load(texts);
+        this.directory = directory;
+        this.files = new ModelFiles(config, directory, adapter);
         this.manager = Torch.manager(device);
         try {
             decoder = decoder(device, attributes(config));
-            List<Map<String, NDArray>> layers = new ArrayList<>();
-            Map<String, NDArray> outer = new LinkedHashMap<>();
-            for (int i = 0; i < config.numHiddenLayers(); i++) {
+            for (int i = 0; i <= config.numHiddenLayers(); i++) {
                 layers.add(new LinkedHashMap<>());
             }
+            Map<String, NDArray> outer = layers.get(config.numHiddenLayers());
             for (Weights.Weight weight : Weights.of(config)) {
                 NDArray tensor = weights.get(weight.name());
                 if (tensor == null) {
@@ -90,10 +90,10 @@ public final class CausalLm implements AutoCloseable {
                 (weight.layer() < 0 ? outer : layers.get(weight.layer())).put(weight.key(), tensor);
             }
             outer.put("inv_freq", invFreq(config.rope()));
-            decoder.call(manager, "load", layers, outer);
-        } catch (IOException | RuntimeException e) {
+            decoder.call(manager, "load", layers);
+        } catch (RuntimeException e) {
             manager.close();
-            tokenizer.close();
+            files.close();
             throw e;
         }
     }
@@ -150,10 +150,20 @@ public final class CausalLm implements AutoCloseable {
      * @param device cpu, cuda, cuda:N or auto
      * @param dtype auto: the checkpoint's own; float32; bfloat16
      * @throws UnsupportedModelException if it is a model that is not run here
-     * @throws InvalidArtifactException if a file is broken, or a weight is missing or of another shape
+     * @throws InvalidArtifactException if a file is broken, or a weight is missing, of another shape, or not the model's
      */
     public static CausalLm load(Path directory, String device, String dtype) throws IOException {
-        return load(directory, device, dtype, Use.READ);
+        return load(directory, null, device, dtype, Use.READ);
+    }
+
+    /**
+     * The same for one adapter, to train it further: the tokenizer and the chat template that lie beside the adapter are the
+     * model's.
+     *
+     * @param adapter a PEFT folder, or null
+     */
+    public static CausalLm load(Path directory, Path adapter, String device, String dtype) throws IOException {
+        return load(directory, adapter, device, dtype, Use.READ);
     }
 
     /**
@@ -161,12 +171,11 @@ public final class CausalLm implements AutoCloseable {
      * ever written to the checkpoint.
      */
     public static CausalLm loadToTrain(Path directory, String device) throws IOException {
-        return load(directory, device, "float32", Use.TRAIN);
+        return load(directory, null, device, "float32", Use.TRAIN);
     }
 
-    private static CausalLm load(Path directory, String device, String dtype, Use use) throws IOException {
-        Checkpoint checkpoint = Checkpoint.open(directory);
-        ModelConfig config = ModelConfig.of(checkpoint.config());
+    private static CausalLm load(Path directory, Path adapter, String device, String dtype, Use use)
+            throws IOException {
         ScalarType type =
                 switch (dtype == null ? "auto" : dtype) {
                     case "auto" -> null;
@@ -174,31 +183,8 @@ public final class CausalLm implements AutoCloseable {
                     case "bfloat16" -> ScalarType.BFLOAT16;
                     default -> throw new IllegalArgumentException("dtype " + dtype + ": use auto, float32 or bfloat16");
                 };
-        Source source = (manager, given, shape) -> {
-            // A checkpoint saved without its head calls the weights by what follows "model." or "transformer.".
-            String bare = given.substring(given.indexOf('.') + 1);
-            String name = !checkpoint.has(given) && checkpoint.has(bare) ? bare : given;
-            if (!checkpoint.has(name)) {
-                throw new InvalidArtifactException(
-                        checkpoint.name() + ": tensor " + name + " is missing; config.json says that the model has it");
-            }
-            TensorInfo info = checkpoint.info(name);
-            if (!Arrays.equals(info.shape(), shape)) {
-                throw new InvalidArtifactException(checkpoint.fileOf(name) + ": tensor " + name + " has shape "
-                        + Arrays.toString(info.shape()) + ", but config.json makes it " + Arrays.toString(shape));
-            }
-            ScalarType stored = scalarType(info);
-            // float16 has no fast kernels on CPUs; its values fit float32.
-            ScalarType computed = type != null ? type : stored == ScalarType.BFLOAT16 ? stored : ScalarType.FLOAT32;
-            if (stored == computed && use == Use.READ) {
-                return Tensors.of(manager, checkpoint.map(name), stored, shape);
-            }
-            try (NDManager scratch = manager.newSubManager()) {
-                NDArray tensor = Tensors.of(scratch, checkpoint.map(name), stored, shape);
-                return stored == computed ? Tensors.clone(manager, tensor) : Tensors.to(manager, tensor, computed);
-            }
-        };
-        return new CausalLm(config, directory, Torch.device(device), source);
+        StoredWeights stored = new StoredWeights(Checkpoint.open(directory), type, use == Use.TRAIN);
+        return new CausalLm(stored.config(), directory, adapter, Torch.device(device), stored::get);
     }
 
     /**
@@ -216,30 +202,45 @@ public final class CausalLm implements AutoCloseable {
             }
             return Tensors.of(manager, values, shape);
         };
-        return new CausalLm(ModelConfig.of(config), tokenizerDirectory, Torch.device("cpu"), source);
-    }
-
-    private static ScalarType scalarType(TensorInfo info) {
-        return switch (info.dtype()) {
-            case F32 -> ScalarType.FLOAT32;
-            case BF16 -> ScalarType.BFLOAT16;
-            case F16 -> ScalarType.FLOAT16;
-            default ->
-                throw new UnsupportedModelException("tensor " + info.name() + " is " + info.dtype() + "; supported: "
-                        + Dtype.F32 + ", " + Dtype.F16 + ", " + Dtype.BF16);
-        };
+        return new CausalLm(ModelConfig.of(config), tokenizerDirectory, null, Torch.device("cpu"), source);
     }
 
     public ModelConfig config() {
         return config;
     }
 
+    /** What this model's files say but for its weights. */
+    public ModelFiles files() {
+        return files;
+    }
+
     public Tokenizer tokenizer() {
-        return tokenizer;
+        return files.tokenizer();
     }
 
     public ChatTemplate chatTemplate() {
-        return chatTemplate;
+        return files.chatTemplate();
+    }
+
+    /** The tokenizer that a loaded adapter (null: none) is used with: the one that lay beside it, else the model's. */
+    public Tokenizer tokenizer(String adapter) {
+        return texts(adapter).tokenizer();
+    }
+
+    /** The same of the chat template. */
+    public ChatTemplate chatTemplate(String adapter) {
+        return texts(adapter).chatTemplate();
+    }
+
+    /** What of these came with a loaded adapter (null: with the one that the model was loaded for), for people; or null. */
+    public String textsNote(String adapter) {
+        return texts(adapter).note();
+    }
+
+    private Texts texts(String adapter) {
+        checkAdapter(adapter);
+        Texts beside = adapter == null ? null : adapters.get(adapter).texts();
+        return beside != null ? beside : files.texts();
     }
 
     /** All weights by their names in the checkpoint; a tied head is the embedding and stands there once. */
@@ -264,9 +265,7 @@ public final class CausalLm implements AutoCloseable {
 
     /** Full names of the modules that LoRA can adapt, layer by layer, with their shapes (out, in). */
     public Map<String, long[]> linearModules() {
-        Map<String, long[]> modules = new LinkedHashMap<>();
-        Weights.linears(config).forEach((name, linear) -> modules.put(name, new long[] {linear.out(), linear.in()}));
-        return modules;
+        return files.linearModules();
     }
 
     /** A manager on this model's device, for the tensors of one step; the caller closes it. */
@@ -274,20 +273,42 @@ public final class CausalLm implements AutoCloseable {
         return manager.newSubManager();
     }
 
-    /** Loads a PEFT adapter under a name of the caller's choice. */
+    /**
+     * Loads a PEFT adapter under a name of the caller's choice, with the tokenizer and the chat template that lie beside it.
+     *
+     * @throws InvalidArtifactException if it is broken, or not made for this model
+     */
     public Lora loadAdapter(String name, Path directory) throws IOException {
-        return addAdapter(name, PeftAdapter.open(directory).modules().values());
+        PeftAdapter adapter = PeftAdapter.open(directory);
+        return add(name, adapter, Texts.beside(directory, this.directory), false);
     }
 
-    /** Puts LoRA modules on this model under a name of the caller's choice. */
-    public Lora addAdapter(String name, Collection<LoraModule> modules) {
-        Lora adapter = new Lora(manager, config, modules);
-        Lora before = adapters.put(name, adapter);
-        decoder.call(manager, "set_adapter", name, adapter.layers());
+    /** Puts an adapter on this model under a name of the caller's choice. */
+    public Lora addAdapter(String name, PeftAdapter adapter) {
+        return add(name, adapter, null, false);
+    }
+
+    /** The same, and what PEFT would train of it can be trained. */
+    public Lora addAdapterToTrain(String name, PeftAdapter adapter) {
+        return add(name, adapter, null, true);
+    }
+
+    private Lora add(String name, PeftAdapter adapter, Texts beside, boolean train) {
+        Lora lora;
+        try {
+            lora = new Lora(manager, config, layers, adapter, beside, train);
+            lora.set(decoder, name);
+        } catch (RuntimeException e) {
+            if (beside != null) {
+                beside.close();
+            }
+            throw e;
+        }
+        Lora before = adapters.put(name, lora);
         if (before != null) {
             before.close();
         }
-        return adapter;
+        return lora;
     }
 
     /** Takes an adapter off this model and frees it. */
@@ -295,6 +316,11 @@ public final class CausalLm implements AutoCloseable {
         checkAdapter(name);
         decoder.call(manager, "remove_adapter", name);
         adapters.remove(name).close();
+    }
+
+    /** How many tokens an adapter (null: the model itself) has. */
+    private int vocabSize(String adapter) {
+        return adapter == null ? config.vocabSize() : adapters.get(adapter).vocabSize();
     }
 
     private void checkAdapter(String name) {
@@ -311,7 +337,7 @@ public final class CausalLm implements AutoCloseable {
      * @return (ids.length - 1) natural logarithms
      */
     public double[] logprobs(int[] ids, String adapter) {
-        check(ids);
+        check(ids, adapter);
         return ids.length == 1
                 ? new double[0]
                 : score(List.of(new Continuation(ids, 1, adapter)), null).get(0);
@@ -333,8 +359,7 @@ public final class CausalLm implements AutoCloseable {
      */
     public List<double[]> score(List<Continuation> texts, IntConsumer done) {
         for (Continuation text : texts) {
-            check(text.ids());
-            checkAdapter(text.adapter());
+            check(text.ids(), text.adapter());
             if (text.from() < 1 || text.from() >= text.ids().length) {
                 throw new IllegalArgumentException("a text of " + text.ids().length
                         + " tokens cannot be scored from token " + text.from() + " on");
@@ -345,11 +370,11 @@ public final class CausalLm implements AutoCloseable {
 
     /** The logits (vocab,) of the token that follows {@code ids}. */
     public float[] lastLogits(int[] ids, String adapter) {
-        check(ids);
-        checkAdapter(adapter);
+        check(ids, adapter);
         try (NDManager step = newManager()) {
             NDArray last = Tensors.of(step, new long[] {ids.length - 1}, 1);
-            return decoder.call(step, "logits", hidden(step, Run.of(List.of(ids), adapter)), last)
+            NDArray hidden = hidden(step, Run.of(List.of(ids), adapter));
+            return decoder.call(step, "logits", hidden, last, List.of(Run.name(adapter)), new long[] {1})
                     .get(0)
                     .toFloatArray();
         }
@@ -398,7 +423,21 @@ public final class CausalLm implements AutoCloseable {
     }
 
     GenerationConfig generationConfig() {
-        return generationConfig;
+        return files.generationConfig();
+    }
+
+    /**
+     * How tokens are drawn: as given, and what is null as generation_config.json says, else as transformers does (temperature 1,
+     * top_k 50, top_p 1, min_p 0).
+     */
+    public Sampling sampling(Double temperature, Integer topK, Double topP, Double minP, long seed) {
+        GenerationConfig own = generationConfig();
+        return new Sampling(
+                temperature == null ? own.temperature() : temperature,
+                topK == null ? own.topK() : topK,
+                topP == null ? own.topP() : topP,
+                minP == null ? own.minP() : minP,
+                seed);
     }
 
     /**
@@ -415,7 +454,13 @@ public final class CausalLm implements AutoCloseable {
     public NDArray loss(NDManager step, List<int[]> sequences, List<int[]> labels, String adapter, double dropout) {
         Targets targets = Targets.of(step, labels);
         return decoder.callWithGrad(
-                        step, "loss", hiddenWithGrad(step, sequences, adapter, dropout), targets.rows, targets.labels)
+                        step,
+                        "loss",
+                        hiddenWithGrad(step, sequences, adapter, dropout),
+                        targets.rows,
+                        targets.labels,
+                        Run.name(adapter),
+                        dropout)
                 .get(0);
     }
 
@@ -445,7 +490,7 @@ public final class CausalLm implements AutoCloseable {
                                 hiddenWithGrad(scratch, sequences, adapter, pass.dropout()),
                                 targets.rows)
                         .get(0);
-                loss = headBackward(scratch, answers, targets, scale);
+                loss = headBackward(scratch, answers, targets, adapter, pass, scale);
             }
             loss.attach(step);
             return loss;
@@ -453,7 +498,11 @@ public final class CausalLm implements AutoCloseable {
     }
 
     /** The loss; its gradient goes on from what the head reads, and to the head where that is trained. */
-    private NDArray headBackward(NDManager scratch, NDArray answers, Targets targets, double scale) {
+    private NDArray headBackward(
+            NDManager scratch, NDArray answers, Targets targets, String adapter, Pass pass, double scale) {
+        if (adapter != null && adapters.get(adapter).adaptsHead()) {
+            return adaptedHeadBackward(scratch, answers, targets, adapter, pass, scale);
+        }
         NDList head = decoder.call(scratch, "head_gradient", answers, targets.labels, scale);
         Tensors.backward(answers, head.get(1));
         if (head.get(2).size() > 0) {
@@ -462,9 +511,33 @@ public final class CausalLm implements AutoCloseable {
         return head.get(0);
     }
 
+    /** The same by autograd, some rows at a time, for a head that an adapter changes. */
+    private NDArray adaptedHeadBackward(
+            NDManager scratch, NDArray answers, Targets targets, String adapter, Pass pass, double scale) {
+        NDArray read = Tensors.clone(scratch, answers);
+        Tensors.requiresGrad(read, true);
+        long rows = read.getShape().get(0);
+        long most = Math.max(16, (4 << 20) / vocabSize(adapter));
+        seed(pass, config.numHiddenLayers());
+        NDArray sum = scratch.zeros(new Shape());
+        for (long begin = 0; begin < rows; begin += most) {
+            try (NDManager part = scratch.newSubManager()) {
+                long size = Math.min(most, rows - begin);
+                NDArray loss = decoder.callWithGrad(
+                                part, "loss_of_rows", read, begin, size, targets.labels, adapter, pass.dropout())
+                        .get(0);
+                decoder.call(part, "add", sum, loss);
+                Tensors.backward(loss, part.full(loss.getShape(), (float) scale));
+            }
+        }
+        if (answers.hasGradient()) {
+            Tensors.backward(answers, Tensors.gradient(scratch, read).orElseThrow());
+        }
+        return sum;
+    }
+
     private NDArray hiddenWithGrad(NDManager step, List<int[]> sequences, String adapter, double dropout) {
-        sequences.forEach(this::check);
-        checkAdapter(adapter);
+        sequences.forEach(ids -> check(ids, adapter));
         return decoder.callWithGrad(
                         step, "hidden", Run.toTrain(sequences, adapter).arguments(step, dropout))
                 .get(0);
@@ -472,11 +545,11 @@ public final class CausalLm implements AutoCloseable {
 
     private NDArray layerByLayer(
             NDManager scratch, List<int[]> sequences, String adapter, Targets targets, Pass pass, double scale) {
-        sequences.forEach(this::check);
-        checkAdapter(adapter);
+        sequences.forEach(ids -> check(ids, adapter));
         Object[] run = Run.toTrain(sequences, adapter).arguments(scratch, pass.dropout());
         List<NDArray> inputs = new ArrayList<>();
-        inputs.add(decoder.call(scratch, "embed", run[0], run[1]).get(0));
+        inputs.add(
+                decoder.call(scratch, "embed", run[0], run[1], run[3], run[4]).get(0));
         for (int i = 0; i < config.numHiddenLayers(); i++) {
             seed(pass, i);
             inputs.add(decoder.call(scratch, "one_layer", layer(i, inputs.get(i), run))
@@ -484,9 +557,9 @@ public final class CausalLm implements AutoCloseable {
         }
         NDArray top = inputs.get(inputs.size() - 1);
         Tensors.requiresGrad(top, true);
-        NDArray answers =
-                decoder.callWithGrad(scratch, "finish", targets.rows, top).get(0);
-        NDArray loss = headBackward(scratch, answers, targets, scale);
+        NDArray answers = decoder.callWithGrad(scratch, "finish", targets.rows, top, Run.name(adapter))
+                .get(0);
+        NDArray loss = headBackward(scratch, answers, targets, adapter, pass, scale);
         NDArray gradient = Tensors.gradient(scratch, top).orElseThrow();
         // Without an adapter the weights themselves are trained, down to the embedding, below the first layer.
         int lowest = adapter == null ? -1 : adapters.get(adapter).lowestLayer();
@@ -507,7 +580,9 @@ public final class CausalLm implements AutoCloseable {
         }
         if (lowest < 0) {
             Tensors.backward(
-                    decoder.callWithGrad(scratch, "embed", run[0], run[1]).get(0), gradient);
+                    decoder.callWithGrad(scratch, "embed", run[0], run[1], run[3], run[4])
+                            .get(0),
+                    gradient);
         }
         return loss;
     }
@@ -569,10 +644,9 @@ public final class CausalLm implements AutoCloseable {
      */
     public List<int[]> generate(List<Request> requests, GenerationOptions options, IntConsumer done) {
         for (Request request : requests) {
-            check(request.prompt());
-            checkAdapter(request.adapter());
+            check(request.prompt(), request.adapter());
         }
-        generationConfig.check();
+        files.checkGeneration(options.sampling() != null);
         try (Generator generator = new Generator(this, decoder, requests, options)) {
             return generator.run(done);
         }
@@ -584,7 +658,9 @@ public final class CausalLm implements AutoCloseable {
     }
 
     /** The embedding would read outside its memory for an id that the model does not have. */
-    private void check(int[] ids) {
+    private void check(int[] ids, String adapter) {
+        checkAdapter(adapter);
+        int vocab = vocabSize(adapter);
         if (ids.length == 0) {
             throw new IllegalArgumentException("the text has no tokens; give at least one");
         }
@@ -593,9 +669,9 @@ public final class CausalLm implements AutoCloseable {
                     + "max_position_embeddings, is " + config.maxPositionEmbeddings());
         }
         for (int id : ids) {
-            if (id < 0 || id >= config.vocabSize()) {
-                throw new IllegalArgumentException("token id " + id + " is outside the model's vocabulary of "
-                        + config.vocabSize() + "; is the tokenizer this model's?");
+            if (id < 0 || id >= vocab) {
+                throw new IllegalArgumentException("token id " + id + " is outside the model's vocabulary of " + vocab
+                        + "; is the tokenizer this model's?");
             }
         }
     }
@@ -614,6 +690,7 @@ public final class CausalLm implements AutoCloseable {
         }
         idle(manager.getDevice(), attributes(config)).push(decoder);
         manager.close();
-        tokenizer.close();
+        files.close();
+        adapters.values().forEach(Lora::closeTexts);
     }
 }

@@ -2,48 +2,94 @@ package io.safelora.lm;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
-import com.hubspot.jinjava.interpret.RenderResult;
-import com.hubspot.jinjava.interpret.TemplateError;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.safelora.artifacts.InvalidArtifactException;
+import io.safelora.lm.jinja.Template;
+import io.safelora.lm.jinja.TemplateException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Clock;
+import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.Callable;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.FutureTask;
-import java.util.concurrent.TimeUnit;
-import java.util.concurrent.TimeoutException;
-import java.util.regex.Matcher;
+import java.util.TreeSet;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 
 /**
  * A model's chat template: Jinja from chat_template.jinja (transformers 5) or tokenizer_config.json (transformers 4). It is
- * a stranger's program, so its time, output and nesting are bounded.
+ * a stranger's program, so its work, memory and nesting are bounded.
  */
 public final class ChatTemplate {
     private static final int MAX_SOURCE = 200_000;
-    private final String source;
-    private final Map<String, Object> tokens;
+    private static final List<String> SPECIAL_TOKENS =
+            List.of("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token");
+    private static final String DEFAULT = "default";
+    private static final String TOOL_USE = "tool_use";
+    private static final Pattern GENERATION = Pattern.compile("\\{%[-+]?\\s*generation\\s*[-+]?%}");
 
-    private ChatTemplate(String source, Map<String, Object> tokens) {
-        this.source = source;
+    /** By name, as transformers 4 lists them in tokenizer_config.json; a model with one template has the default only. */
+    private final Map<String, String> sources;
+
+    private final Map<String, Object> tokens;
+    private final Map<String, Template> parsed = new ConcurrentHashMap<>();
+
+    private ChatTemplate(Map<String, String> sources, Map<String, Object> tokens) {
+        this.sources = sources;
         this.tokens = tokens;
     }
 
-    /** One turn of a conversation. */
+    /** One turn of plain text. */
     public record Message(String role, String content) {}
 
-    /** Loads a model directory's template; a directory may have none. */
+    /**
+     * What a template is given, as to transformers' apply_chat_template.
+     *
+     * @param messages each with all its keys: role, content (a text, null, or a list of parts), tool_calls, name,
+     *     tool_call_id, reasoning_content, ...
+     * @param tools JSON schemas of functions; null: none
+     * @param templateKwargs further variables of the template, such as enable_thinking; null: none
+     */
+    public record Conversation(List<ObjectNode> messages, ArrayNode tools, ObjectNode templateKwargs) {
+        /** Plain turns. */
+        public static Conversation of(List<Message> messages) {
+            return new Conversation(
+                    messages.stream()
+                            .map(m -> JsonNodeFactory.instance
+                                    .objectNode()
+                                    .put("role", m.role())
+                                    .put("content", m.content()))
+                            .toList(),
+                    null,
+                    null);
+        }
+    }
+
+    /**
+     * A rendered conversation.
+     *
+     * @param generated where the text stands that the template has between {@code {% generation %}} and
+     *     {@code {% endgeneration %}}: the assistant's own words, in the text's order
+     */
+    public record Rendering(String text, List<Span> generated) {}
+
+    /** Characters of a text: its chars (UTF-16) from {@code begin} to before {@code end}. */
+    public record Span(int begin, int end) {}
+
+    /** Loads a model directory's templates; a directory may have none. */
     public static ChatTemplate load(Path directory) throws IOException {
         Path config = directory.resolve("tokenizer_config.json");
         JsonNode json = Files.exists(config) ? new ObjectMapper().readTree(config.toFile()) : null;
         Map<String, Object> tokens = new HashMap<>();
-        String source = null;
+        Map<String, String> sources = new HashMap<>();
         if (json != null) {
-            for (String name : List.of("bos_token", "eos_token", "unk_token", "pad_token")) {
+            for (String name : SPECIAL_TOKENS) {
                 JsonNode token = json.path(name);
                 if (!token.isMissingNode() && !token.isNull()) {
                     tokens.put(name, token.path("content").asText(token.asText()));
@@ -51,23 +97,34 @@ public final class ChatTemplate {
             }
             JsonNode template = json.path("chat_template");
             if (template.isTextual()) {
-                source = template.asText();
-            } else if (template.isArray()) { // named templates: the one called default
+                sources.put(DEFAULT, template.asText());
+            } else if (template.isArray()) {
                 for (JsonNode named : template) {
-                    if (named.path("name").asText().equals("default")) {
-                        source = named.path("template").asText();
-                    }
+                    sources.put(
+                            named.path("name").asText(), named.path("template").asText());
                 }
             }
+            for (String source : sources.values()) {
+                checkSize(config, source.length());
+            }
         }
+        Map<String, String> files = new HashMap<>();
         Path file = directory.resolve("chat_template.jinja");
         if (Files.exists(file)) {
-            checkSize(file, Files.size(file));
-            source = Files.readString(file);
-        } else if (source != null) {
-            checkSize(config, source.length());
+            files.put(DEFAULT, read(file));
         }
-        return new ChatTemplate(source, tokens);
+        Path named = directory.resolve("additional_chat_templates");
+        for (String name : Files.isDirectory(named) ? List.of(DEFAULT, TOOL_USE) : List.<String>of()) {
+            if (Files.exists(named.resolve(name + ".jinja"))) {
+                files.put(name, read(named.resolve(name + ".jinja")));
+            }
+        }
+        return new ChatTemplate(files.isEmpty() ? sources : files, tokens);
+    }
+
+    private static String read(Path file) throws IOException {
+        checkSize(file, Files.size(file));
+        return Files.readString(file);
     }
 
     private static void checkSize(Path file, long size) {
@@ -79,7 +136,20 @@ public final class ChatTemplate {
 
     /** Whether the model has a template. */
     public boolean isPresent() {
-        return source != null;
+        return !sources.isEmpty();
+    }
+
+    /** Whether every template that a conversation may get says by {@code {% generation %}} which text the assistant wrote. */
+    public boolean marksGeneration() {
+        return isPresent()
+                && Stream.of(DEFAULT, TOOL_USE)
+                        .filter(sources::containsKey)
+                        .allMatch(name -> GENERATION.matcher(sources.get(name)).find());
+    }
+
+    /** {@link #render(Conversation, boolean)} of plain turns. */
+    public String render(List<Message> messages, boolean addGenerationPrompt) {
+        return render(Conversation.of(messages), addGenerationPrompt);
     }
 
     /**
@@ -88,113 +158,89 @@ public final class ChatTemplate {
      * @param addGenerationPrompt whether the text ends where the assistant's answer begins
      * @throws InvalidArtifactException if the model has no template, or the template refuses or breaks a bound
      */
-    public String render(List<Message> messages, boolean addGenerationPrompt) {
-        if (source == null) {
-            throw new InvalidArtifactException(
-                    "the model has no chat template; set apply_chat_template to false, or add chat_template.jinja");
+    public String render(Conversation conversation, boolean addGenerationPrompt) {
+        return output(conversation, addGenerationPrompt, Clock.systemDefaultZone())
+                .text();
+    }
+
+    /**
+     * As {@link #render(Conversation, boolean)}, with the places of what the template marks as the assistant's words.
+     *
+     * @throws InvalidArtifactException also if it marks text inside of a macro or another block, which has no place yet
+     */
+    public Rendering rendering(Conversation conversation, boolean addGenerationPrompt) {
+        Template.Output output = output(conversation, addGenerationPrompt, Clock.systemDefaultZone());
+        if (output.generated() == null) {
+            throw new InvalidArtifactException("the model's chat template has {% generation %} inside of a macro, call,"
+                    + " set or filter block; set assistant_only_loss to false, or write it outside of them");
+        }
+        return new Rendering(
+                output.text(),
+                output.generated().stream()
+                        .map(span -> new Span(span.begin(), span.end()))
+                        .toList());
+    }
+
+    Template.Output output(Conversation conversation, boolean addGenerationPrompt, Clock clock) {
+        if (conversation.messages().isEmpty()) {
+            throw new InvalidArtifactException("a conversation without messages cannot be rendered");
         }
         Map<String, Object> variables = new HashMap<>(tokens);
         variables.put(
                 "messages",
-                messages.stream()
-                        .map(m -> Map.of("role", m.role(), "content", m.content()))
-                        .toList());
+                conversation.messages().stream().map(ChatTemplate::value).toList());
+        variables.put("tools", value(conversation.tools()));
+        variables.put("documents", null);
         variables.put("add_generation_prompt", addGenerationPrompt);
-        RenderResult result = inTime(
-                () -> Jinja.engine().renderForResult(withNamedArguments(withoutBlockWhitespace(source)), variables));
-        for (TemplateError error : result.getErrors()) {
-            if (error.getSeverity() == TemplateError.ErrorType.FATAL) {
-                throw failed(error);
-            }
+        if (conversation.templateKwargs() != null) {
+            conversation
+                    .templateKwargs()
+                    .fields()
+                    .forEachRemaining(e -> variables.put(e.getKey(), value(e.getValue())));
         }
-        return result.getOutput();
-    }
-
-    /** One expression, between two looks at the clock, may take long itself: its thread is left behind. */
-    private static RenderResult inTime(Callable<RenderResult> rendering) {
-        FutureTask<RenderResult> task = new FutureTask<>(rendering);
-        Thread thread = new Thread(task, "chat-template");
-        thread.setDaemon(true);
-        thread.start();
+        String source = source(conversation.tools() != null);
         try {
-            return task.get(2 * Jinja.MAX_SECONDS, TimeUnit.SECONDS);
-        } catch (TimeoutException e) {
-            throw Jinja.tooLong();
-        } catch (ExecutionException e) {
-            throw new InvalidArtifactException("the model's chat template fails: " + e.getCause(), e);
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            throw new IllegalStateException("interrupted while the chat template was rendered", e);
+            return parsed.computeIfAbsent(source, Template::parse).render(variables, clock);
+        } catch (TemplateException e) {
+            throw new InvalidArtifactException(
+                    "the model's chat template "
+                            + (e.isRefusal() ? "refuses the conversation: " : "fails: ")
+                            + e.getMessage(),
+                    e);
         }
     }
 
-    /** Jinjava wraps what our own functions throw. */
-    private static InvalidArtifactException failed(TemplateError error) {
-        for (Throwable cause = error.getException(); cause != null; cause = cause.getCause()) {
-            if (cause instanceof InvalidArtifactException own) {
-                return own;
-            }
+    /** A JSON value as a template sees it. */
+    private static Object value(JsonNode json) {
+        if (json == null || json.isNull()) {
+            return null;
         }
-        return new InvalidArtifactException("the model's chat template fails: "
-                + String.valueOf(error.getMessage()).lines().findFirst().orElse(""));
+        if (json.isObject()) {
+            Map<String, Object> map = new LinkedHashMap<>();
+            json.fields().forEachRemaining(e -> map.put(e.getKey(), value(e.getValue())));
+            return map;
+        }
+        if (json.isArray()) {
+            List<Object> list = new ArrayList<>();
+            json.forEach(item -> list.add(value(item)));
+            return list;
+        }
+        if (json.isIntegralNumber()) {
+            return json.canConvertToLong() ? (Object) json.longValue() : json.bigIntegerValue();
+        }
+        return json.isNumber() ? (Object) json.doubleValue() : json.isBoolean() ? json.booleanValue() : json.asText();
     }
 
-    /**
-     * Jinja's whitespace control ({@code {%- -%} {{- -}}}) and transformers' settings lstrip_blocks and trim_blocks, done on
-     * the text: Jinjava follows them in part only.
-     */
-    private static String withoutBlockWhitespace(String template) {
-        // Spaces are looked at once, from the first of a row on: a row of a million must not take its square.
-        return template.replaceAll("(?m)^[ \\t]++(?=\\{[%#](?![-+]))", "")
-                .replaceAll("(?<=[^-][%#]\\})\\n", "")
-                .replaceAll("(?<!\\s)\\s*+\\{([{%#])-", "{$1")
-                .replaceAll("-([}%#])\\}\\s*+", "$1}")
-                // The one slice with a step that templates use; Jinjava reads none.
-                .replace("[::-1]", "|reverse");
-    }
-
-    /** {@code namespace(i=n - 1)} as {@code namespace(i=(n - 1))}: Jinjava would take {@code i=n} for the argument. */
-    private static String withNamedArguments(String template) {
-        StringBuilder out = new StringBuilder();
-        Matcher argument = Pattern.compile("[(,]\\s*+\\w++\\s*+=(?!=)").matcher(template);
-        int begin = 0;
-        for (int call; (call = template.indexOf("namespace(", begin)) >= 0; ) {
-            int open = call + "namespace".length();
-            out.append(template, begin, open);
-            int depth = 0;
-            char quote = 0;
-            int at = open;
-            boolean named = false;
-            for (; at < template.length(); at++) {
-                char c = template.charAt(at);
-                if (quote != 0) {
-                    quote = c == quote ? 0 : quote;
-                } else if (c == '\'' || c == '"') {
-                    quote = c;
-                } else if (c == ')' || c == ']' || c == '}') {
-                    depth--;
-                } else if (c == '(' || c == '[' || c == '{') {
-                    depth++;
-                }
-                boolean ends = quote == 0 && (depth == 0 || depth == 1 && c == ',');
-                if (ends && named) {
-                    out.append(')');
-                    named = false;
-                }
-                if (depth == 0) {
-                    break;
-                }
-                argument.region(at, template.length());
-                if (quote == 0 && depth == 1 && (c == '(' || c == ',') && argument.lookingAt()) {
-                    out.append(argument.group()).append('(');
-                    at = argument.end() - 1;
-                    named = true;
-                } else {
-                    out.append(c);
-                }
-            }
-            begin = at;
+    /** transformers' choice. */
+    private String source(boolean tools) {
+        String name = tools && sources.containsKey(TOOL_USE) ? TOOL_USE : DEFAULT;
+        if (!sources.containsKey(name)) {
+            throw new InvalidArtifactException(
+                    isPresent()
+                            ? "the model has chat templates " + new TreeSet<>(sources.keySet())
+                                    + ", but no default one; add chat_template.jinja"
+                            : "the model has no chat template; set apply_chat_template to false, or add chat_template.jinja");
         }
-        return out.append(template, begin, template.length()).toString();
+        return sources.get(name);
     }
 }

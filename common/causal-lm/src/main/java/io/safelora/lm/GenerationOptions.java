@@ -6,7 +6,7 @@ import java.util.List;
  * How texts are continued.
  *
  * @param maxNewTokens most tokens that are added
- * @param stopStrings texts that end the answer once they appear in it; they stay in it
+ * @param stopStrings texts that end the answer once they appear in it; they stay in it; none: those of generation_config.json
  * @param batchSize sequences that are decoded together at most; a finished one's place is taken at once
  * @param sampling how the next token is drawn; null: the likeliest is taken
  * @param memoryBudget bytes that keys and values may take; 0: a quarter of the machine's (or the container's) memory
@@ -20,8 +20,9 @@ public record GenerationOptions(
      * @param temperature logits are divided by it
      * @param topK the likeliest tokens that are drawn from; 0: all
      * @param topP of these, the fewest that hold this share of the probability
+     * @param minP of these, those that are at least this times as likely as the likeliest; 0: all
      */
-    public record Sampling(double temperature, int topK, double topP, long seed) {
+    public record Sampling(double temperature, int topK, double topP, double minP, long seed) {
         public Sampling {
             if (!(temperature > 0) || Double.isInfinite(temperature)) {
                 throw new IllegalArgumentException("temperature must be above 0, but is " + temperature);
@@ -31,6 +32,9 @@ public record GenerationOptions(
             }
             if (!(topP > 0 && topP <= 1)) {
                 throw new IllegalArgumentException("top_p must be above 0 and not above 1, but is " + topP);
+            }
+            if (!(minP >= 0 && minP <= 1)) {
+                throw new IllegalArgumentException("min_p must be from 0 to 1, but is " + minP);
             }
         }
     }

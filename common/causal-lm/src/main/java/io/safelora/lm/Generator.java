@@ -15,6 +15,7 @@ import java.util.Deque;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.function.IntConsumer;
+import java.util.stream.LongStream;
 
 /**
  * Continues many texts together. Sequences sit in the first slots of a cache; one that ends leaves its slot to the last, and
@@ -72,7 +73,8 @@ final class Generator implements AutoCloseable {
     private final class Running {
         private final int index;
         private final Shared shared;
-        private final StopStrings stops = new StopStrings(model.tokenizer(), options.stopStrings());
+        private final Tokenizer tokenizer;
+        private final StopStrings stops;
         private final SplittableRandom random;
         private final int[] answer;
         private int slot;
@@ -84,6 +86,10 @@ final class Generator implements AutoCloseable {
             index = from.index;
             shared = from.shared;
             this.slot = slot;
+            tokenizer = model.tokenizer(shared.group.adapter());
+            stops = new StopStrings(
+                    tokenizer,
+                    options.stopStrings().isEmpty() ? model.generationConfig().stopStrings() : options.stopStrings());
             int[] prompt = requests.get(index).prompt();
             unseen = Arrays.copyOfRange(prompt, shared.group.length(), prompt.length);
             answer = new int[room(prompt)];
@@ -110,7 +116,7 @@ final class Generator implements AutoCloseable {
             past += unseen.length;
             unseen = new int[] {token};
             answer[said++] = token;
-            return model.tokenizer().isEos(token) | stops.add(token) || said == answer.length;
+            return tokenizer.isEos(token) | stops.add(token) || said == answer.length;
         }
 
         /** Prompt and answer, for the repetition penalty. */
@@ -240,7 +246,9 @@ final class Generator implements AutoCloseable {
         try (NDManager step = manager.newSubManager()) {
             Run run = new Run(sequences.stream().map(s -> s.part(s.unseen)).toList(), cache, decode);
             long[] last = run.lastRows();
-            NDArray logits = decoder.call(step, "logits", model.hidden(step, run), Tensors.of(step, last, last.length))
+            long[] ones = LongStream.generate(() -> 1).limit(last.length).toArray();
+            NDArray rows = Tensors.of(step, last, last.length);
+            NDArray logits = decoder.call(step, "logits", model.hidden(step, run), rows, run.adapters(), ones)
                     .get(0);
             double penalty = model.generationConfig().repetitionPenalty();
             if (penalty != 1) {
@@ -261,7 +269,8 @@ final class Generator implements AutoCloseable {
                             Tensors.of(step, u, u.length),
                             sampling.temperature(),
                             sampling.topK(),
-                            sampling.topP())
+                            sampling.topP(),
+                            sampling.minP())
                     .get(0)
                     .toLongArray();
         }

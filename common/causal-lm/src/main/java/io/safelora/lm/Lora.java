@@ -2,88 +2,292 @@ package io.safelora.lm;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
+import io.safelora.artifacts.InvalidArtifactException;
+import io.safelora.artifacts.checkpoint.ModelTensors;
+import io.safelora.artifacts.checkpoint.PeftAdapter;
 import io.safelora.artifacts.checkpoint.PeftAdapter.LoraModule;
+import io.safelora.artifacts.safetensors.TensorData;
+import io.safelora.torch.ScalarType;
 import io.safelora.torch.Tensors;
+import io.safelora.torch.TorchScript;
 import java.util.ArrayList;
-import java.util.Collection;
+import java.util.Arrays;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
 /**
- * A LoRA adapter on a model: A (r, in), B (out, r) and the scale of every adapted module, in float32. The model's weights
- * are not touched, so several adapters can stand on one model.
+ * An adapter on a model: A (r, in), B (out, r) and the scale of every adapted module, in float32, and what else it brings (see
+ * decoder.py's set_adapter). The model's weights are not touched, so several adapters can stand on one model.
  */
 public final class Lora implements AutoCloseable {
+    /** Where in decoder.py a weight is. */
+    private record Place(int layer, String key) {}
+
     private final NDManager manager;
+    private final List<Map<String, NDArray>> base;
     private final List<Map<String, NDArray>> layers = new ArrayList<>();
+    private final List<Map<String, NDArray>> own = new ArrayList<>();
+    private final Map<String, Place> places = new LinkedHashMap<>();
     private final Map<String, NDArray> parameters = new LinkedHashMap<>();
+    private final List<NDArray> decayed = new ArrayList<>();
+    private final PeftAdapter adapter;
+    private final Texts texts;
+    private final boolean train;
 
     /**
      * @param owner closes the tensors, if {@link #close} does not
-     * @throws IllegalArgumentException if a module is none of the model's, or its shapes do not fit
+     * @param base the model's tensors by decoder.py's names, layer by layer and last those outside
+     * @param texts the tokenizer that came with the adapter, or null
+     * @param train whether what PEFT would train is to be trained: {@link #parameters} are in float32 then
+     * @throws InvalidArtifactException if the adapter is not made for the model, or cannot be trained here
      */
-    Lora(NDManager owner, ModelConfig config, Collection<LoraModule> modules) {
+    Lora(
+            NDManager owner,
+            ModelConfig config,
+            List<Map<String, NDArray>> base,
+            PeftAdapter adapter,
+            Texts texts,
+            boolean train) {
+        this.base = base;
+        this.adapter = adapter;
+        this.texts = texts;
+        this.train = train;
         manager = owner.newSubManager();
         try {
-            for (int layer = 0; layer < config.numHiddenLayers(); layer++) {
+            for (int layer = 0; layer <= config.numHiddenLayers(); layer++) {
                 layers.add(new LinkedHashMap<>());
+                own.add(new LinkedHashMap<>());
             }
-            Map<String, LoraModule> given = new LinkedHashMap<>();
-            modules.forEach(m -> given.put(m.name(), m));
-            for (Weights.Linear linear : Weights.linears(config).values()) {
-                LoraModule module = given.remove(linear.name());
-                if (module != null) {
-                    add(linear, module);
-                }
+            Map<String, long[]> shapes = new HashMap<>();
+            Family family = Family.ALL.get(config.modelType());
+            for (Weights.Weight weight : Weights.of(config)) {
+                int layer = weight.layer() < 0 ? config.numHiddenLayers() : weight.layer();
+                String name = weight.key().equals("head") ? family.outer().get("head") + ".weight" : weight.name();
+                shapes.put(name, weight.shape());
+                places.put(name, new Place(layer, weight.key()));
             }
-            if (!given.isEmpty()) {
-                throw new IllegalArgumentException(
-                        "adapter: module " + given.keySet().iterator().next()
-                                + " is none that the model has; is the adapter made for this model?");
+            adapter.check(new ModelTensors("the model", shapes, family.has("transposed")));
+            if (train && adapter.config().ensureWeightTying()) {
+                throw new InvalidArtifactException(
+                        "adapter_config.json: ensure_weight_tying is set; such an adapter cannot be trained further here: merge it"
+                                + " into the model, and start a new one");
             }
+            // First: updates stand on what the adapter has in the place of the model's.
+            String embedding = family.outer().get("embedding");
+            String head = family.outer().get("head");
+            Map<String, NDArray> outer = base.get(config.numHiddenLayers());
+            boolean tied = outer.get("head") == outer.get("embedding");
+            places.forEach((name, place) -> {
+                String other = tied && !tiedKey(place).isEmpty() ? place.key().equals("head") ? embedding : head : null;
+                addWeight(name, place, other == null ? null : other + ".weight");
+            });
+            addTokens(embedding, place(embedding), null);
+            addTokens(head, place(head), tied ? embedding : null);
+            adapter.modules().values().forEach(m -> addUpdate(m, ".lora_A.weight", ".lora_B.weight"));
+            adapter.embeddings().values().forEach(m -> addUpdate(m, ".lora_embedding_A", ".lora_embedding_B"));
         } catch (RuntimeException e) {
             manager.close();
             throw e;
         }
     }
 
-    private void add(Weights.Linear linear, LoraModule module) {
-        if (module.out() != linear.out() || module.in() != linear.in()) {
-            throw new IllegalArgumentException("adapter: module " + module.name() + " is " + module.out() + " x "
-                    + module.in() + ", but the model's is " + linear.out() + " x " + linear.in());
-        }
-        NDArray a = Tensors.of(manager, module.a(), module.r(), module.in());
-        NDArray b = Tensors.of(manager, module.b(), module.out(), module.r());
-        Map<String, NDArray> layer = layers.get(linear.layer());
-        layer.put(linear.key() + ".a", a);
-        layer.put(linear.key() + ".b", b);
-        layer.put(linear.key() + ".scale", Tensors.of(manager, new float[] {(float) module.scale()}, 1));
-        parameters.put(module.name() + ".lora_A.weight", a);
-        parameters.put(module.name() + ".lora_B.weight", b);
+    private Place place(String module) {
+        return places.get(module + ".weight");
     }
 
-    /** The first layer with an adapted module; below it nothing needs a gradient. */
+    private void addUpdate(LoraModule m, String a, String b) {
+        Place place = place(m.name());
+        Map<String, NDArray> layer = layers.get(place.layer());
+        boolean frozenB = adapter.config().frozenB();
+        layer.put(place.key() + ".a", parameter(m.name() + a, m.a(), true, m.r(), m.in()));
+        layer.put(place.key() + ".b", parameter(m.name() + b, m.b(), !frozenB, m.out(), m.r()));
+        layer.put(place.key() + ".scale", Tensors.of(manager, new float[] {(float) m.scale()}, 1));
+        float[] bias = adapter.biases().get(m.name());
+        if (bias != null) {
+            layer.put(place.key() + ".b.bias", parameter(m.name() + ".lora_B.bias", bias, true, m.out()));
+        }
+        float[] magnitude = adapter.magnitudes().get(m.name());
+        if (magnitude != null) {
+            layer.put(
+                    place.key() + ".magnitude",
+                    parameter(m.name() + ".lora_magnitude_vector", magnitude, true, m.out()));
+        }
+    }
+
+    private void addWeight(String name, Place place, String tied) {
+        PeftAdapter.Weight weight = adapter.weight(name, tied);
+        if (weight == null) {
+            return;
+        }
+        NDArray like = base.get(place.layer()).get(place.key());
+        boolean trained = train && weight.trained();
+        boolean shared = tied != null && adapter.weight(tied, name) == weight;
+        NDArray tensor = shared ? own.get(place.layer()).get(tiedKey(place)) : null;
+        if (tensor == null) {
+            tensor = tensor(weight, like, trained);
+        }
+        own.get(place.layer()).put(place.key(), tensor);
+        if (trained) {
+            parameters.put(weight.key(), tensor);
+            if (!place.key().startsWith("norm") && !place.key().endsWith(".bias")) {
+                decayed.add(tensor);
+            }
+        }
+    }
+
+    private static String tiedKey(Place place) {
+        return place.key().equals("head") ? "embedding" : place.key().equals("embedding") ? "head" : "";
+    }
+
+    /** In the type of the model's, or to be trained in float32. */
+    private NDArray tensor(PeftAdapter.Weight weight, NDArray like, boolean trained) {
+        TensorData data = weight.data();
+        ScalarType stored =
+                switch (data.dtype()) {
+                    case F32 -> ScalarType.FLOAT32;
+                    case F16 -> ScalarType.FLOAT16;
+                    case BF16 -> ScalarType.BFLOAT16;
+                    default ->
+                        throw new InvalidArtifactException("adapter: tensor " + weight.key() + " is " + data.dtype()
+                                + "; only F32, F16 and BF16 are read");
+                };
+        NDArray tensor = Tensors.of(manager, data.source().get(), stored, data.shape());
+        if (!Tensors.isFinite(tensor)) {
+            throw new InvalidArtifactException(
+                    "adapter: tensor " + weight.key() + " holds NaN or infinity; the training that wrote it diverged");
+        }
+        if (!trained) {
+            return Tensors.typeAs(manager, tensor, like);
+        }
+        // A mapped file must not be written to.
+        return stored == ScalarType.FLOAT32
+                ? Tensors.clone(manager, tensor)
+                : Tensors.to(manager, tensor, ScalarType.FLOAT32);
+    }
+
+    private void addTokens(String module, Place place, String tied) {
+        PeftAdapter.Tokens tokens = adapter.tokens(module, tied);
+        if (tokens != null) {
+            boolean itsOwn = adapter.tokens().containsKey(module);
+            String name = (itsOwn ? module : tied) + ".token_adapter.trainable_tokens_delta";
+            NDArray rows = parameters.get(name);
+            if (rows == null) {
+                rows = parameter(name, tokens.rows(), true, tokens.ids().length, tokens.width());
+            }
+            addRows(place, tokens, rows);
+        }
+    }
+
+    private void addRows(Place place, PeftAdapter.Tokens tokens, NDArray rows) {
+        Map<String, NDArray> weights = own.get(place.layer());
+        NDArray weight =
+                weights.getOrDefault(place.key(), base.get(place.layer()).get(place.key()));
+        long[] places = new long[Math.toIntExact(weight.getShape().get(0))];
+        Arrays.fill(places, -1);
+        for (int i = 0; i < tokens.ids().length; i++) {
+            places[tokens.ids()[i]] = i;
+        }
+        weights.put(place.key() + ".rows", rows);
+        weights.put(
+                place.key() + ".ids",
+                Tensors.of(manager, Arrays.stream(tokens.ids()).asLongStream().toArray(), tokens.ids().length));
+        weights.put(place.key() + ".place", Tensors.of(manager, places, places.length));
+    }
+
+    private NDArray parameter(String name, float[] values, boolean trained, long... shape) {
+        NDArray tensor = Tensors.of(manager, values, shape);
+        if (trained) {
+            parameters.put(name, tensor);
+            if (!name.endsWith(".bias")) {
+                decayed.add(tensor);
+            }
+        }
+        return tensor;
+    }
+
+    /** Puts this adapter into the decoder under a name. */
+    void set(TorchScript decoder, String name) {
+        boolean owns = own.stream().anyMatch(weights -> !weights.isEmpty());
+        decoder.call(manager, "set_adapter", name, layers, own, owns);
+        if (train) {
+            return; // A and B change, and with them the norms
+        }
+        for (int i = 0; i < layers.size(); i++) {
+            for (String part : List.copyOf(layers.get(i).keySet())) {
+                if (part.endsWith(".magnitude")) {
+                    String key = part.substring(0, part.length() - ".magnitude".length());
+                    NDArray norm =
+                            decoder.call(manager, "adapter_norms", name, i, key).get(0);
+                    layers.get(i).put(key + ".norm", norm);
+                }
+            }
+        }
+        decoder.call(manager, "set_adapter", name, layers, own, owns);
+    }
+
+    private static String module(String tensor) {
+        return tensor.substring(0, tensor.lastIndexOf('.'));
+    }
+
+    /** The first layer that is adapted, below which nothing needs a gradient; -1 if the embedding is. */
     int lowestLayer() {
+        int outer = layers.size() - 1;
+        for (Map<String, NDArray> words : List.of(layers.get(outer), own.get(outer))) {
+            if (words.keySet().stream().anyMatch(k -> k.startsWith("embedding") || k.startsWith("positions"))) {
+                return -1;
+            }
+        }
         int layer = 0;
-        while (layers.get(layer).isEmpty()) {
+        while (layer < outer && layers.get(layer).isEmpty() && own.get(layer).isEmpty()) {
             layer++;
         }
         return layer;
     }
 
-    /** By decoder.py's names, layer by layer. */
-    List<Map<String, NDArray>> layers() {
-        return layers;
+    /** Whether the head makes other logits than the model's of the same input. */
+    boolean adaptsHead() {
+        int outer = layers.size() - 1;
+        return List.of(layers.get(outer), own.get(outer)).stream()
+                .anyMatch(words -> words.keySet().stream().anyMatch(k -> k.startsWith("head")));
     }
 
-    /** The tensors by module and name ({@code model.layers.0.self_attn.q_proj.lora_A.weight}), layer by layer. */
+    /** How many tokens there are embeddings of. */
+    int vocabSize() {
+        Map<String, NDArray> words = own.get(own.size() - 1);
+        NDArray embedding =
+                words.getOrDefault("embedding", base.get(base.size() - 1).get("embedding"));
+        return Math.toIntExact(embedding.getShape().get(0));
+    }
+
+    void closeTexts() {
+        if (texts != null) {
+            texts.close();
+        }
+    }
+
+    /** The tokenizer and chat template that came with the adapter, or null. */
+    Texts texts() {
+        return texts;
+    }
+
+    /**
+     * What PEFT trains of such an adapter, by the names that the tensors have in its file after "base_model.model."
+     * ({@code model.layers.0.self_attn.q_proj.lora_A.weight}).
+     */
     public Map<String, NDArray> parameters() {
         return parameters;
+    }
+
+    /** Those that weight decay is for: all but biases and norms, as transformers' Trainer has it. */
+    public List<NDArray> decayed() {
+        return decayed;
     }
 
     @Override
     public void close() {
         manager.close();
+        closeTexts();
     }
 }

@@ -54,30 +54,47 @@ public record ModelConfig(
             "gelu_pytorch_tanh", "gelu_tanh",
             "relu", "relu");
 
-    /** Options that do not change what a loaded model computes. */
+    /**
+     * Options that do not change what a loaded model computes: how it is trained, initialised, stored or returned, what its tokens
+     * are, other heads, limits that nothing reads, and code of the checkpoint, which is never run.
+     */
     private static final Set<String> HARMLESS = Set.of(
             "architectures",
             "attention_dropout",
             "attn_implementation",
             "attn_pdrop",
+            "auto_map",
             "bos_token_id",
             "cache_implementation",
+            "chunk_size_feed_forward",
             "classifier_dropout",
+            "custom_pipelines",
             "dtype",
             "embd_pdrop",
             "eos_token_id",
+            "experts_implementation",
             "finetuning_task",
             "gradient_checkpointing",
             "hidden_dropout",
             "id2label",
             "initializer_range",
+            "is_decoder",
             "is_llama_config",
             "label2id",
+            "layer_types", // where a family does not know them, windows() checks that they say what it does
             "loss_type",
+            "max_new_tokens",
+            "max_seq_len",
+            "max_seq_length",
+            "max_sequence_length",
             "model_max_length",
             "model_type",
             "n_ctx",
+            "name_or_path",
+            "num_labels",
             "original_max_position_embeddings",
+            "output_attentions",
+            "output_hidden_states",
             "output_past",
             "pad_token_id",
             "prefix",
@@ -86,23 +103,65 @@ public record ModelConfig(
             "reorder_and_upcast_attn",
             "resid_pdrop",
             "return_dict",
-            "return_dict_in_generate",
             "sep_token_id",
+            "seq_length",
             "summary_activation",
             "summary_first_dropout",
+            "summary_last_dropout",
             "summary_proj_to_labels",
             "summary_type",
             "summary_use_proj",
             "task_specific_params",
             "tokenizer_class",
             "torch_dtype",
+            "torchscript",
             "transformers_version",
             "unk_token_id",
-            "use_cache");
-    /** What generation_config.json says nowadays, and notes of tools. */
-    private static final Pattern HARMLESS_NAMES = Pattern.compile(
-            "_.*|unsloth_.*|transformers\\..*|do_sample|temperature|top_k|top_p|typical_p|repetition_penalty|length_penalty"
-                    + "|(max|min)_(new_)?(length|tokens)|num_beams|num_beam_groups|num_return_sequences|chunk_size_feed_forward");
+            "use_bfloat16",
+            "use_cache",
+            "use_return_dict");
+
+    /** How texts are generated: transformers 5 reads that from generation_config.json alone, and throws these away. */
+    private static final Set<String> OF_GENERATION = Set.of(
+            "assistant_confidence_threshold",
+            "assistant_lookbehind",
+            "bad_words_ids",
+            "begin_suppress_tokens",
+            "diversity_penalty",
+            "do_sample",
+            "early_stopping",
+            "encoder_no_repeat_ngram_size",
+            "encoder_repetition_penalty",
+            "epsilon_cutoff",
+            "eta_cutoff",
+            "exponential_decay_length_penalty",
+            "forced_bos_token_id",
+            "forced_eos_token_id",
+            "length_penalty",
+            "max_length",
+            "min_length",
+            "no_repeat_ngram_size",
+            "num_assistant_tokens",
+            "num_assistant_tokens_schedule",
+            "num_beam_groups",
+            "num_beams",
+            "num_return_sequences",
+            "output_scores",
+            "remove_invalid_values",
+            "repetition_penalty",
+            "return_dict_in_generate",
+            "suppress_tokens",
+            "target_lookbehind",
+            "temperature",
+            "top_k",
+            "top_p",
+            "typical_p");
+
+    /** Notes of tools. */
+    private static final Pattern NOTES = Pattern.compile("_.*|unsloth_.*|transformers\\.js_.*|.*_version");
+
+    /** Options for which false is not what transformers does where nothing is said. */
+    private static final Set<String> TRUE_BY_DEFAULT = Set.of("is_causal");
 
     /**
      * Reads a config.json.
@@ -132,7 +191,8 @@ public record ModelConfig(
             throw new UnsupportedModelException(
                     "config.json: num_attention_heads " + heads + " is no multiple of num_key_value_heads " + kvHeads);
         }
-        String activation = ACTIVATIONS.get(options.text("hidden_act"));
+        String said = options.text("hidden_act");
+        String activation = ACTIVATIONS.get(family.has("gelu_is_tanh") && said.equals("gelu") ? "gelu_new" : said);
         if (activation == null) {
             throw new UnsupportedModelException("config.json: " + family.spelled("hidden_act") + " "
                     + shown(options.text("hidden_act")) + " is not supported; supported: "
@@ -173,16 +233,44 @@ public record ModelConfig(
                 biased);
     }
 
+    /** The same model with or without a head of its own. */
+    ModelConfig tied(boolean tied) {
+        return tied == tieWordEmbeddings
+                ? this
+                : new ModelConfig(
+                        modelType,
+                        vocabSize,
+                        hiddenSize,
+                        numHiddenLayers,
+                        numAttentionHeads,
+                        numKeyValueHeads,
+                        headDim,
+                        intermediateSize,
+                        normEps,
+                        hiddenAct,
+                        tied,
+                        maxPositionEmbeddings,
+                        rope,
+                        windows,
+                        scoreScale,
+                        scoreSoftcap,
+                        logitSoftcap,
+                        embeddingScale,
+                        parallelResidual,
+                        biased);
+    }
+
     private static List<Integer> windows(Options options, int layers) {
         int window = options.has("sliding_window") ? options.positive("sliding_window", 1 << 28) : 0;
         if (options.has("use_sliding_window") && !options.flag("use_sliding_window")) {
             window = 0;
         }
-        JsonNode types = options.get("layer_types");
+        JsonNode types = options.json().path("layer_types");
         if (types.isArray() && types.size() != layers) {
             throw new UnsupportedModelException(
                     "config.json: layer_types has " + types.size() + " entries, but num_hidden_layers is " + layers);
         }
+        boolean free = options.family().config().containsKey("layer_types");
         int from = options.has("max_window_layers")
                 ? options.get("max_window_layers").asInt()
                 : 0;
@@ -193,7 +281,7 @@ public record ModelConfig(
                 throw new UnsupportedModelException("config.json: layer_types has \"" + shown(type)
                         + "\"; supported: full_attention, sliding_attention");
             }
-            boolean slides = !type.isEmpty()
+            boolean slides = !type.isEmpty() && free
                     ? type.equals("sliding_attention")
                     : switch (options.family().window()) {
                         case "even" -> i % 2 == 0;
@@ -201,6 +289,13 @@ public record ModelConfig(
                         default -> true;
                     };
             windows.add(slides ? window : 0);
+            if (!type.isEmpty() && !free && type.equals("sliding_attention") != windows.get(i) > 0) {
+                throw new UnsupportedModelException("config.json: layer_types has \"" + type + "\" for layer " + i
+                        + ", but model_type "
+                        + options.json().path("model_type").asText() + " takes "
+                        + (window > 0 ? "sliding_window " + window + " in all layers" : "full attention in all layers")
+                        + " whatever layer_types says; remove it if it is a note");
+            }
         }
         return windows;
     }
@@ -208,27 +303,24 @@ public record ModelConfig(
     /** config.json seen through its family: options by their usual names, defaults where the file has none. */
     record Options(JsonNode json, Family family) {
         void refuseUnknown() {
-            for (String refused : List.of("auto_map", "quantization_config")) {
-                if (json.hasNonNull(refused)) {
-                    throw new UnsupportedModelException("config.json: " + refused + " is not supported: "
-                            + (refused.equals("auto_map")
-                                    ? "code of a checkpoint is never run"
-                                    : "save the model unquantized"));
-                }
+            if (json.hasNonNull("quantization_config")) {
+                throw new UnsupportedModelException(
+                        "config.json: quantization_config is not supported: save the model unquantized");
             }
             for (Map.Entry<String, JsonNode> option : json.properties()) {
                 String name = option.getKey();
                 JsonNode value = option.getValue();
                 boolean unset = value.isNull()
-                        || value.isBoolean() && !value.asBoolean()
+                        || value.isBoolean() && value.asBoolean() == TRUE_BY_DEFAULT.contains(name)
                         || value.isContainerNode() && value.isEmpty();
                 if (!unset
                         && !family.config().containsKey(name)
                         && !HARMLESS.contains(name)
-                        && !HARMLESS_NAMES.matcher(name).matches()) {
+                        && !OF_GENERATION.contains(name)
+                        && !NOTES.matcher(name).matches()) {
                     throw new UnsupportedModelException("config.json: option " + shown(name) + " "
                             + shown(value.toString()) + " is not supported for model_type "
-                            + json.path("model_type").asText());
+                            + json.path("model_type").asText() + "; remove it if it is a note");
                 }
             }
         }

@@ -33,7 +33,7 @@ public final class ModelWriter {
     /**
      * Writes config.json, model.safetensors and the tokenizer's files. One weight at a time is converted.
      *
-     * @param config the config.json that the model was made from; its dtype is set to {@code dtype}
+     * @param config the config.json that the model was made from; its dtype is set to {@code dtype}, its tie_word_embeddings to what holds
      * @param tokenizerDirectory holds tokenizer.json and its companions
      * @param dtype float32, bfloat16 or float16: the type in which the weights are stored, rounded to nearest even
      * @param out the directory to write; may be {@code tokenizerDirectory}
@@ -63,6 +63,10 @@ public final class ModelWriter {
         ObjectNode json = config.deepCopy();
         json.remove("torch_dtype"); // transformers 4's name of the same
         json.put("dtype", dtype);
+        boolean tied = model.config().tieWordEmbeddings();
+        if (ModelConfig.of(config).tieWordEmbeddings() != tied) {
+            json.put("tie_word_embeddings", tied); // the files of the model that was read said otherwise
+        }
         Files.write(out.resolve("config.json"), Json.pretty(json));
         for (String file : TOKENIZER_FILES) {
             Path from = tokenizerDirectory.resolve(file);

@@ -64,6 +64,16 @@ final class Run {
                 .toList();
     }
 
+    /** What decoder.py calls an adapter. */
+    static String name(String adapter) {
+        return adapter == null ? "" : adapter;
+    }
+
+    /** The adapters of the parts, one after another. */
+    List<String> adapters() {
+        return parts.stream().map(part -> name(part.adapter)).toList();
+    }
+
     /** The row of every part's last token. */
     long[] lastRows() {
         long[] rows = new long[lens.length];
@@ -91,7 +101,7 @@ final class Run {
                 totals[at] = part.total;
                 positions[at++] = part.prefixLength + part.past + t;
             }
-            add(adapters, spans, part.adapter == null ? "" : part.adapter, part.ids.length);
+            add(adapters, spans, name(part.adapter), part.ids.length);
             add(prefixes, sharers, part.prefix == null ? none : part.prefix, part.ids.length);
         }
         boolean shared = parts.stream().anyMatch(p -> p.prefix != null);

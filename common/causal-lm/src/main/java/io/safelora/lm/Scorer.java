@@ -88,7 +88,8 @@ final class Scorer {
                             "logprobs",
                             model.hidden(step, new Run(parts, null, false)),
                             Tensors.of(step, CausalLm.longs(rows), rows.size()),
-                            Tensors.of(step, CausalLm.longs(labels), labels.size()))
+                            Tensors.of(step, CausalLm.longs(labels), labels.size()),
+                            Run.name(group.adapter()))
                     .get(0)
                     .toFloatArray();
             int at = 0;

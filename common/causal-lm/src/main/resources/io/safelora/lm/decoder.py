@@ -3,14 +3,19 @@
 # lengths. Linear layers run over all tokens at once. A sequence may begin with a prefix that it shares with others, whose keys and values
 # stand once; attention over the prefix and over a sequence's own tokens are two softmaxes, merged by the logarithms of their sums.
 
+# Whose tokens they are: the adapter ("" for none) of so many, one after another, and the weights that it has in the place of the model's
+class Spans(NamedTuple):
+  adapters : List[str]
+  lens : List[int]
+  own : List[List[Dict[str, Tensor]]]   # per span; empty if no adapter has any
+  dropout : float                       # acts on an adapter's input
+
 # What the layers are told of the tokens; see Decoder.run
 class Run(NamedTuple):
   cos : Tensor
   sin : Tensor
   positions : Tensor
-  adapters : List[str]
-  spans : List[int]
-  dropout : float
+  whose : __torch__.Spans
   lens : List[int]
   past : List[int]
   slots : List[int]
@@ -40,72 +45,169 @@ class Decoder(Module):
   dynamic_theta : float        # dynamic NTK: grows with the sequence; 0: no
   dynamic_factor : float
   max_positions : int
-  layers : List[Dict[str, Tensor]]
-  packed : List[Dict[str, Tensor]]   # the layers' linear weights, and last the head, as oneDNN likes them; see pack
-  outer : Dict[str, Tensor]    # embedding, positions, norm, head, inv_freq
+  weights : List[Dict[str, Tensor]]  # of the layers, and last those outside: embedding, positions, norm, head, inv_freq
+  packed : List[Dict[str, Tensor]]   # of these the linear ones, as oneDNN likes them; see pack
+  none : List[Dict[str, Tensor]]     # as many, empty
   adapters : Dict[str, List[Dict[str, Tensor]]]
+  replaced : Dict[str, List[Dict[str, Tensor]]]   # of the adapters that have weights in the place of the model's
 
-  def load(self, layers: List[Dict[str, Tensor]], outer: Dict[str, Tensor]) -> None:
-    self.layers = layers
-    self.outer = outer
-    for i in range(torch.len(layers) + 1):
+  def load(self, weights: List[Dict[str, Tensor]]) -> None:
+    self.weights = weights
+    for i in range(torch.len(weights)):
       _ = torch.append(self.packed, annotate(Dict[str, Tensor], {}))
+      _ = torch.append(self.none, annotate(Dict[str, Tensor], {}))
+
+  def layers(self) -> int:
+    return torch.len(self.weights) - 1
+
+  def outer(self) -> Dict[str, Tensor]:
+    return self.weights[-1]
 
   # Lets go of everything that load, pack and set_adapter keep, so that another model of the same attributes can come in.
   def unload(self) -> None:
-    self.layers = annotate(List[Dict[str, Tensor]], [])
+    self.weights = annotate(List[Dict[str, Tensor]], [])
     self.packed = annotate(List[Dict[str, Tensor]], [])
-    self.outer = annotate(Dict[str, Tensor], {})
+    self.none = annotate(List[Dict[str, Tensor]], [])
     self.adapters = annotate(Dict[str, List[Dict[str, Tensor]]], {})
+    self.replaced = annotate(Dict[str, List[Dict[str, Tensor]]], {})
 
   # Lays the linear weights out as oneDNN's matrix multiplication reads them, which twice as many tokens per second can be worth. It copies them,
   # and has no gradient: for models that are only run. 32 tokens is what the layout is chosen for; it does for one and for hundreds.
   def pack(self) -> None:
-    for i in range(torch.len(self.layers)):
-      for name in torch.keys(self.layers[i]):
-        w = self.layers[i][name]
+    for i in range(self.layers()):
+      for name in torch.keys(self.weights[i]):
+        w = self.weights[i][name]
         if torch.dim(w) == 2:
           torch._set_item(self.packed[i], name, ops.mkldnn._reorder_linear_weight(torch.contiguous(torch.t(w) if self.transposed else w), 32))
-    torch._set_item(self.packed[torch.len(self.layers)], "head", ops.mkldnn._reorder_linear_weight(self.outer["head"], 32))
+    torch._set_item(self.packed[-1], "head", ops.mkldnn._reorder_linear_weight(self.outer()["head"], 32))
 
   def packed_linear(self, x: Tensor, w: Tensor, bias: Optional[Tensor]) -> Tensor:
     return ops.mkldnn._linear_pointwise(torch.contiguous(x), w, bias, "none", annotate(List[Optional[number]], []), "")
 
-  # Per layer NAME.a (r, in), NAME.b (out, r), NAME.scale ()
-  def set_adapter(self, name: str, layers: List[Dict[str, Tensor]]) -> None:
+  # What an adapter brings, per layer and last outside of them, by the names of the weights:
+  #   layers  NAME.a (r, in), NAME.b (out, r), NAME.scale (); and perhaps NAME.b.bias (out,), DoRA's NAME.magnitude (out,), and of a model that is
+  #           only run NAME.norm (out,), see row_norms. An embedding is (out, in) = (hidden, vocab)
+  #   own     weights in the place of the model's; and NAME.rows (ids, hidden), rows of embedding or head: NAME.ids (ids,), and NAME.place (vocab,),
+  #           where in them a token's row is, or -1
+  def set_adapter(self, name: str, layers: List[Dict[str, Tensor]], own: List[Dict[str, Tensor]], owns: bool) -> None:
     torch._set_item(self.adapters, name, layers)
+    if owns:
+      torch._set_item(self.replaced, name, own)
+    elif name in self.replaced:
+      _ = torch.pop(self.replaced, name)
 
   def remove_adapter(self, name: str) -> None:
     _ = torch.pop(self.adapters, name)
+    if name in self.replaced:
+      _ = torch.pop(self.replaced, name)
 
-  # y = W x + bias + s B A x (Hu et al. 2021, arXiv 2106.09685, section 4.1)
-  def linear(self, i: int, name: str, x: Tensor, run: __torch__.Run) -> Tensor:
-    w, bias = self.layers[i][name], torch.get(self.layers[i], name + ".bias")
+  def spans(self, adapters: List[str], lens: List[int], dropout: float) -> __torch__.Spans:
+    own, owners = annotate(List[List[Dict[str, Tensor]]], []), 0
+    if torch.len(self.replaced) > 0:
+      for adapter in adapters:
+        owners = owners + (1 if adapter in self.replaced else 0)
+        _ = torch.append(own, self.replaced[adapter] if adapter in self.replaced else self.none)
+      if owners == 0:
+        own = annotate(List[List[Dict[str, Tensor]]], [])
+    return __torch__.Spans(adapters, lens, own, dropout)
+
+  # W (out, in) of a linear weight; the head is never stored transposed
+  def matrix(self, i: int, name: str, own: Dict[str, Tensor]) -> Tensor:
+    w = own[name] if name in own else self.weights[i][name]
+    return torch.t(w) if self.transposed and i < self.layers() else w
+
+  # W x + bias
+  def product(self, i: int, name: str, x: Tensor) -> Tensor:
+    bias = torch.get(self.weights[i], name + ".bias")
     if name in self.packed[i]:
       y = self.packed_linear(x, self.packed[i][name], bias)                       # (tokens, out)
     else:
-      y = torch.linear(x, torch.t(w) if self.transposed else w, bias)
-    begin = 0
-    for n in range(torch.len(run.adapters)):
-      if run.adapters[n] != "":
-        lora = self.adapters[run.adapters[n]][i]
-        if name + ".a" in lora:
-          a = lora[name + ".a"]
-          u = torch.dropout(torch.type_as(torch.narrow(x, 0, begin, run.spans[n]), a), run.dropout, run.dropout > 0.)
-          update = torch.linear(torch.linear(u, a) * lora[name + ".scale"], lora[name + ".b"])
-          if torch.len(run.adapters) == 1:
-            y = y + torch.type_as(update, y)
-          else:
-            _ = torch.add_(torch.narrow(y, 0, begin, run.spans[n]), update)
-      begin = begin + run.spans[n]
+      y = torch.linear(x, self.matrix(i, name, self.none[i]), bias)
     return y
 
+  # The same with an adapter's own weights where it has some
+  def own_product(self, i: int, name: str, x: Tensor, own: Dict[str, Tensor]) -> Tensor:
+    bias = torch.get(self.weights[i], name + ".bias")
+    if name + ".bias" in own:
+      bias = torch.type_as(own[name + ".bias"], x)
+    if name in own or name + ".bias" in own:
+      y = torch.linear(x, torch.type_as(self.matrix(i, name, own), x), bias)
+    else:
+      y = self.product(i, name, x)
+    if name + ".rows" in own:
+      y = torch.index_copy(y, 1, own[name + ".ids"], torch.linear(x, torch.type_as(own[name + ".rows"], x)))
+    return y
+
+  # y = W x + bias + s B A x (Hu et al. 2021, arXiv 2106.09685, section 4.1)
+  def linear(self, i: int, name: str, x: Tensor, whose: __torch__.Spans) -> Tensor:
+    if torch.len(whose.own) == 0:
+      y = self.product(i, name, x)
+    else:
+      ys, begin = annotate(List[Tensor], []), 0
+      for n in range(torch.len(whose.adapters)):
+        _ = torch.append(ys, self.own_product(i, name, torch.narrow(x, 0, begin, whose.lens[n]), whose.own[n][i]))
+        begin = begin + whose.lens[n]
+      y = ys[0] if torch.len(ys) == 1 else torch.cat(ys, 0)
+    return self.adapted(i, name, x, y, whose)
+
+  # y with every adapter's s B A x added. x (tokens, in), or of an embedding, whose input is one-hot, the ids (tokens,)
+  def adapted(self, i: int, name: str, x: Tensor, y: Tensor, whose: __torch__.Spans) -> Tensor:
+    begin = 0
+    for n in range(torch.len(whose.adapters)):
+      if whose.adapters[n] != "":
+        lora = self.adapters[whose.adapters[n]][i]
+        if name + ".a" in lora:
+          a, xn = lora[name + ".a"], torch.narrow(x, 0, begin, whose.lens[n])
+          if torch.dim(x) == 1:
+            u, ax = xn, torch.t(torch.index_select(a, 1, xn))
+          else:
+            u = torch.dropout(torch.type_as(xn, a), whose.dropout, whose.dropout > 0.)
+            ax = torch.linear(u, a)                                               # (tokens, r)
+          update = torch.linear(ax * lora[name + ".scale"], lora[name + ".b"])
+          if name + ".b.bias" in lora:
+            update = update + lora[name + ".b.bias"] * lora[name + ".scale"]
+          if name + ".magnitude" in lora:
+            own = self.none[i] if torch.len(whose.own) == 0 else whose.own[n][i]
+            update = self.dora(i, name, u, torch.narrow(y, 0, begin, whose.lens[n]), update, lora, own, whose.dropout)
+          if torch.len(whose.adapters) == 1:
+            y = y + torch.type_as(update, y)
+          else:
+            _ = torch.add_(torch.narrow(y, 0, begin, whose.lens[n]), update)
+      begin = begin + whose.lens[n]
+    return y
+
+  # DoRA (Liu et al. 2024, arXiv 2402.09353): W + s B A with its rows scaled to norms that are learned, so that W x becomes g (W x + s B A x),
+  # g = magnitude / |W + s B A|. The norm counts as a constant (section 4.3). u: what A reads; y: W x + bias; (tokens, out): what y lacks
+  def dora(self, i: int, name: str, u: Tensor, y: Tensor, update: Tensor, lora: Dict[str, Tensor], own: Dict[str, Tensor], dropout: float) -> Tensor:
+    if name + ".norm" in lora:
+      norm = lora[name + ".norm"]
+    else:
+      norm = self.row_norms(i, name, lora, own)
+    g = lora[name + ".magnitude"] / norm
+    if torch.dim(u) == 2 and dropout > 0.:
+      wx = torch.linear(u, torch.type_as(self.matrix(i, name, own), u))
+    else:
+      wx = torch.type_as(y, g)
+      w = own if name + ".bias" in own else self.weights[i]
+      if name + ".bias" in w:
+        wx = wx - torch.type_as(w[name + ".bias"], g)
+    return (g - 1.) * wx + g * update
+
+  # |W + s B A| row by row (out,), without autograd
+  def row_norms(self, i: int, name: str, lora: Dict[str, Tensor], own: Dict[str, Tensor]) -> Tensor:
+    w = self.matrix(i, name, own)
+    ba = torch.matmul(torch.detach(lora[name + ".b"]), torch.detach(lora[name + ".a"]))
+    w = torch.detach(torch.t(w) if name == "embedding" or name == "positions" else w)
+    return torch.linalg_vector_norm(torch.type_as(w, ba) + ba * lora[name + ".scale"], 2, [1])
+
+  def adapter_norms(self, adapter: str, i: int, name: str) -> Tensor:
+    return self.row_norms(i, name, self.adapters[adapter][i], self.replaced[adapter][i] if adapter in self.replaced else self.none[i])
+
   # Over the last dimension: layer norm where there is a bias, else RMS norm (Zhang and Sennrich 2019)
-  def norm(self, x: Tensor, w: Dict[str, Tensor], name: str) -> Tensor:
-    weight = w[name]
+  def norm(self, x: Tensor, weight: Tensor, bias: Optional[Tensor]) -> Tensor:
     shape = [torch.size(x, -1)]
-    if name + ".bias" in w:
-      y = torch.layer_norm(x, shape, weight, w[name + ".bias"], self.eps)
+    if torch.__isnot__(bias, None):
+      y = torch.layer_norm(x, shape, weight, bias, self.eps)
     elif self.one_plus:
       y = torch.type_as(torch.rms_norm(torch.to(x, 6), shape, torch.to(weight, 6) + 1., self.eps), x)
     elif ops.prim.requires_grad(x):
@@ -115,6 +217,23 @@ class Decoder(Module):
       y = torch.type_as(f * torch.rsqrt(mean_square + self.eps) * torch.to(weight, 6), x)
     else:
       y = torch.rms_norm(x, shape, weight, self.eps)
+    return y
+
+  # The norm of that name, every adapter's tokens by the weights that it has
+  def norms(self, i: int, name: str, x: Tensor, whose: __torch__.Spans) -> Tensor:
+    w = self.weights[i]
+    if torch.len(whose.own) == 0:
+      y = self.norm(x, w[name], torch.get(w, name + ".bias"))
+    else:
+      ys, begin = annotate(List[Tensor], []), 0
+      for n in range(torch.len(whose.adapters)):
+        own, bias = whose.own[n][i], torch.get(w, name + ".bias")
+        if name + ".bias" in own:
+          bias = torch.type_as(own[name + ".bias"], x)
+        weight = torch.type_as(own[name] if name in own else w[name], x)
+        _ = torch.append(ys, self.norm(torch.narrow(x, 0, begin, whose.lens[n]), weight, bias))
+        begin = begin + whose.lens[n]
+      y = ys[0] if torch.len(ys) == 1 else torch.cat(ys, 0)
     return y
 
   # x (tokens, heads, head_dim) turned by the angles of their positions (Su et al. 2021), halves paired as Hugging Face does
@@ -286,9 +405,9 @@ class Decoder(Module):
 
   # q, k, v (tokens, heads or kv_heads, head_dim) of h (tokens, hidden)
   def qkv(self, i: int, h: Tensor, run: __torch__.Run) -> Tuple[Tensor, Tensor, Tensor]:
-    w, d, n, m = self.layers[i], self.head_dim, self.heads, self.kv_heads
+    w, d, n, m = self.weights[i], self.head_dim, self.heads, self.kv_heads
     if "qkv" in w:
-      y = self.linear(i, "qkv", h, run)
+      y = self.linear(i, "qkv", h, run.whose)
       if self.heads_first:
         y = torch.view(y, [-1, n, 3 * d])
         q, k, v = torch.narrow(y, -1, 0, d), torch.narrow(y, -1, d, d), torch.narrow(y, -1, 2 * d, d)
@@ -296,11 +415,11 @@ class Decoder(Module):
         y = torch.view(y, [-1, n + 2 * m, d])
         q, k, v = torch.narrow(y, 1, 0, n), torch.narrow(y, 1, n, m), torch.narrow(y, 1, n + m, m)
     else:
-      q = torch.view(self.linear(i, "q", h, run), [-1, n, d])
-      k = torch.view(self.linear(i, "k", h, run), [-1, m, d])
-      v = torch.view(self.linear(i, "v", h, run), [-1, m, d])
+      q = torch.view(self.linear(i, "q", h, run.whose), [-1, n, d])
+      k = torch.view(self.linear(i, "k", h, run.whose), [-1, m, d])
+      v = torch.view(self.linear(i, "v", h, run.whose), [-1, m, d])
     if "norm.q" in w:
-      q, k = self.norm(q, w, "norm.q"), self.norm(k, w, "norm.k")
+      q, k = self.norms(i, "norm.q", q, run.whose), self.norms(i, "norm.k", k, run.whose)
     return (q, k, v)
 
   def act(self, x: Tensor) -> Tensor:
@@ -315,46 +434,66 @@ class Decoder(Module):
     return y
 
   def mlp(self, i: int, h: Tensor, run: __torch__.Run) -> Tensor:
-    w = self.layers[i]
+    w, whose = self.weights[i], run.whose
     if "gate_up" in w:
-      y = self.linear(i, "gate_up", h, run)
+      y = self.linear(i, "gate_up", h, whose)
       half = torch.floordiv(torch.size(y, -1), 2)
       y = self.act(torch.narrow(y, -1, 0, half)) * torch.narrow(y, -1, half, half)
     elif "gate" in w:
-      y = self.act(self.linear(i, "gate", h, run)) * self.linear(i, "up", h, run)
+      y = self.act(self.linear(i, "gate", h, whose)) * self.linear(i, "up", h, whose)
     else:
-      y = self.act(self.linear(i, "up", h, run))
-    return self.linear(i, "down", y, run)
+      y = self.act(self.linear(i, "up", h, whose))
+    return self.linear(i, "down", y, whose)
 
   def layer(self, i: int, x: Tensor, run: __torch__.Run) -> Tensor:
-    w = self.layers[i]
-    q, k, v, = self.qkv(i, self.norm(x, w, "norm.attention"), run)
+    w, whose = self.weights[i], run.whose
+    q, k, v, = self.qkv(i, self.norms(i, "norm.attention", x, whose), run)
     y = self.attention(i, self.rotate(q, run), self.rotate(k, run), v, run)
-    y = self.linear(i, "o", y, run)
+    y = self.linear(i, "o", y, whose)
     if "norm.attention.out" in w:
-      y = self.norm(y, w, "norm.attention.out")
+      y = self.norms(i, "norm.attention.out", y, whose)
     if self.parallel:
-      x = x + y + self.mlp(i, self.norm(x, w, "norm.mlp"), run)
+      x = x + y + self.mlp(i, self.norms(i, "norm.mlp", x, whose), run)
     else:
       x = x + y
-      y = self.mlp(i, self.norm(x, w, "norm.mlp"), run)
+      y = self.mlp(i, self.norms(i, "norm.mlp", x, whose), run)
       if "norm.mlp.out" in w:
-        y = self.norm(y, w, "norm.mlp.out")
+        y = self.norms(i, "norm.mlp.out", y, whose)
       x = x + y
     return x                                                                     # (tokens, hidden)
 
+  # Rows (tokens, hidden) of an embedding
+  def rows(self, name: str, ids: Tensor, whose: __torch__.Spans) -> Tensor:
+    w = self.outer()[name]
+    if torch.len(whose.own) == 0:
+      x = torch.embedding(w, ids)
+    else:
+      xs, begin = annotate(List[Tensor], []), 0
+      for n in range(torch.len(whose.adapters)):
+        own, idn = whose.own[n][-1], torch.narrow(ids, 0, begin, whose.lens[n])
+        xn = torch.type_as(torch.embedding(own[name] if name in own else w, idn), w)
+        if name + ".rows" in own:
+          place = torch.index_select(own[name + ".place"], 0, idn)
+          other = torch.type_as(torch.embedding(own[name + ".rows"], torch.clamp(place, 0)), w)
+          xn = torch.where(torch.unsqueeze(place >= 0, 1), other, xn)
+        _ = torch.append(xs, xn)
+        begin = begin + whose.lens[n]
+      x = xs[0] if torch.len(xs) == 1 else torch.cat(xs, 0)
+    return self.adapted(self.layers(), name, ids, x, whose)
+
   # The layers' first input (tokens, hidden). ids, positions (tokens,) int64
-  def embed(self, ids: Tensor, positions: Tensor) -> Tensor:
-    x = torch.embedding(self.outer["embedding"], ids)
-    if "positions" in self.outer:
-      x = x + torch.embedding(self.outer["positions"], positions)
+  def embed(self, ids: Tensor, positions: Tensor, adapters: List[str], spans: List[int]) -> Tensor:
+    whose = self.spans(adapters, spans, 0.)
+    x = self.rows("embedding", ids, whose)
+    if "positions" in self.outer():
+      x = x + self.rows("positions", positions, whose)
     if self.embedding_scale != 1.:
       x = x * torch.type_as(torch.full([1], self.embedding_scale, dtype=6), x)     # rounded to x's type first, as Gemma was trained
     return x
 
   # Cosines and sines (tokens, 1, rotary_dim) in x's type; totals (tokens,): the length so far of the sequence a token is in
   def angles(self, positions: Tensor, totals: Tensor, x: Tensor) -> Tuple[Tensor, Tensor]:
-    inv_freq = torch.unsqueeze(self.outer["inv_freq"], 0)                         # (1, rotary_dim / 2) float32
+    inv_freq = torch.unsqueeze(self.outer()["inv_freq"], 0)                         # (1, rotary_dim / 2) float32
     if self.dynamic_theta > 0.:
       # Dynamic NTK: beyond the trained length, theta grows so that the slowest frequency is stretched to fit.
       f, d = self.dynamic_factor, self.rotary_dim
@@ -368,7 +507,7 @@ class Decoder(Module):
 
   # A run of tokens:
   #   ids, positions, totals (tokens,) int64: a token, its place in its sequence, and the length of that so far
-  #   adapters, spans: the LoRA adapter ("" for none) of so many tokens, one after another; dropout acts on an adapter's input
+  #   adapters, spans, dropout: see Spans
   #   lens: new tokens per sequence      past: its own tokens in the cache already      slots: its place there
   #   prefixes, sharers: none, or the keys and values (layers, 2, 1, kv_heads, prefix, head_dim) before so many tokens, one after another
   #   cache: none, or one (layers, 2, slots, kv_heads, capacity, head_dim)
@@ -391,30 +530,42 @@ class Decoder(Module):
     behind = torch.len(prefixes) > 0 and not decode and ops.prim.max(past) == 0 and ops.prim.max(self.windows) == 0 and torch.eq(ops.prim.dtype(x), 15)
     if (train or behind) and longest <= 512 and self.score_softcap == 0. and torch.eq(ops.prim.type(ops.prim.device(x)), "cpu"):
       masks = self.masks(longest, x)
-    return __torch__.Run(cos, sin, positions, adapters, spans, dropout, lens, past, slots, prefixes, sharers, cache, seen, masks)
+    return __torch__.Run(cos, sin, positions, self.spans(adapters, spans, dropout), lens, past, slots, prefixes, sharers, cache, seen, masks)
 
   # The last layer's output after the final norm (tokens, hidden)
   def hidden(self, ids: Tensor, positions: Tensor, totals: Tensor, adapters: List[str], spans: List[int], dropout: float, lens: List[int], past: List[int],
              slots: List[int], prefixes: List[Tensor], sharers: List[int], cache: List[Tensor], decode: bool, train: bool) -> Tensor:
-    x = self.embed(ids, positions)
+    x = self.embed(ids, positions, adapters, spans)
     run = self.run(x, positions, totals, adapters, spans, dropout, lens, past, slots, prefixes, sharers, cache, decode, train)
-    for i in range(torch.len(self.layers)):
+    for i in range(self.layers()):
       x = self.layer(i, x, run)
-    return self.norm(x, self.outer, "norm")
+    return self.norms(self.layers(), "norm", x, run.whose)
 
-  # Logits (tokens, vocab) in float32 of h (tokens, hidden)
-  def head(self, h: Tensor) -> Tensor:
-    if "head" in self.packed[torch.len(self.layers)]:
-      logits = self.packed_linear(h, self.packed[torch.len(self.layers)]["head"], None)
-    else:
-      logits = torch.linear(h, self.outer["head"])
+  # Logits (tokens, vocab) in float32 of h (tokens, hidden), all of one adapter or with one vocabulary
+  def head(self, h: Tensor, whose: __torch__.Spans) -> Tensor:
+    logits = self.linear(self.layers(), "head", h, whose)
     if self.logit_softcap > 0.:
       logits = torch.tanh(logits / self.logit_softcap) * self.logit_softcap
     return torch.to(logits, 6)
 
-  # Logits (rows, vocab) of some tokens. h (tokens, hidden): the result of hidden; rows (rows,) int64
-  def logits(self, h: Tensor, rows: Tensor) -> Tensor:
-    return self.head(torch.index_select(h, 0, rows))
+  # Logits (rows, vocab) of some tokens. h (tokens, hidden): the result of hidden; rows (rows,) int64; adapters, spans: whose rows they are.
+  # An adapter may have a vocabulary of its own: in a larger one's columns the others have minus infinity.
+  def logits(self, h: Tensor, rows: Tensor, adapters: List[str], spans: List[int]) -> Tensor:
+    x, whose = torch.index_select(h, 0, rows), self.spans(adapters, spans, 0.)
+    if torch.len(whose.own) == 0:
+      y = self.head(x, whose)
+    else:
+      ys, begin, vocab = annotate(List[Tensor], []), 0, 0
+      for n in range(torch.len(adapters)):
+        yn = self.head(torch.narrow(x, 0, begin, spans[n]), self.spans([adapters[n]], [spans[n]], 0.))
+        vocab = ops.prim.max(vocab, torch.size(yn, 1))
+        _ = torch.append(ys, yn)
+        begin = begin + spans[n]
+      wide = annotate(List[Tensor], [])
+      for yn in ys:
+        _ = torch.append(wide, torch.constant_pad_nd(yn, [0, vocab - torch.size(yn, 1)], float("-inf")))
+      y = torch.cat(wide, 0)
+    return y
 
   # The likeliest next token (rows,)
   def likeliest(self, logits: Tensor) -> Tensor:
@@ -425,9 +576,9 @@ class Decoder(Module):
     score = torch.gather(logits, 1, ids)
     return torch.scatter(logits, 1, ids, torch.where(score < 0., score * penalty, score / penalty))
 
-  # A next token (rows,) drawn as transformers does: of the top_k likeliest (0: all), of those the fewest that hold top_p of the probability.
-  # u (rows,) uniform in [0, 1) picks it, so that a sequence's draws depend on nobody else's
-  def sample(self, logits: Tensor, u: Tensor, temperature: float, top_k: int, top_p: float) -> Tensor:
+  # A next token (rows,) drawn as transformers does: of the top_k likeliest (0: all), of those the fewest that hold top_p of the probability, of
+  # those the ones that have min_p of the likeliest's. u (rows,) uniform in [0, 1) picks it, so that a sequence's draws depend on nobody else's
+  def sample(self, logits: Tensor, u: Tensor, temperature: float, top_k: int, top_p: float, min_p: float) -> Tensor:
     logits = logits / temperature
     size = torch.size(logits, -1)
     k = ops.prim.min(top_k, size) if top_k > 0 else size
@@ -435,13 +586,22 @@ class Decoder(Module):
     p = torch.softmax(logits, -1, 7)
     below = torch.cumsum(p, -1) - p
     p = torch.masked_fill(p, torch.__and__(below >= top_p, below > 0.), 0.)
+    p = torch.masked_fill(p, p < torch.narrow(p, -1, 0, 1) * min_p, 0.)
     sums = torch.cumsum(p, -1)
     at = torch.searchsorted(sums, torch.unsqueeze(torch.to(u, 7), 1) * torch.narrow(sums, -1, k - 1, 1), right=True)
     return torch.squeeze(torch.gather(tokens, -1, torch.clamp(at, None, k - 1)), -1)
 
   # The sum of -log p(labels[k] | everything up to token rows[k]), a scalar in float32. labels (rows,) int64
-  def loss(self, h: Tensor, rows: Tensor, labels: Tensor) -> Tensor:
-    return torch.cross_entropy_loss(self.logits(h, rows), labels, None, 2, -100, 0.)
+  def loss(self, h: Tensor, rows: Tensor, labels: Tensor, adapter: str, dropout: float) -> Tensor:
+    return self.loss_of_rows(torch.index_select(h, 0, rows), 0, torch.size(rows, 0), labels, adapter, dropout)
+
+  # The same of some rows of what the head reads (rows, hidden)
+  def loss_of_rows(self, h: Tensor, begin: int, size: int, labels: Tensor, adapter: str, dropout: float) -> Tensor:
+    logits = self.head(torch.narrow(h, 0, begin, size), self.spans([adapter], [size], dropout))
+    return torch.cross_entropy_loss(logits, torch.narrow(labels, 0, begin, size), None, 2, -100, 0.)
+
+  def add(self, sum: Tensor, x: Tensor) -> None:
+    _ = torch.add_(sum, x)
 
   # What the head reads of some tokens (rows, hidden), with autograd's record of how it came to be
   def answers(self, h: Tensor, rows: Tensor) -> Tensor:
@@ -451,7 +611,7 @@ class Decoder(Module):
   # head, and to the head (vocab, hidden) where it is trained, else (0,). All at once and some rows at a time, so that logits never stand whole,
   # and never wait for a backward pass.
   def head_gradient(self, h: Tensor, labels: Tensor, scale: float) -> Tuple[Tensor, Tensor, Tensor]:
-    w = self.outer["head"]
+    w, whose = self.outer()["head"], self.spans([""], [torch.size(h, 0)], 0.)
     trained = ops.prim.requires_grad(w)
     of_head = torch.new_zeros(w, torch.size(w) if trained else [0])
     n = torch.size(h, 0)
@@ -462,7 +622,7 @@ class Decoder(Module):
       begin = part * rows
       size = ops.prim.min(rows, n - begin)
       label = torch.narrow(labels, 0, begin, size)
-      logits = self.head(torch.narrow(h, 0, begin, size))                          # (size, vocab) float32
+      logits = self.head(torch.narrow(h, 0, begin, size), whose)                          # (size, vocab) float32
       log_p = torch.log_softmax(logits, -1)
       loss = loss + torch.nll_loss_nd(log_p, label, None, 2, -100)
       g = torch.exp_(log_p)
@@ -477,25 +637,25 @@ class Decoder(Module):
 
   # The head, as a result whose gradient is the head's
   def head_weight(self) -> Tensor:
-    return torch.view_as(self.outer["head"], self.outer["head"])
+    return torch.view_as(self.outer()["head"], self.outer()["head"])
 
   # Activation checkpointing (Chen et al. 2016, arXiv 1604.06174) runs the layers one by one, from embed to what the head reads
   def one_layer(self, i: int, x: Tensor, positions: Tensor, totals: Tensor, adapters: List[str], spans: List[int], dropout: float, lens: List[int],
                 past: List[int], slots: List[int], prefixes: List[Tensor], sharers: List[int], cache: List[Tensor], decode: bool, train: bool) -> Tensor:
     return self.layer(i, x, self.run(x, positions, totals, adapters, spans, dropout, lens, past, slots, prefixes, sharers, cache, decode, train))
 
-  def finish(self, rows: Tensor, x: Tensor) -> Tensor:
-    return self.norm(torch.index_select(x, 0, rows), self.outer, "norm")
+  def finish(self, rows: Tensor, x: Tensor, adapter: str) -> Tensor:
+    return self.norms(self.layers(), "norm", torch.index_select(x, 0, rows), self.spans([adapter], [torch.size(rows, 0)], 0.))
 
   # log p(labels[k] | everything up to token rows[k]) (rows,), float32. Some rows at a time: logits never stand whole, and a piece of 16 MB is
   # memory that malloc has at hand, where more would be mapped anew, page by page.
-  def logprobs(self, h: Tensor, rows: Tensor, labels: Tensor) -> Tensor:
+  def logprobs(self, h: Tensor, rows: Tensor, labels: Tensor, adapter: str) -> Tensor:
     parts = annotate(List[Tensor], [])
-    most, n = ops.prim.max(16, torch.floordiv(4194304, torch.size(self.outer["head"], 0))), torch.size(rows, 0)
+    most, n = ops.prim.max(16, torch.floordiv(4194304, torch.size(self.outer()["head"], 0))), torch.size(rows, 0)
     for part in range(torch.floordiv(n + most - 1, most)):
       begin = part * most
       size = ops.prim.min(most, n - begin)
-      logits = self.logits(h, torch.narrow(rows, 0, begin, size))
+      logits = self.logits(h, torch.narrow(rows, 0, begin, size), [adapter], [size])
       label = torch.unsqueeze(torch.narrow(labels, 0, begin, size), 1)
       _ = torch.append(parts, torch.squeeze(torch.gather(logits, 1, label), 1) - torch.logsumexp(logits, [-1]))
     return torch.cat(parts, 0)
@@ -510,4 +670,4 @@ class Decoder(Module):
 
   # A cache of the weights' type
   def zeros(self, shape: List[int]) -> Tensor:
-    return torch.new_zeros(self.outer["embedding"], shape)
+    return torch.new_zeros(self.outer()["embedding"], shape)

@@ -13,6 +13,7 @@ import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
+import java.util.function.Predicate;
 import java.util.stream.Stream;
 
 /** The checkpoints of src/test/resources (its README says how they were made), and adapters for them. */
@@ -78,6 +79,13 @@ final class Fixtures {
                 .distinct()
                 .toList();
         return PeftAdapter.of(LoraConfig.of("base", r, alpha, 0, targets), modules);
+    }
+
+    /** The same adapter with some of its modules only. */
+    static PeftAdapter some(PeftAdapter adapter, Predicate<LoraModule> which) {
+        return PeftAdapter.of(
+                adapter.config(),
+                adapter.modules().values().stream().filter(which).toList());
     }
 
     static float[] normal(Random random, int n) {

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
+import io.safelora.contract.Json;
 import io.safelora.lm.CausalLm.Continuation;
 import io.safelora.lm.CausalLm.Request;
 import io.safelora.lm.GenerationOptions.Sampling;
@@ -20,6 +21,7 @@ import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Many texts together, with shared beginnings and several adapters, say what each says alone. */
@@ -44,11 +46,7 @@ class GenerationTest {
 
     private static void addAdapters(CausalLm model) {
         for (String name : List.of("x", "y")) {
-            model.addAdapter(
-                    name,
-                    Fixtures.adapter(model.config(), 4, 8, name.hashCode())
-                            .modules()
-                            .values());
+            model.addAdapter(name, Fixtures.adapter(model.config(), 4, 8, name.hashCode()));
         }
     }
 
@@ -121,7 +119,7 @@ class GenerationTest {
                         .usingRecursiveComparison()
                         .isEqualTo(alone);
             }
-            Sampling sampling = new Sampling(1.3, 50, 0.9, 7);
+            Sampling sampling = new Sampling(1.3, 50, 0.9, 0, 7);
             List<int[]> drawn = model.generate(requests, new GenerationOptions(8, List.of(), 1, sampling, 0), null);
             assertThat(model.generate(requests, new GenerationOptions(8, List.of(), 7, sampling, 0), null))
                     .usingRecursiveComparison()
@@ -141,8 +139,9 @@ class GenerationTest {
         }
     }
 
-    @Test
-    void drawsFollowTheDistribution() throws Exception {
+    @ParameterizedTest
+    @ValueSource(doubles = {0, 0.3})
+    void drawsFollowTheDistribution(double minP) throws Exception {
         try (CausalLm model = CausalLm.load(Fixtures.model("llama"), "cpu", "float32")) {
             int[] prompt = {5, 90, 17};
             float[] logits = model.lastLogits(prompt, null);
@@ -150,8 +149,11 @@ class GenerationTest {
             List<int[]> draws = new ArrayList<>();
             List<int[]> prompts = java.util.Collections.nCopies(n, prompt);
             draws.addAll(model.generate(
-                    prompts, new GenerationOptions(1, List.of(), 500, new Sampling(0.7, 20, 0.8, 3), 0), null, null));
-            // transformers' order: temperature, top_k, top_p
+                    prompts,
+                    new GenerationOptions(1, List.of(), 500, new Sampling(0.7, 20, 0.8, minP, 3), 0),
+                    null,
+                    null));
+            // transformers' order: temperature, top_k, top_p, min_p
             Integer[] order = new Integer[logits.length];
             Arrays.setAll(order, i -> i);
             Arrays.sort(order, (a, b) -> Float.compare(logits[b], logits[a]));
@@ -164,7 +166,7 @@ class GenerationTest {
             double kept = 0;
             for (int i = 0; i < p.length; i++) {
                 double share = p[i] / sum;
-                p[i] = before < 0.8 ? share : 0;
+                p[i] = before < 0.8 && share >= minP / sum ? share : 0;
                 kept += p[i];
                 before += share;
             }
@@ -225,9 +227,155 @@ class GenerationTest {
                     .get(0);
             assertThat(penalized).doesNotHaveDuplicates().isNotEqualTo(free);
         }
-        Files.writeString(config, "{\"no_repeat_ngram_size\": 3}");
+        String first;
         try (CausalLm model = CausalLm.load(dir, "cpu", "float32")) {
-            assertThatThrownBy(() -> model.generate(List.of(prompt), GenerationOptions.greedy(2), null, null))
+            first = model.tokenizer().decode(new int[] {free[0]}, false);
+        }
+        for (String stops : List.of("\"" + first + "\"", "[\"never said\", \"" + first + "\"]")) {
+            Files.writeString(config, "{\"stop_strings\": " + stops + "}");
+            try (CausalLm model = CausalLm.load(dir, "cpu", "float32")) {
+                assertThat(model.generate(List.of(prompt), GenerationOptions.greedy(24), null, null)
+                                .get(0))
+                        .isEqualTo(Arrays.copyOf(free, 1));
+                // The caller's own take their place, as an argument of transformers' generate does.
+                assertThat(model.generate(
+                                        List.of(prompt),
+                                        new GenerationOptions(24, List.of("never said"), 1),
+                                        null,
+                                        null)
+                                .get(0))
+                        .isEqualTo(free);
+            }
+        }
+        Files.writeString(config, "{\"temperature\": 0.4, \"min_p\": 0.2, \"top_k\": 7, \"do_sample\": true}");
+        try (CausalLm model = CausalLm.load(dir, "cpu", "float32")) {
+            assertThat(model.sampling(null, null, null, null, 1)).isEqualTo(new Sampling(0.4, 7, 1, 0.2, 1));
+            assertThat(model.sampling(0.5, 0, 0.9, 0.0, 1)).isEqualTo(new Sampling(0.5, 0, 0.9, 0, 1));
+        }
+    }
+
+    /** Every field of transformers' GenerationConfig, at a value that it does not have by default. */
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "max_length | 20 | passes",
+                "max_new_tokens | 5 | passes",
+                "min_length | 3 | refused",
+                "min_new_tokens | 3 | refused",
+                "early_stopping | true | passes",
+                "max_time | 1.5 | refused",
+                "do_sample | true | passes",
+                "num_beams | 4 | refused",
+                "use_mtp | true | passes",
+                "use_cache | false | passes",
+                "cache_implementation | \"hybrid\" | passes",
+                "cache_implementation | \"quantized\" | refused",
+                "cache_config | {\"a\": 1} | passes",
+                "max_cache_len | 64 | passes",
+                "temperature | 0.0 | passes",
+                "top_k | 3 | passes",
+                "top_p | 0.5 | passes",
+                "min_p | 0.1 | passes",
+                "top_h | 0.4 | refused to draw",
+                "typical_p | 0.9 | refused to draw",
+                "epsilon_cutoff | 0.1 | refused to draw",
+                "eta_cutoff | 0.1 | refused to draw",
+                "repetition_penalty | 1.0 | passes",
+                "encoder_repetition_penalty | 1.2 | refused",
+                "length_penalty | 2.0 | passes",
+                "no_repeat_ngram_size | 3 | refused",
+                "bad_words_ids | [[5]] | refused",
+                "renormalize_logits | true | passes",
+                "forced_bos_token_id | 1 | refused",
+                "forced_eos_token_id | 1 | refused",
+                "remove_invalid_values | true | passes",
+                "exponential_decay_length_penalty | [5, 1.5] | refused",
+                "suppress_tokens | [5] | refused",
+                "begin_suppress_tokens | [5] | refused",
+                "sequence_bias | [[[5], 1.0]] | refused",
+                "token_healing | true | refused",
+                "guidance_scale | 1.5 | refused",
+                "watermarking_config | {\"bias\": 2.5} | refused",
+                "num_return_sequences | 2 | refused",
+                "output_attentions | true | passes",
+                "output_hidden_states | true | passes",
+                "output_scores | true | passes",
+                "output_logits | true | passes",
+                "return_dict_in_generate | true | passes",
+                "pad_token_id | -1 | passes",
+                "bos_token_id | 0 | passes",
+                "encoder_no_repeat_ngram_size | 2 | refused",
+                "decoder_start_token_id | 1 | passes",
+                "is_assistant | true | passes",
+                "num_assistant_tokens | 5 | passes",
+                "num_assistant_tokens_schedule | \"heuristic\" | passes",
+                "assistant_confidence_threshold | 0.3 | passes",
+                "prompt_lookup_num_tokens | 5 | passes",
+                "max_matching_ngram_size | 3 | passes",
+                "assistant_early_exit | 4 | passes",
+                "assistant_lookbehind | 9 | passes",
+                "target_lookbehind | 9 | passes",
+                "assistant_ensemble_weight | 0.5 | passes",
+                "speculation_type | \"x\" | passes",
+                "compile_config | {\"a\": 1} | passes",
+                "disable_compile | true | passes",
+                "continuous_batching_config | {\"a\": 1} | passes",
+                "low_memory | true | passes",
+                "penalty_alpha | 0.6 | refused",
+                "dola_layers | \"high\" | refused",
+                "diversity_penalty | 1.0 | refused",
+                "num_beam_groups | 2 | refused",
+                "constraints | [1] | refused",
+                "force_words_ids | [[5]] | refused",
+                "prefill_chunk_size | 16 | passes",
+                "_from_model_config | true | passes",
+                "transformers_version | \"4.40.0\" | passes",
+                "use_model_defaults | true | passes",
+                "transformers.js_config | {\"a\": 1} | passes",
+                "what_a_tool_notes | \"x\" | refused",
+            })
+    void optionsThatChangeTokensAreRefusedAtUse(String option, String value, String verdict) throws Exception {
+        GenerationConfig config =
+                GenerationConfig.of(Json.MAPPER.readTree("{\"" + option + "\": " + value + ", \"eos_token_id\": 2}"));
+        if (verdict.equals("passes")) {
+            config.check(true);
+            return;
+        }
+        assertThatThrownBy(() -> config.check(true))
+                .isInstanceOf(UnsupportedModelException.class)
+                .hasMessageContaining("generation_config.json: " + option)
+                .hasMessageContaining("remove it if it is a note");
+        if (verdict.equals("refused to draw")) {
+            config.check(false);
+        } else {
+            assertThatThrownBy(() -> config.check(false)).hasMessageContaining(option);
+        }
+    }
+
+    @Test
+    void generateRefusesWhatItWouldNotDo(@TempDir Path dir) throws Exception {
+        Path fixture = Fixtures.model("llama");
+        for (String file : List.of("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")) {
+            Files.copy(fixture.resolve(file), dir.resolve(file));
+        }
+        Files.writeString(
+                dir.resolve("generation_config.json"),
+                "{\"typical_p\": 0.5, \"max_length\": 20, \"temperature\": 0.0}");
+        List<int[]> prompt = List.of(new int[] {5, 90});
+        try (CausalLm model = CausalLm.load(dir, "cpu", "float32")) {
+            assertThat(model.generate(prompt, GenerationOptions.greedy(2), null, null))
+                    .hasSize(1);
+            Sampling sampling = model.sampling(1.0, null, null, null, 1);
+            assertThatThrownBy(() ->
+                            model.generate(prompt, new GenerationOptions(2, List.of(), 1, sampling, 0), null, null))
+                    .isInstanceOf(UnsupportedModelException.class)
+                    .hasMessageContaining("typical_p 0.5");
+            assertThatThrownBy(() -> model.sampling(null, null, null, null, 1)).hasMessageContaining("temperature");
+        }
+        Files.writeString(dir.resolve("generation_config.json"), "{\"no_repeat_ngram_size\": 3}");
+        try (CausalLm model = CausalLm.load(dir, "cpu", "float32")) {
+            assertThatThrownBy(() -> model.generate(prompt, GenerationOptions.greedy(2), null, null))
                     .isInstanceOf(UnsupportedModelException.class)
                     .hasMessageContaining("no_repeat_ngram_size 3");
         }

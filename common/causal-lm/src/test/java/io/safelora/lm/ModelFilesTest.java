@@ -8,11 +8,13 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.safelora.artifacts.checkpoint.Checkpoint;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
 import io.safelora.artifacts.safetensors.Dtype;
+import io.safelora.contract.Json;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** What is written is read again: merged models, saved models. */
@@ -22,7 +24,7 @@ class ModelFilesTest {
     private static final int[] IDS = {5, 90, 17, 300, 41, 8, 2};
 
     @ParameterizedTest
-    @ValueSource(strings = {"llama", "mistral", "qwen2", "qwen3", "phi3", "gemma2", "gpt2", "gpt-neox"})
+    @ValueSource(strings = {"llama", "mistral", "qwen2", "qwen3", "phi3", "gemma", "gemma2", "gpt2", "gpt-neox"})
     void aMergedModelComputesWhatModelAndAdapterDo(String name, @TempDir Path dir) throws Exception {
         Path base = Fixtures.model(name);
         Path peft = dir.resolve("adapter");
@@ -110,8 +112,7 @@ class ModelFilesTest {
         }
         var config = Fixtures.json(path.resolve("config.json"));
         CausalLm other = CausalLm.create(config, path, 9);
-        other.addAdapter(
-                "mine", Fixtures.adapter(other.config(), 2, 4, 5).modules().values());
+        other.addAdapter("mine", Fixtures.adapter(other.config(), 2, 4, 5));
         double[] adapted = other.logprobs(IDS, "mine");
         other.close();
         other.close();
@@ -129,12 +130,11 @@ class ModelFilesTest {
     void whatIsNotRunIsRefusedByName(@TempDir Path dir) throws Exception {
         ObjectNode config = (ObjectNode) Fixtures.json(Fixtures.model("llama").resolve("config.json"));
         assertRefused(
-                config.deepCopy().put("model_type", "bert"), "\"bert\" is not supported; supported: gemma2, gpt2");
+                config.deepCopy().put("model_type", "bert"),
+                "\"bert\" is not supported; supported: gemma, gemma2, gpt2");
         assertRefused(config.deepCopy().put("sliding_window", 8), "option sliding_window 8 is not supported");
         assertRefused(config.deepCopy().put("hidden_act", "xielu"), "hidden_act");
-        ObjectNode code = config.deepCopy();
-        code.putObject("auto_map").put("AutoModel", "modeling.Evil");
-        assertRefused(code, "code of a checkpoint is never run");
+        assertRefused(config.deepCopy().put("sliding_window", 8), "remove it if it is a note");
         ObjectNode long_ = config.deepCopy();
         long_.putObject("rope_parameters").put("rope_type", "longrope");
         assertRefused(long_, "rope_type \"longrope\" is not supported");
@@ -164,6 +164,93 @@ class ModelFilesTest {
         assertThatThrownBy(() -> CausalLm.load(dir, "cpu", "auto"))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("model.embed_tokens.weight has shape [320, 16]");
+    }
+
+    /**
+     * Options as they stand in people's config.json. A refused one changes what transformers computes, or what it would with another
+     * version; one that passes is read by nobody.
+     */
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "llama | attention_dropout | 0.1 | passes",
+                "llama | attn_implementation | \"sdpa\" | passes",
+                "llama | auto_map | {\"AutoModel\": \"modeling.Other\"} | passes", // never run, here and by
+                // transformers' default
+                "llama | chunk_size_feed_forward | 4 | passes",
+                "llama | id2label | {\"0\": \"x\"} | passes",
+                "llama | initializer_range | 0.1 | passes",
+                "llama | is_causal | false | refused",
+                "llama | is_causal | true | passes",
+                "llama | is_decoder | true | passes",
+                "llama | is_encoder_decoder | true | refused",
+                "llama | layer_types | [\"full_attention\", \"full_attention\"] | passes",
+                "llama | layer_types | [\"full_attention\", \"sliding_attention\"] | refused",
+                "llama | layer_types | [\"full_attention\"] | refused",
+                "llama | max_sequence_length | 2048 | passes",
+                "llama | min_new_tokens | 5 | refused",
+                "llama | mlp_only_layers | [] | passes",
+                "llama | name_or_path | \"x/y\" | passes",
+                "llama | num_experts | 4 | refused",
+                "llama | partial_rotary_factor | 0.5 | refused",
+                "llama | per_layer_config | {\"0\": {\"hidden_act\": \"relu\"}} | refused",
+                "llama | pretraining_tp | 2 | passes",
+                "llama | quantization_config | {\"bits\": 4} | refused",
+                "llama | repetition_penalty | 1.2 | passes",
+                "llama | rope_interleaved | false | passes",
+                "llama | rope_interleaved | true | refused",
+                "llama | sliding_window | null | passes",
+                "llama | suppress_tokens | [5] | passes",
+                "llama | transformers.js_config | {\"dtype\": \"q4\"} | passes",
+                "llama | unsloth_fixed | true | passes",
+                "llama | use_cache | false | passes",
+                "llama | _attn_implementation_autoset | true | passes",
+                "mistral | layer_types | [\"sliding_attention\", \"sliding_attention\"] | passes",
+                "mistral | layer_types | [\"full_attention\", \"full_attention\"] | refused",
+                "mistral | attention_bias | true | refused",
+                "qwen2 | layer_types | [\"full_attention\", \"full_attention\"] | passes",
+                "qwen2 | use_mrope | false | passes",
+                "qwen3 | use_mrope | true | refused",
+                "phi3 | resid_pdrop | 0.1 | passes",
+                "phi3 | embd_pdrop | 0.1 | passes",
+                "gemma | hidden_activation | \"gelu_pytorch_tanh\" | passes",
+                "gemma | use_bidirectional_attention | true | refused",
+                "gemma | sliding_window | 8 | refused",
+                "gemma2 | cache_implementation | \"hybrid\" | passes",
+                "gemma2 | hidden_act | \"gelu_pytorch_tanh\" | passes",
+                "gemma2 | sliding_window_size | 4096 | passes",
+                "gemma2 | use_bidirectional_attention | true | refused",
+                "gpt2 | add_cross_attention | true | refused",
+                "gpt2 | n_ctx | 1024 | passes",
+                "gpt2 | reorder_and_upcast_attn | true | passes",
+                "gpt2 | scale_attn_by_inverse_layer_idx | true | refused",
+                "gpt2 | summary_use_proj | true | passes",
+                "gpt2 | task_specific_params | {\"a\": 1} | passes",
+                "gpt-neox | custom_pipelines | {\"a\": 1} | passes",
+                "gpt-neox | hidden_dropout | 0.1 | passes",
+            })
+    void optionsThatChangeNumbersAreRefusedAndOthersPass(String model, String option, String value, String verdict)
+            throws Exception {
+        ObjectNode config = (ObjectNode) Fixtures.json(Fixtures.model(model).resolve("config.json"));
+        ModelConfig plain = ModelConfig.of(config);
+        config.set(option, Json.MAPPER.readTree(value));
+        if (verdict.equals("passes")) {
+            assertThat(ModelConfig.of(config)).isEqualTo(plain);
+        } else {
+            assertRefused(config, "config.json: ");
+            assertRefused(config, option);
+        }
+    }
+
+    /** Gemma's first releases say gelu and mean its tanh approximation; transformers takes it for that. */
+    @Test
+    void geluIsItsTanhApproximationInGemmaOnly() throws Exception {
+        for (String name : new String[] {"gemma", "llama"}) {
+            ObjectNode config = (ObjectNode) Fixtures.json(Fixtures.model(name).resolve("config.json"));
+            assertThat(ModelConfig.of(config.put("hidden_act", "gelu")).hiddenAct())
+                    .isEqualTo(name.equals("gemma") ? "gelu_tanh" : "gelu");
+        }
     }
 
     private static void assertRefused(ObjectNode config, String message) {

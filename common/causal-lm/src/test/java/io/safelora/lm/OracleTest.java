@@ -97,11 +97,9 @@ class OracleTest {
             }
             assertThat(mean).isGreaterThan(0).isLessThan(0.1);
 
-            exact.addAdapter(
-                    "x", Fixtures.adapter(exact.config(), 4, 8, 1).modules().values());
+            exact.addAdapter("x", Fixtures.adapter(exact.config(), 4, 8, 1));
             double[] x = exact.logprobs(ids, "x");
-            exact.addAdapter(
-                    "y", Fixtures.adapter(exact.config(), 4, 8, 2).modules().values());
+            exact.addAdapter("y", Fixtures.adapter(exact.config(), 4, 8, 2));
             assertThat(exact.logprobs(ids, "y")).isNotEqualTo(x);
             assertThat(exact.logprobs(ids, "x")).isEqualTo(x);
             assertThat(exact.logprobs(ids, null)).isEqualTo(a);

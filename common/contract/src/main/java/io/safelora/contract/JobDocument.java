@@ -5,10 +5,14 @@ import com.fasterxml.jackson.core.StreamReadFeature;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectReader;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.safelora.contract.SelectionOptions.Projector;
 import io.safelora.contract.SelectionOptions.Repair;
 import io.safelora.contract.SelectionOptions.When;
 import io.safelora.contract.TrainingOptions.Method;
+import java.net.URI;
+import java.nio.file.FileSystemNotFoundException;
+import java.nio.file.Path;
 
 /** Reads a job request from YAML or JSON, and says which field is wrong when one is. */
 public final class JobDocument {
@@ -57,6 +61,8 @@ public final class JobDocument {
 
     /** What a schema cannot say. */
     private static void check(JobRequest request) {
+        ObjectNode uris = Json.MAPPER.valueToTree(request);
+        files(uris.without("name"), "");
         checked(request.selection());
         if (request.training() == null && request.adapter() == null) {
             throw new InvalidJobException(
@@ -69,12 +75,27 @@ public final class JobDocument {
             check(request.training(), request);
         }
         for (int i = 0; i < request.evaluation().size(); i++) {
+            String at = "evaluation[" + i + "].";
+            request.evaluation().get(i).check(field -> at + field);
+        }
+    }
+
+    /** A file: URI without an absolute path would mean another file in every process, and Java cannot read it. */
+    private static void files(JsonNode node, String at) {
+        if (node.isTextual() && node.asText().startsWith("file:")) {
             try {
-                request.evaluation().get(i).check();
-            } catch (InvalidJobException e) {
-                throw new InvalidJobException("evaluation[" + i + "]." + e.getMessage());
+                Path.of(URI.create(node.asText()));
+            } catch (IllegalArgumentException | FileSystemNotFoundException e) {
+                throw new InvalidJobException(at + ": " + JobId.shown(node.asText())
+                        + " is not the URI of a file; write file:///absolute/path, with %20 for a blank");
             }
         }
+        for (int i = 0; node.isArray() && i < node.size(); i++) {
+            files(node.get(i), at + "[" + i + "]");
+        }
+        node.fields()
+                .forEachRemaining(
+                        field -> files(field.getValue(), at.isEmpty() ? field.getKey() : at + "." + field.getKey()));
     }
 
     private static void check(TrainingOptions training, JobRequest request) {

@@ -16,6 +16,11 @@ import java.util.List;
  */
 public sealed interface JobEvent {
 
+    /** The request that the event is about; null for a status and a cancellation, which do not carry it. */
+    default JobRequest request() {
+        return null;
+    }
+
     /**
      * Some modules of a large model are to be compared. The analyzer divides such a model among its replicas by sending one of
      * these per part; whoever finds all parts in the store joins them, and sends {@link AlignmentAnalyzed}.
@@ -230,7 +235,15 @@ public sealed interface JobEvent {
             Instant at,
 
             @JsonPropertyDescription("The figures of a training that runs")
-            TrainingStep training)
+            TrainingStep training,
+
+            @JsonPropertyDescription(
+                    "Which run of the job's id this is: <partition>-<offset> of the record on safelora.jobs that began it; the header ce_run of all its events says the same")
+            String run,
+
+            @JsonPropertyDescription(
+                    "SHA-256 of the request as canonical JSON (all fields, sorted keys): another one under the same id is another document; absent where the request could not be read")
+            String requestSha256)
             implements JobEvent {
 
         /** The job's state; the last three are final. */
@@ -268,5 +281,10 @@ public sealed interface JobEvent {
     /** A user's wish that the job stops. */
     @JsonClassDescription("A user wants the job to stop.")
     record JobCancelled(
-            @JsonPropertyDescription("Why, for people") String reason) implements JobEvent {}
+            @JsonPropertyDescription("Why, for people") String reason,
+
+            @JsonPropertyDescription(
+                    "The run to stop, as statuses name it; absent: whatever the id stands for, now and later")
+            String run)
+            implements JobEvent {}
 }

@@ -22,7 +22,8 @@ import java.util.Objects;
 public record TrainingOptions(
         @NotNull
         @Pattern(regexp = ArtifactRef.URI)
-        @JsonPropertyDescription("The training rows: an s3:// or file: URI of a JSON Lines or Parquet file")
+        @JsonPropertyDescription(
+                "The training rows: an s3:// or file: URI of a file of JSON Lines, a JSON array, CSV or Parquet, see Data files")
         String data,
 
         @JsonProperty(defaultValue = "lora")
@@ -30,20 +31,29 @@ public record TrainingOptions(
                 "lora: an adapter, the model's weights stay; full: every weight, in float32, for small models: r, lora_alpha, lora_dropout, use_rslora, target_modules and layers_to_transform are refused then, and the result is a checkpoint")
         Method method,
 
-        @JsonProperty(defaultValue = "question_answer")
+        @JsonProperty(defaultValue = "auto")
         @JsonPropertyDescription(
-                "What a row holds: question_answer {question, answer}; prompt_completion {prompt, completion}; messages [{role, content}, ...]")
+                "What a row holds, see Rows of training; auto: what its columns say, of each file's first row")
         DataFormat dataFormat,
 
         @JsonProperty(defaultValue = "false")
         @JsonPropertyDescription(
-                "Whether rows are rendered by the model's chat template; else question_answer rows become \"Question: {question}\\nAnswer: {answer}\"")
+                "Whether rows are rendered by the model's chat template; else as plain text, see Rows of training")
         Boolean applyChatTemplate,
 
         @JsonProperty(defaultValue = "true")
         @JsonPropertyDescription(
                 "Whether the loss is on the completion alone (of messages: on the last one); else on every token")
         Boolean completionOnlyLoss,
+
+        @JsonProperty(defaultValue = "false")
+        @JsonPropertyDescription(
+                "With apply_chat_template: whether the loss is on all that the chat template marks as the assistant's by {% generation %}, of every turn")
+        Boolean assistantOnlyLoss,
+
+        @JsonPropertyDescription(
+                "With apply_chat_template: further variables of the chat template, such as {enable_thinking: false}; those of a row's own chat_template_kwargs win")
+        Map<String, Object> chatTemplateKwargs,
 
         @Pattern(regexp = ArtifactRef.URI)
         @JsonPropertyDescription("Rows that keep refusals alive, mixed into the training rows at safety_ratio")
@@ -178,9 +188,13 @@ public record TrainingOptions(
 
     /** What a training row holds. */
     public enum DataFormat {
+        auto,
         question_answer,
         prompt_completion,
-        messages
+        messages,
+        sharegpt,
+        alpaca,
+        text
     }
 
     /** Learning-rate schedules, under transformers' names. */
@@ -193,9 +207,10 @@ public record TrainingOptions(
 
     public TrainingOptions {
         method = or(method, Method.lora);
-        dataFormat = or(dataFormat, DataFormat.question_answer);
+        dataFormat = or(dataFormat, DataFormat.auto);
         applyChatTemplate = or(applyChatTemplate, false);
         completionOnlyLoss = or(completionOnlyLoss, true);
+        assistantOnlyLoss = or(assistantOnlyLoss, false);
         safetyDataFormat = safetyData == null ? safetyDataFormat : or(safetyDataFormat, dataFormat);
         safetyRatio = or(safetyRatio, 0.1);
         if (method == Method.lora) {
@@ -238,7 +253,12 @@ public record TrainingOptions(
      *
      * @throws InvalidJobException naming them
      */
-    void check() {
+    public void check() {
+        if (!applyChatTemplate && (assistantOnlyLoss || chatTemplateKwargs != null)) {
+            throw new InvalidJobException(
+                    (assistantOnlyLoss ? "training.assistant_only_loss" : "training.chat_template_kwargs")
+                            + ": needs apply_chat_template; add it, or leave this out");
+        }
         if (method == Method.full) {
             Map<String, Object> ofLora = new LinkedHashMap<>();
             ofLora.put("r", r);

@@ -3,6 +3,7 @@ package io.safelora.contract;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonMappingException;
 import com.fasterxml.jackson.databind.JsonNode;
+import com.networknt.schema.JsonNodePath;
 import com.networknt.schema.JsonSchema;
 import com.networknt.schema.JsonSchemaFactory;
 import com.networknt.schema.SchemaValidatorsConfig;
@@ -13,6 +14,8 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.Consumer;
+import java.util.function.UnaryOperator;
 import java.util.stream.Collectors;
 
 /** A document becomes a record, or one line that names each field that is wrong. */
@@ -30,13 +33,23 @@ final class Validation {
      * @throws InvalidJobException if the document does not match the record's schema
      */
     static <T> T read(JsonNode document, Class<T> type, String what) {
+        return read(document, type, what, UnaryOperator.identity());
+    }
+
+    /**
+     * @param what what the document is, for messages: "a job request"
+     * @param names what users call a field
+     * @throws InvalidJobException if the document does not match the record's schema
+     */
+    static <T> T read(JsonNode document, Class<T> type, String what, UnaryOperator<String> names) {
         List<String> problems = new ArrayList<>();
         if (!document.isObject()) {
             throw new InvalidJobException(what + " is a mapping of fields, but this is empty or something else");
         }
-        infinite(document, "", problems);
-        SCHEMAS.computeIfAbsent(type, t -> FACTORY.getSchema(Schemas.of(t), CONFIG)).validate(document).stream()
-                .map(problem -> describe(problem, what))
+        infinite(document, "", at -> problems.add(names.apply(at) + ": is too large"));
+        JsonSchema schema = SCHEMAS.computeIfAbsent(type, t -> FACTORY.getSchema(Schemas.of(t), CONFIG));
+        schema.validate(document).stream()
+                .map(problem -> describe(problem, schema, what, names))
                 .sorted()
                 .distinct()
                 .forEach(problems::add);
@@ -51,28 +64,29 @@ final class Validation {
             String field = e.getPath().stream()
                     .map(step -> step.getFieldName() == null ? "[" + step.getIndex() + "]" : step.getFieldName())
                     .collect(Collectors.joining("."));
-            throw new InvalidJobException(field + ": " + firstLine(e.getOriginalMessage()), e);
+            throw new InvalidJobException(names.apply(field) + ": " + firstLine(e.getOriginalMessage()), e);
         } catch (JsonProcessingException e) {
             throw new InvalidJobException(what + " cannot be read: " + firstLine(e.getOriginalMessage()), e);
         }
     }
 
     /** 1e999 is a number to JSON, and infinite to a double. */
-    private static void infinite(JsonNode node, String at, List<String> problems) {
+    private static void infinite(JsonNode node, String at, Consumer<String> found) {
         if (node.isDouble() && !Double.isFinite(node.doubleValue())) {
-            problems.add(at + ": is too large");
+            found.accept(at);
         }
         for (int i = 0; node.isArray() && i < node.size(); i++) {
-            infinite(node.get(i), at + "[" + i + "]", problems);
+            infinite(node.get(i), at + "[" + i + "]", found);
         }
         if (node.isObject()) {
             node.fields()
                     .forEachRemaining(field -> infinite(
-                            field.getValue(), at.isEmpty() ? field.getKey() : at + "." + field.getKey(), problems));
+                            field.getValue(), at.isEmpty() ? field.getKey() : at + "." + field.getKey(), found));
         }
     }
 
-    private static String describe(ValidationMessage problem, String what) {
+    private static String describe(
+            ValidationMessage problem, JsonSchema schema, String what, UnaryOperator<String> names) {
         var location = problem.getInstanceLocation();
         StringBuilder at = new StringBuilder();
         for (int i = 0; i < location.getNameCount(); i++) {
@@ -83,10 +97,21 @@ final class Validation {
             at.append(at.isEmpty() ? "" : ".").append(problem.getProperty());
         }
         String message = problem.getMessage();
+        JsonNode limit = problem.getSchemaNode();
+        String instead = ", not " + shortened(String.valueOf(problem.getInstanceNode()));
         String wrong =
                 switch (problem.getType()) {
-                    case "additionalProperties" -> "is not a field of " + what;
+                    case "additionalProperties" ->
+                        "is not a field of " + what
+                                + Nearest.hint(problem.getProperty(), fieldsBeside(problem, schema));
                     case "required" -> "is required";
+                    case "minimum" -> "must be at least " + limit + instead;
+                    case "maximum" -> "must be at most " + limit + instead;
+                    case "exclusiveMinimum" -> "must be above " + limit + instead;
+                    case "exclusiveMaximum" -> "must be below " + limit + instead;
+                    case "enum" ->
+                        "must be one of " + String.join(", ", texts(limit)) + instead
+                                + Nearest.hint(problem.getInstanceNode().asText(), texts(limit));
                     case "pattern" ->
                         problem.getArguments()[0].equals(ArtifactRef.URI)
                                 ? "must be an s3:// or file: URI"
@@ -96,7 +121,27 @@ final class Validation {
                                 ? message.substring(location.toString().length() + 2)
                                 : message;
                 };
-        return shortened(at.toString()) + ": " + wrong;
+        return names.apply(shortened(at.toString())) + ": " + wrong;
+    }
+
+    private static List<String> texts(JsonNode values) {
+        List<String> texts = new ArrayList<>();
+        values.forEach(value -> texts.add(value.asText()));
+        return texts;
+    }
+
+    /** The names that {@code schema} has where {@code problem} found one that it does not have. */
+    private static List<String> fieldsBeside(ValidationMessage problem, JsonSchema schema) {
+        JsonNodePath rule = problem.getSchemaLocation().getFragment(); // .../additionalProperties
+        JsonNode node = schema.getSchemaNode();
+        for (int i = 0; i < rule.getNameCount() - 1; i++) {
+            node = rule.getElement(i) instanceof Integer index
+                    ? node.path(index)
+                    : node.path(String.valueOf(rule.getElement(i)));
+        }
+        List<String> names = new ArrayList<>();
+        node.path("properties").fieldNames().forEachRemaining(names::add);
+        return names;
     }
 
     private static String shortened(String text) {

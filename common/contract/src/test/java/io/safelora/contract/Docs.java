@@ -52,7 +52,7 @@ final class Docs {
                 .put("version", "1.0.0")
                 .put(
                         "description",
-                        "Publish one job, get back a PEFT adapter that kept its refusals. Events are CloudEvents 1.0 in binary mode;"
+                        "Publish one job, get back a PEFT adapter that kept its refusals. Events are CloudEvents 1.0, written in binary mode and read in binary and structured mode;"
                                 + " they carry references to objects in S3, never tensors. Delivery is at least once;"
                                 + " the services read their work as Kafka share groups (KIP-932).");
         api.put("defaultContentType", "application/json");
@@ -137,6 +137,12 @@ final class Docs {
                         Map.entry("ce_source", "The service that speaks: /safelora/evaluator"),
                         Map.entry("ce_type", "io.safelora.<noun>.<verb>.v1"),
                         Map.entry("ce_subject", "The job's id, equal to the record's key"),
+                        Map.entry(
+                                "ce_run",
+                                "Which run of the job's id the event belongs to, as JobStatus.run says it; not on requests, which begin one"),
+                        Map.entry(
+                                "ce_replace",
+                                "true: the request may take the id from another document, or run the same one again"),
                         Map.entry("ce_time", "When it happened, RFC 3339"),
                         Map.entry("content-type", "application/json"),
                         Map.entry("traceparent", "W3C trace context; carried from a record to all its answers"),
@@ -252,11 +258,30 @@ final class Docs {
         table(text, "## `training`", TrainingOptions.class);
         table(text, "## `selection`", SelectionOptions.class);
         table(text, "## `evaluation`, each", EvaluationTask.class);
+        text.append(JOB_ID);
         text.append("## Examples\n\n");
         EXAMPLES.forEach((title, example) ->
                 text.append(title).append("\n\n```yaml\n").append(example).append("```\n\n"));
         return text.toString().stripTrailing() + "\n";
     }
+
+    private static final String JOB_ID = """
+            ## The job's id
+
+            The key of the job's records and the subject of its events: 1 to 128 of `A-Z a-z 0-9 . _ -`. It stands for one document, and one run of it:
+
+            - The same document under the same id (equal after defaults, whatever its form) is the same job; a version with other fields may call it another. `./safelora submit --id` says so, tells its state, and
+              publishes nothing. Published by another producer, it is the same run: finished steps are answered from the store, and one that failed is tried again.
+            - Another document under the id is refused: by `submit`, and by the first stage, which sends the record to `safelora.dead-letters` and leaves the job as it is.
+            - `./safelora submit --replace`, or the header `ce_replace: true` (in a structured CloudEvent the attribute `"replace": "true"`), begins a new run under the id,
+              with another document or the same. The run before it stops, and its end is not told as the job's.
+
+            A run is called by the partition and offset of its request on `safelora.jobs`: `0-17`. Every status has it as `run`, with the digest of its request as
+            `request_sha256`; every event has it as the header `ce_run`. `./safelora watch` follows the run that the id stands for, and goes on with the one that replaces it;
+            `./safelora cancel` stops that run. A `JobCancelled` without `run` stops whatever the id stands for, now and later. Which document an id stands for lies at
+            `<SAFELORA_ARTIFACTS_URI>/jobs/<id>.json`; delete that object, and the id is free.
+
+            """;
 
     private static void table(StringBuilder text, String title, Class<?> type) {
         JsonNode schema = Schemas.of(type);

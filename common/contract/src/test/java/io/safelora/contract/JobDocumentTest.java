@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.safelora.contract.EvaluationTask.Judge;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -78,7 +79,7 @@ class JobDocumentTest {
     void yamlAndJsonOfTheSameJobAreEqual() {
         JobRequest yaml = JobDocument.parse("""
                 name: 2024-01-31     # a string: YAML 1.2 has no dates
-                base: file:models/base
+                base: file:/models/base
                 aligned: s3://models/aligned
                 training:
                   data: s3://data/train.jsonl
@@ -94,7 +95,7 @@ class JobDocumentTest {
                   - {task: harmfulness, data: s3://d/harm.csv}
                 """);
         String json = """
-                {\t"name": "2024-01-31", "base": "file:models/base", "aligned": "s3://models/aligned",
+                {\t"name": "2024-01-31", "base": "file:/models/base", "aligned": "s3://models/aligned",
                 \t"training": {"data": "s3://data/train.jsonl", "learning_rate": 2e-4, "num_train_epochs": 3,
                   "lora_alpha": 0.5, "seed": 123456789012, "target_modules": ["q_proj", "no"], "shuffle": false},
                  "selection": {"strategy": "threshold", "threshold": -0.25},
@@ -124,23 +125,23 @@ class JobDocumentTest {
                 "training: {data: s3://d, rank: 8}         | training.rank: is not a field of a job request",
                 "training: {data: s3://d, r: eight}        | training.r: string found, integer expected",
                 "training: {data: s3://d, r: '8'}          | training.r: string found, integer expected",
-                "training: {data: s3://d, r: 0}            | training.r: must have a minimum value of 1",
+                "training: {data: s3://d, r: 0}            | training.r: must be at least 1, not 0",
                 "training: {data: s3://d, r: 1.5}          | training.r: number found, integer expected",
                 "training: {data: s3://d, shuffle: yes}    | training.shuffle: string found, boolean expected",
-                "training: {data: s3://d, max_steps: 3000000000} | training.max_steps: must have a maximum value of 2147483647",
+                "training: {data: s3://d, max_steps: 3000000000} | training.max_steps: must be at most 2147483647, not 3000000000",
                 "training: {data: s3://d, seed: 99999999999999999999} | training.seed: ",
-                "training: {data: s3://d, learning_rate: 0}     | training.learning_rate: must have an exclusive minimum value of 0",
+                "training: {data: s3://d, learning_rate: 0}     | training.learning_rate: must be above 0, not 0",
                 "training: {data: s3://d, learning_rate: 1e999} | training.learning_rate: is too large",
                 "training: {data: s3://d, target_modules: []}   | training.target_modules: must have at least 1 items but found 0",
                 "training: {data: s3://d, target_modules: [1]}  | training.target_modules[0]: integer found, string expected",
-                "training: {data: s3://d, lr_scheduler_type: step} | training.lr_scheduler_type: does not have a value in the enumeration [\"linear\", \"cosine\", \"constant\", \"constant_with_warmup\"]",
+                "training: {data: s3://d, lr_scheduler_type: step} | training.lr_scheduler_type: must be one of linear, cosine, constant, constant_with_warmup, not \"step\"",
                 "training: {data: /data/train.jsonl}       | training.data: must be an s3:// or file: URI",
                 "training: {r: 8}                          | training.data: is required",
                 "training: s3://d                          | training: string found, object expected",
                 "training:                                 | training: null found, object expected",
                 "device: cpu                               | training: is missing; give training options, or adapter",
                 "adapter: models/adapter                   | adapter: must be an s3:// or file: URI",
-                "selection: {threshold: 2}                 | selection.threshold: must have a maximum value of 1",
+                "selection: {threshold: 2}                 | selection.threshold: must be at most 1, not 2",
                 "evaluation: [{task: gsm8k}]               | evaluation[0].data: is required",
                 "evaluation: {task: gsm8k}                 | evaluation: object found, array expected",
                 "name: [a]                                 | name: array found, string expected",
@@ -153,11 +154,61 @@ class JobDocumentTest {
                 .doesNotContain("\n");
     }
 
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "trainng: {data: s3://d}                | trainng: is not a field of a job request; did you mean training?",
+                "training: {data: s3://d, learnin_rate: 1} | training.learnin_rate: is not a field of a job request; did you mean learning_rate?",
+                "training: {data: s3://d, lora-alpha: 1}   | training.lora-alpha: is not a field of a job request; did you mean lora_alpha?",
+                "evaluation: [{task: gsm8, data: s3://d, num_fewshots: 0}] | evaluation[0].num_fewshots: is not a field of a job request; did you mean num_fewshot?",
+                "selection: {strategy: treshold}        | selection.strategy: must be one of number, threshold, auto, energy, random, all, not \"treshold\"; did you mean threshold?",
+                "dtype: flaot32                         | dtype: must be one of auto, float32, bfloat16, not \"flaot32\"; did you mean float32?",
+            })
+    void aTypoIsAnsweredWithTheNearestName(String line, String message) {
+        assertThatThrownBy(() -> JobDocument.parse("base: s3://m/b\naligned: s3://m/a\n" + line))
+                .isInstanceOf(InvalidJobException.class)
+                .hasMessageContaining(message);
+    }
+
+    @Test
+    void whatIsNearNothingGetsNoSuggestion() {
+        assertThatThrownBy(() -> JobDocument.parse(MINIMAL + "zebra: 1"))
+                .hasMessage("zebra: is not a field of a job request");
+        assertThat(Nearest.of("x".repeat(10_000), Set.of("xx"))).isEmpty();
+        assertThat(Nearest.of("submti", Set.of("submit", "serve"))).contains("submit");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"file:models/base", "file://host/models", "'file:///with blank'", "file:///a?b"})
+    void aFileIsNamedByAnAbsoluteUri(String uri) {
+        assertThatThrownBy(() -> JobDocument.parse(MINIMAL.replace("s3://models/base", uri)))
+                .isInstanceOf(InvalidJobException.class)
+                .hasMessageStartingWith(
+                        "base: \"" + uri.replace("'", "") + "\" is not the URI of a file; write file:///");
+    }
+
+    @Test
+    void optionsOfACommandAreNamedAsTheyAreTyped() {
+        assertThatThrownBy(() -> Options.read(
+                        Map.of("task", "gsm8k", "data", "file:///d", "limit", 0, "num_fewshot", -1),
+                        EvaluationTask.class))
+                .isInstanceOf(InvalidJobException.class)
+                .hasMessage("--limit: must be above 0, not 0; --num-fewshot: must be at least 0, not -1");
+        assertThatThrownBy(() -> Options.read(Map.of("threshold", Double.POSITIVE_INFINITY), SelectionOptions.class))
+                .hasMessageContaining("--threshold: is too large");
+        // The same ranges, and the same words, in a document.
+        assertThatThrownBy(() -> JobDocument.parse(
+                        MINIMAL + "evaluation: [{task: gsm8k, data: 's3://d', limit: 0, num_fewshot: -1}]"))
+                .hasMessage("evaluation[0].limit: must be above 0, not 0;"
+                        + " evaluation[0].num_fewshot: must be at least 0, not -1");
+    }
+
     @Test
     void namesEveryWrongFieldAtOnce() {
         assertThatThrownBy(() -> JobDocument.parse("{base: 1, training: {data: s3://d, r: 0}}"))
                 .hasMessage("aligned: is required; base: integer found, string expected;"
-                        + " training.r: must have a minimum value of 1");
+                        + " training.r: must be at least 1, not 0");
         var many = new StringBuilder(MINIMAL);
         for (int i = 0; i < 1000; i++) {
             many.append("field").append(i).append(": 1\n");
@@ -188,18 +239,18 @@ class JobDocumentTest {
     @CsvSource(
             delimiter = '|',
             value = {
-                "limit: 0 | limit: must have an exclusive minimum value of 0",
-                "limit: -1 | limit: must have an exclusive minimum value of 0",
+                "limit: 0 | limit: must be above 0",
+                "limit: -1 | limit: must be above 0",
                 "limit: 1.5 | limit: is 1.5; give a whole number of rows",
                 "limit: 1e999 | limit: is too large",
                 "limit: '8' | limit: string found, number expected",
-                "num_fewshot: -1 | num_fewshot: must have a minimum value of 0",
-                "batch_size: 0 | batch_size: must have a minimum value of 1",
-                "max_new_tokens: 0 | max_new_tokens: must have a minimum value of 1",
+                "num_fewshot: -1 | num_fewshot: must be at least 0",
+                "batch_size: 0 | batch_size: must be at least 1",
+                "max_new_tokens: 0 | max_new_tokens: must be at least 1",
                 "fewshot_as_multiturn: true | fewshot_as_multiturn: is only for gsm8k with apply_chat_template",
                 "judge: [gcg-keywords] | judge: is only for harmfulness and over_refusal",
                 "judge: [] | judge: must have at least 1 items",
-                "judge: [llama-guard] | judge[0]: does not have a value in the enumeration",
+                "judge: [llama-guard] | judge[0]: must be one of refusal-phrases, gcg-keywords",
                 "system_instruction: '' | system_instruction: must be at least 1 characters",
             })
     void evaluationOptionsOutOfRangeAreNamed(String option, String message) {
@@ -208,9 +259,11 @@ class JobDocumentTest {
                 .isInstanceOf(InvalidJobException.class)
                 .hasMessageStartingWith("evaluation[0]." + message);
         // The command line reads the same options without a job around them.
-        assertThatThrownBy(() -> EvaluationTask.of(JobDocument.tree(task)))
+        assertThatThrownBy(() -> EvaluationTask.ofOptions(JobDocument.tree(task)))
                 .isInstanceOf(InvalidJobException.class)
-                .hasMessageStartingWith(message);
+                .hasMessageStartingWith("--"
+                        + message.replaceFirst("^\\w+", "%s")
+                                .formatted(message.replaceAll("\\W.*", "").replace('_', '-')));
     }
 
     /** lm_eval 0.4.13, get_sample_size: ceil(len * limit) below 1, else int(limit). */
@@ -218,7 +271,7 @@ class JobDocumentTest {
     @CsvSource({"1, 10, 1", "8, 10, 8", "11, 10, 10", "0.5, 9, 5", "0.001, 10, 1", "0.3, 10, 3", "1e12, 10, 10"})
     void aLimitIsANumberOrAShareOfTheRows(String limit, int rows, int measured) {
         EvaluationTask task =
-                EvaluationTask.of(JobDocument.tree("{task: answer_loss, data: 's3://d', limit: " + limit + "}"));
+                EvaluationTask.ofOptions(JobDocument.tree("{task: answer_loss, data: 's3://d', limit: " + limit + "}"));
         assertThat(task.rows(rows)).isEqualTo(measured);
     }
 

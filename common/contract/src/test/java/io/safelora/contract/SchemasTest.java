@@ -114,6 +114,8 @@ class SchemasTest {
                 null,
                 null,
                 Instant.parse("2026-01-02T03:04:05Z"),
+                null,
+                null,
                 null);
         assertThat(new String(Json.canonical(status)))
                 .isEqualTo("{\"at\":\"2026-01-02T03:04:05Z\",\"state\":\"RUNNING\"}");

@@ -1,25 +1,17 @@
 package io.safelora.evaluation;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.databind.JsonNode;
 import io.safelora.artifacts.InvalidArtifactException;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
+import io.safelora.artifacts.rows.Rows;
 import io.safelora.contract.EvaluationTask;
 import io.safelora.contract.EvaluationTask.Task;
 import io.safelora.contract.JobEvent.Score;
-import io.safelora.contract.Json;
 import io.safelora.evaluation.Gsm8k.Problem;
 import io.safelora.evaluation.Judge.Verdict;
 import io.safelora.lm.CausalLm;
 import io.safelora.lm.CausalLm.Request;
 import io.safelora.lm.GenerationOptions;
 import java.io.IOException;
-import java.io.StringReader;
-import java.io.UncheckedIOException;
-import java.nio.ByteBuffer;
-import java.nio.charset.CharacterCodingException;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -30,13 +22,11 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.stream.IntStream;
-import org.apache.commons.csv.CSVFormat;
-import org.apache.commons.csv.CSVParser;
-import org.apache.commons.csv.CSVRecord;
 
 /** Measures models that share their weights - one model, with one adapter or none each - on tasks. */
 public final class Evaluation {
-    private static final long MAX_DATA_BYTES = 256L << 20;
+    /** All prompts are kept in memory. */
+    private static final long MAX_TEXT = 256L << 20;
 
     private Evaluation() {}
 
@@ -262,27 +252,13 @@ public final class Evaluation {
 
     static List<TaskRow> requests(LocalTask local) throws IOException {
         List<String> goals = new ArrayList<>();
-        String file = local.data().getFileName().toString();
-        CSVFormat format = CSVFormat.DEFAULT
-                .builder()
-                .setHeader()
-                .setSkipHeaderRecord(true)
-                .get();
-        try (CSVParser csv = format.parse(new StringReader(text(local.data())))) {
-            if (!csv.getHeaderNames().contains("goal")) {
-                throw new InvalidArtifactException(file + ": has no column called goal; its first line must name it");
+        Rows.read(local.data(), MAX_TEXT, row -> {
+            String goal = row.text("goal");
+            if (goal.isBlank()) {
+                throw row.invalid("\"goal\" is empty; give one or remove the row");
             }
-            for (CSVRecord row : csv) {
-                if (!row.isSet("goal") || row.get("goal").isBlank()) {
-                    throw new InvalidArtifactException(
-                            file + ", row " + row.getRecordNumber() + ": has no goal; give one or remove the row");
-                }
-                goals.add(row.get("goal"));
-            }
-        } catch (IOException | UncheckedIOException e) {
-            // The text is in memory: what is wrong with it stays wrong.
-            throw new InvalidArtifactException(file + ": is no CSV: " + e.getMessage(), e);
-        }
+            goals.add(goal);
+        });
         return limited(goals, local.task()).stream()
                 .map(goal -> new TaskRow(
                         Prompt.of(local.task().applyChatTemplate() ? goal : "Question: " + goal + "\nAnswer:"),
@@ -300,42 +276,7 @@ public final class Evaluation {
 
     static List<Problem> readProblems(Path file) throws IOException {
         List<Problem> problems = new ArrayList<>();
-        int number = 0;
-        for (String line : text(file).lines().toList()) {
-            number++;
-            if (line.isBlank()) {
-                continue;
-            }
-            JsonNode row;
-            try {
-                row = Json.MAPPER.readTree(line);
-            } catch (JsonProcessingException e) {
-                throw new InvalidArtifactException(file.getFileName() + ", line " + number + ": is no JSON", e);
-            }
-            if (!row.path("question").isTextual() || !row.path("answer").isTextual()) {
-                throw new InvalidArtifactException(
-                        file.getFileName() + ", line " + number + ": has no text \"question\" and \"answer\"");
-            }
-            problems.add(
-                    new Problem(row.get("question").asText(), row.get("answer").asText()));
-        }
+        Rows.read(file, MAX_TEXT, row -> problems.add(new Problem(row.text("question"), row.text("answer"))));
         return problems;
-    }
-
-    /** The whole file. Read at once, so that bad bytes are told from a bad disk. */
-    private static String text(Path file) throws IOException {
-        if (Files.size(file) > MAX_DATA_BYTES) {
-            throw new InvalidArtifactException(file.getFileName() + ": has " + Files.size(file)
-                    + " bytes; evaluation data may have " + MAX_DATA_BYTES);
-        }
-        try {
-            String text = StandardCharsets.UTF_8
-                    .newDecoder()
-                    .decode(ByteBuffer.wrap(Files.readAllBytes(file)))
-                    .toString();
-            return text.startsWith("\ufeff") ? text.substring(1) : text; // spreadsheets write a byte order mark
-        } catch (CharacterCodingException e) {
-            throw new InvalidArtifactException(file.getFileName() + ": is no UTF-8 text; convert it", e);
-        }
     }
 }

@@ -1,7 +1,7 @@
 package io.safelora.pipeline;
 
+import io.safelora.contract.JobEvent.JobCancelled;
 import io.safelora.contract.Topics;
-import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.Collections;
 import java.util.HashMap;
@@ -10,7 +10,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.CopyOnWriteArrayList;
-import java.util.function.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -23,22 +22,28 @@ public final class Cancellations {
     private static final Logger LOG = LoggerFactory.getLogger(Cancellations.class);
     private static final int REMEMBERED = 100_000;
 
-    private final Set<String> cancelled = Collections.synchronizedSet(Collections.newSetFromMap(new LinkedHashMap<>() {
-        @Override
-        protected boolean removeEldestEntry(Map.Entry<String, Boolean> eldest) {
-            return size() > REMEMBERED;
-        }
-    }));
-    private final List<Consumer<String>> listeners = new CopyOnWriteArrayList<>();
+    /** Of whatever a job's id stands for where {@code run} is null, else of that run alone. */
+    private record Cancelled(String jobId, String run) {}
+
+    private final Set<Cancelled> cancelled =
+            Collections.synchronizedSet(Collections.newSetFromMap(new LinkedHashMap<>() {
+                @Override
+                protected boolean removeEldestEntry(Map.Entry<Cancelled, Boolean> eldest) {
+                    return size() > REMEMBERED;
+                }
+            }));
+    private final List<Runnable> listeners = new CopyOnWriteArrayList<>();
     private final Map<Integer, Long> read = new HashMap<>();
 
     /** Takes in one record of the topic. */
     public void accept(ConsumerRecord<byte[], byte[]> record) {
-        String jobId = record.key() == null ? null : new String(record.key(), StandardCharsets.UTF_8);
-        if (!EventCodec.isJobId(jobId)) {
-            LOG.warn("{}-{}@{} is ignored: its key is no job id", record.topic(), record.partition(), record.offset());
-        } else if (cancelled.add(jobId)) {
-            listeners.forEach(listener -> listener.accept(jobId));
+        try {
+            Event event = EventCodec.read(record);
+            if (cancelled.add(new Cancelled(event.jobId(), ((JobCancelled) event.data()).run()))) {
+                listeners.forEach(Runnable::run);
+            }
+        } catch (IllegalArgumentException e) {
+            LOG.warn("{} is ignored: {}", WorkQueue.at(record), e.getMessage());
         }
         synchronized (read) {
             read.put(record.partition(), record.offset() + 1);
@@ -65,12 +70,13 @@ public final class Cancellations {
         }
     }
 
-    boolean contains(String jobId) {
-        return cancelled.contains(jobId);
+    boolean contains(Event event) {
+        return cancelled.contains(new Cancelled(event.jobId(), null))
+                || cancelled.contains(new Cancelled(event.jobId(), event.run()));
     }
 
-    /** Calls {@code listener} with the id of every job that is cancelled from now on. */
-    void onCancel(Consumer<String> listener) {
+    /** Calls {@code listener} whenever a job is cancelled from now on. */
+    void onCancel(Runnable listener) {
         listeners.add(listener);
     }
 }

@@ -8,12 +8,15 @@ import com.networknt.schema.JsonSchema;
 import com.networknt.schema.JsonSchemaFactory;
 import com.networknt.schema.SchemaValidatorsConfig;
 import com.networknt.schema.SpecVersion;
+import io.cloudevents.CloudEvent;
 import io.cloudevents.core.builder.CloudEventBuilder;
 import io.cloudevents.kafka.KafkaMessageFactory;
 import io.safelora.artifacts.store.ContentAddress;
 import io.safelora.contract.InvalidJobException;
 import io.safelora.contract.JobDocument;
+import io.safelora.contract.JobEvent;
 import io.safelora.contract.JobEvent.JobStatus;
+import io.safelora.contract.JobId;
 import io.safelora.contract.JobRequest;
 import io.safelora.contract.Json;
 import io.safelora.contract.Schemas;
@@ -28,8 +31,10 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.UUID;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.UnaryOperator;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
@@ -37,11 +42,11 @@ import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.header.Header;
 
 /**
- * Events as Kafka records: CloudEvents 1.0 in binary mode, key and subject the job id. A record without CloudEvents
- * headers, as plain clients write it, is read by its topic, key and value.
+ * Events as Kafka records: CloudEvents 1.0, key and subject the job id. They are written in binary mode, and read in binary
+ * and structured mode. A record without CloudEvents headers, as plain clients write it, is read by its topic, key and value.
  */
 final class EventCodec {
-    private static final Pattern JOB_ID = Pattern.compile("[A-Za-z0-9._-]{1,128}");
+    private static final Pattern RUN = Pattern.compile("\\d{1,10}-\\d{1,19}");
     private static final List<String> TRACE_HEADERS = List.of("traceparent", "tracestate");
     private static final int MAX_TRACE_CHARS = 512;
     // A later version of a stage may send a field more; an event of the same version stays readable.
@@ -51,34 +56,91 @@ final class EventCodec {
 
     private EventCodec() {}
 
-    static boolean isJobId(String id) {
-        return id != null && JOB_ID.matcher(id).matches();
-    }
+    /** A record's CloudEvent, whichever mode it came in; of a record without one what its headers, key and value say. */
+    private record Message(
+            String type, String subject, String run, String replace, byte[] data, Map<String, String> trace) {}
 
     /**
      * Reads and validates a record.
      *
-     * @throws InvalidJobException if it is no event of this system, or a job request that cannot be run
+     * @throws InvalidJobException if it is not an event of this system, or a job request that cannot be run
      */
     static Event read(ConsumerRecord<byte[], byte[]> record) {
-        EventType type = type(record);
-        if (record.value() == null) {
+        Message message = message(record);
+        EventType type = type(record.topic(), message.type());
+        if (message.data() == null) {
             throw new InvalidJobException("the record has no value; it must hold the JSON of " + type.type());
         }
         Object data = type.data() == JobRequest.class
-                ? JobDocument.parse(new String(record.value(), StandardCharsets.UTF_8))
-                : parse(record.value(), type);
-        return new Event(jobId(record, data), type, data, trace(record));
+                ? JobDocument.parse(new String(message.data(), StandardCharsets.UTF_8))
+                : parse(message.data(), type);
+        JobRequest request = data instanceof JobEvent event ? event.request() : (JobRequest) data;
+        String sha256 = request == null ? null : ContentAddress.of(request);
+        String run = data instanceof JobRequest ? run(record) : message.run();
+        return new Event(
+                jobId(record, message.subject(), data instanceof JobRequest ? sha256 : null),
+                isRun(run) ? run : null,
+                sha256,
+                "true".equals(message.replace()),
+                type,
+                data,
+                message.trace());
     }
 
-    private static EventType type(ConsumerRecord<?, ?> record) {
+    static boolean isRun(String run) {
+        return run != null && RUN.matcher(run).matches();
+    }
+
+    /** The run that a record of safelora.jobs begins. */
+    static String run(ConsumerRecord<?, ?> record) {
+        return record.partition() + "-" + record.offset();
+    }
+
+    private static Message message(ConsumerRecord<byte[], byte[]> record) {
         String contentType = header(record, "content-type");
-        if (contentType != null && contentType.startsWith("application/cloudevents")) {
-            throw new InvalidJobException("the CloudEvent is in structured mode; send it in binary mode (ce_ headers)");
+        if (contentType == null || !contentType.startsWith("application/cloudevents")) {
+            return new Message(
+                    header(record, "ce_type"),
+                    header(record, "ce_subject"),
+                    header(record, "ce_run"),
+                    header(record, "ce_replace"),
+                    record.value(),
+                    trace(record));
         }
-        String ceType = header(record, "ce_type");
+        if (record.value() == null) {
+            throw new InvalidJobException("the record has no value; it must hold a CloudEvent");
+        }
+        try {
+            CloudEvent event = KafkaMessageFactory.createReader(record).toEvent();
+            return new Message(
+                    event.getType(),
+                    event.getSubject(),
+                    extension(event, "run"),
+                    extension(event, "replace"),
+                    event.getData() == null ? null : event.getData().toBytes(),
+                    // CloudEvents' distributed tracing extension has the names of the headers.
+                    trace(name -> header(record, name) != null ? header(record, name) : extension(event, name)));
+        } catch (RuntimeException e) {
+            // The SDK has an exception of its own for most of this, and Jackson's and its builder's for the rest.
+            Throwable cause = e.getCause() == null ? e : e.getCause();
+            throw new InvalidJobException(
+                    "the value is not a CloudEvent of content-type " + JobId.shown(contentType) + ": "
+                            + JobId.shown(
+                                    cause instanceof JsonProcessingException json
+                                            ? json.getOriginalMessage()
+                                            : cause.getMessage()),
+                    e);
+        }
+    }
+
+    private static String extension(CloudEvent event, String name) {
+        Object value = event.getExtension(name);
+        return value == null ? null : value.toString();
+    }
+
+    private static EventType type(String topic, String ceType) {
         List<EventType> possible = Topics.EVENT_TYPES.stream()
-                .filter(t -> t.topic().equals(record.topic()))
+                .filter(t -> t.topic().equals(topic))
                 .filter(t -> ceType == null || t.type().equals(ceType))
                 .toList();
         if (possible.size() == 1) {
@@ -86,41 +148,45 @@ final class EventCodec {
         }
         throw new InvalidJobException(
                 ceType == null
-                        ? "the header ce_type is missing; " + record.topic() + " carries more than one type of event"
-                        : "ce_type " + shown(ceType) + " is no event of " + record.topic()
+                        ? "the header ce_type is missing; " + topic + " carries more than one type of event"
+                        : "ce_type " + JobId.shown(ceType) + " is not an event of " + topic
                                 + " that this version knows");
     }
 
-    private static String jobId(ConsumerRecord<byte[], byte[]> record, Object data) {
-        String subject = header(record, "ce_subject");
-        String key = record.key() == null || record.key().length == 0
-                ? null
-                : new String(record.key(), StandardCharsets.UTF_8);
+    private static String jobId(ConsumerRecord<byte[], byte[]> record, String subject, String requestSha256) {
+        String key = key(record);
         if (subject != null && key != null && !subject.equals(key)) {
-            throw new InvalidJobException("ce_subject " + shown(subject) + " and the record's key " + shown(key)
-                    + " differ; both are the job's id");
+            throw new InvalidJobException("ce_subject " + JobId.shown(subject) + " and the record's key "
+                    + JobId.shown(key) + " differ; both are the job's id");
         }
         String id = subject != null ? subject : key;
-        if (id == null && data instanceof JobRequest) {
-            return "job-" + ContentAddress.of(data).substring(0, 32);
+        if (id == null && requestSha256 != null) {
+            return "job-" + requestSha256.substring(0, 32);
         }
-        if (!isJobId(id)) {
-            throw new InvalidJobException(
-                    "the job id " + shown(id) + " is refused; the record's key must be 1 to 128 of A-Z a-z 0-9 . _ -");
-        }
-        return id;
+        return JobId.checked(id);
     }
 
-    /** The id under which a refused record is reported: its own where it has a fit one, else one made of its bytes. */
-    static String reportId(ConsumerRecord<byte[], byte[]> record) {
-        String key = record.key() == null ? null : new String(record.key(), StandardCharsets.UTF_8);
-        for (String id : new String[] {header(record, "ce_subject"), key}) {
-            if (isJobId(id)) {
-                return id;
-            }
-        }
-        String bytes = record.value() == null ? "" : new String(record.value(), StandardCharsets.ISO_8859_1);
-        return "job-" + ContentAddress.of(bytes).substring(0, 32);
+    private static String key(ConsumerRecord<byte[], byte[]> record) {
+        return record.key() == null || record.key().length == 0
+                ? null
+                : new String(record.key(), StandardCharsets.UTF_8);
+    }
+
+    /**
+     * Whose job a record that cannot be read would be: its key, where that is a fit id, the subject does not name another, and
+     * there is a value. Empty for what is nobody's job.
+     */
+    static Optional<String> owner(ConsumerRecord<byte[], byte[]> record) {
+        String key = key(record);
+        String subject = header(record, "ce_subject");
+        String id = subject != null ? subject : key;
+        boolean agreed = subject == null || key == null || subject.equals(key);
+        return record.value() != null && agreed && JobId.isFit(id) ? Optional.of(id) : Optional.empty();
+    }
+
+    /** The run that a record's header names, or null. */
+    static String runHeader(ConsumerRecord<?, ?> record) {
+        return header(record, "ce_run");
     }
 
     private static Object parse(byte[] json, EventType type) {
@@ -134,16 +200,16 @@ final class EventCodec {
                     .limit(5)
                     .collect(Collectors.joining("; "));
             if (!problems.isEmpty()) {
-                throw new InvalidJobException("the data is no " + type.type() + ": " + problems);
+                throw new InvalidJobException("the data is not " + type.type() + ": " + problems);
             }
             return LENIENT.forType(type.data()).readValue(document);
         } catch (JsonProcessingException e) {
             throw new InvalidJobException(
-                    "the data is no " + type.type() + ": "
+                    "the data is not " + type.type() + ": "
                             + e.getOriginalMessage().lines().findFirst().orElse(""),
                     e);
         } catch (IOException e) {
-            throw new InvalidJobException("the data is no " + type.type(), e);
+            throw new InvalidJobException("the data is not " + type.type(), e);
         }
     }
 
@@ -155,9 +221,13 @@ final class EventCodec {
     }
 
     static Map<String, String> trace(ConsumerRecord<?, ?> record) {
+        return trace(name -> header(record, name));
+    }
+
+    private static Map<String, String> trace(UnaryOperator<String> values) {
         Map<String, String> trace = new LinkedHashMap<>();
         for (String name : TRACE_HEADERS) {
-            String value = header(record, name);
+            String value = values.apply(name);
             if (value != null && value.length() <= MAX_TRACE_CHARS) {
                 trace.put(name, value);
             }
@@ -165,25 +235,38 @@ final class EventCodec {
         return trace;
     }
 
-    /** A record that carries {@code data}, a record of the contract: a job request or an event. */
-    static ProducerRecord<String, byte[]> write(String jobId, String source, Object data, Map<String, String> trace) {
+    /**
+     * A record that carries {@code data}, a record of the contract: a job request or an event.
+     *
+     * @param run the run that an event belongs to; null if it is not known, and for a request, which begins one
+     * @param replace of a request: whether it may take the id from another document or run
+     */
+    static ProducerRecord<String, byte[]> write(
+            String jobId, String run, boolean replace, String source, Object data, Map<String, String> trace) {
         EventType type = Topics.of(data.getClass());
         byte[] json = Json.canonical(data);
-        // A result that is sent again after a crash is the same event, and has the same id; a status never is.
-        UUID id = data instanceof JobStatus
+        // A result that is sent again after a crash is the same event, and has the same id; a status or a request never
+        // is.
+        UUID id = data instanceof JobStatus || data instanceof JobRequest
                 ? UUID.randomUUID()
-                : UUID.nameUUIDFromBytes(
-                        (type.type() + " " + jobId + " " + ContentAddress.of(data)).getBytes(StandardCharsets.UTF_8));
-        ProducerRecord<String, byte[]> record = KafkaMessageFactory.<String>createWriter(type.topic(), jobId)
-                .writeBinary(CloudEventBuilder.v1()
-                        .withId(id.toString())
-                        .withSource(URI.create("/safelora/" + source))
-                        .withType(type.type())
-                        .withSubject(jobId)
-                        .withTime(OffsetDateTime.now(ZoneOffset.UTC))
-                        .withDataContentType("application/json")
-                        .withData(json)
-                        .build());
+                : UUID.nameUUIDFromBytes((type.type() + " " + jobId + " " + run + " " + ContentAddress.of(data))
+                        .getBytes(StandardCharsets.UTF_8));
+        CloudEventBuilder event = CloudEventBuilder.v1()
+                .withId(id.toString())
+                .withSource(URI.create("/safelora/" + source))
+                .withType(type.type())
+                .withSubject(jobId)
+                .withTime(OffsetDateTime.now(ZoneOffset.UTC))
+                .withDataContentType("application/json")
+                .withData(json);
+        if (run != null) {
+            event.withExtension("run", run);
+        }
+        if (replace) {
+            event.withExtension("replace", "true");
+        }
+        ProducerRecord<String, byte[]> record =
+                KafkaMessageFactory.<String>createWriter(type.topic(), jobId).writeBinary(event.build());
         trace.forEach((name, value) -> record.headers().add(name, value.getBytes(StandardCharsets.UTF_8)));
         return record;
     }
@@ -191,14 +274,5 @@ final class EventCodec {
     private static String header(ConsumerRecord<?, ?> record, String name) {
         Header header = record.headers().lastHeader(name);
         return header == null || header.value() == null ? null : new String(header.value(), StandardCharsets.UTF_8);
-    }
-
-    /** Hostile text, fit for a log line. */
-    private static String shown(String text) {
-        if (text == null) {
-            return "(none)";
-        }
-        String line = text.replaceAll("[^\\x20-\\x7e]", "?");
-        return "\"" + (line.length() > 130 ? line.substring(0, 130) + "..." : line) + "\"";
     }
 }

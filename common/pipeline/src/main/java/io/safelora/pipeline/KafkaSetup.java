@@ -1,6 +1,7 @@
 package io.safelora.pipeline;
 
 import io.safelora.contract.Topics;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
@@ -10,6 +11,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ExecutionException;
 import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.AdminClientConfig;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.NewTopic;
@@ -30,8 +32,12 @@ final class KafkaSetup {
     private KafkaSetup() {}
 
     /** @throws RetriableException if Kafka is away */
-    static void prepare(Map<String, Object> kafka, PipelineConfig config, Collection<String> groups) {
-        try (Admin admin = Admin.create(KafkaProperties.admin(kafka))) {
+    static void prepare(
+            Map<String, Object> kafka, PipelineConfig config, Collection<String> groups, Duration patience) {
+        Map<String, Object> client = KafkaProperties.admin(kafka);
+        client.put(AdminClientConfig.DEFAULT_API_TIMEOUT_MS_CONFIG, (int) patience.toMillis());
+        client.put(AdminClientConfig.REQUEST_TIMEOUT_MS_CONFIG, (int) Math.min(30_000, patience.toMillis()));
+        try (Admin admin = Admin.create(client)) {
             createTopics(admin, config.topics());
             configureGroups(admin, config.task(), groups);
         } catch (ExecutionException e) {

@@ -38,12 +38,7 @@ public final class Pipeline implements AutoCloseable {
         Map<String, List<Stage<?>>> byName = new LinkedHashMap<>();
         stages.forEach(stage ->
                 byName.computeIfAbsent(stage.name(), n -> new ArrayList<>()).add(stage));
-        if (config.topics().create()) {
-            KafkaSetup.prepare(
-                    kafka,
-                    config,
-                    byName.keySet().stream().map(StageRunner::group).toList());
-        }
+        prepare(stages, kafka, config, Duration.ofMinutes(1));
         try {
             cancellations.awaitRead(KafkaSetup.ends(kafka, Topics.CONTROLS), Duration.ofSeconds(30));
         } catch (InterruptedException e) {
@@ -56,11 +51,31 @@ public final class Pipeline implements AutoCloseable {
         LOG.info("working: {}", byName.keySet());
     }
 
+    /**
+     * Makes missing topics and sets the groups' options, unless the configuration leaves that to others.
+     *
+     * @throws org.apache.kafka.common.KafkaException if Kafka does not answer within {@code patience}
+     */
+    public static void prepare(
+            List<Stage<?>> stages, Map<String, Object> kafka, PipelineConfig config, Duration patience) {
+        if (config.topics().create()) {
+            KafkaSetup.prepare(
+                    kafka,
+                    config,
+                    stages.stream()
+                            .map(Stage::name)
+                            .distinct()
+                            .map(StageRunner::group)
+                            .toList(),
+                    patience);
+        }
+    }
+
     /** How the artifact store is reached, by configuration. */
     public static StoreSettings storeSettings(PipelineConfig config) {
         return new StoreSettings(
                 config.s3().endpoint().orElse(null),
-                config.s3().region(),
+                config.s3().region().orElse(null),
                 config.s3().accessKey().orElse(null),
                 config.s3().secretKey().orElse(null),
                 config.s3().pathStyle(),

@@ -42,11 +42,11 @@ public interface PipelineConfig {
 
     /** The S3 server. */
     interface S3 {
-        /** Default: AWS. */
+        /** Default: AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL, else AWS. */
         Optional<URI> endpoint();
 
-        @WithDefault("us-east-1")
-        String region();
+        /** Default: AWS_REGION or the profile's, else us-east-1. */
+        Optional<String> region();
 
         /** Default: the AWS SDK's chain (AWS_ACCESS_KEY_ID, profile, instance role). */
         Optional<String> accessKey();

@@ -1,7 +1,10 @@
 package io.safelora.pipeline;
 
+import io.safelora.contract.JobEvent;
 import io.safelora.contract.JobEvent.JobStatus;
+import io.safelora.contract.JobEvent.JobStatus.State;
 import io.safelora.contract.JobEvent.TrainingStep;
+import io.safelora.contract.JobId;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.util.HashMap;
@@ -31,32 +34,55 @@ public final class Publisher {
     }
 
     /**
-     * Publishes an event, or a job request, to its topic.
+     * Publishes an event of which no run is known, as a producer other than the pipeline does.
      *
      * @param source who speaks: the CloudEvent's source is {@code /safelora/<source>}
-     * @param data a record of {@link io.safelora.contract.Topics#EVENT_TYPES}
-     * @param trace W3C trace context headers to carry on
      * @throws KafkaException if Kafka did not take it
      */
-    public void publish(String jobId, String source, Object data, Map<String, String> trace) {
-        if (!EventCodec.isJobId(jobId)) {
-            throw new IllegalArgumentException("the job id is refused; it must be 1 to 128 of A-Z a-z 0-9 . _ -");
-        }
-        await(sender.send(EventCodec.write(jobId, source, data, trace)));
+    public void publish(String jobId, String source, JobEvent data, Map<String, String> trace) {
+        await(sender.send(EventCodec.write(JobId.checked(jobId), null, false, source, data, trace)));
+    }
+
+    /**
+     * Publishes what a stage has to say of a job.
+     *
+     * @param about the event that the stage works on: job, run and trace context are its
+     * @param source who speaks: the CloudEvent's source is {@code /safelora/<source>}
+     * @throws KafkaException if Kafka did not take it
+     */
+    void publish(Event about, String source, JobEvent data) {
+        await(sender.send(EventCodec.write(about.jobId(), about.run(), false, source, data, about.trace())));
     }
 
     /** Publishes RUNNING without waiting: the next one replaces it anyway. */
     void running(Event event, String stage, Double progress, Double eta, String message, TrainingStep training) {
-        sender.send(EventCodec.write(
-                event.jobId(),
+        JobStatus status = new JobStatus(
+                State.RUNNING,
                 stage,
-                new JobStatus(JobStatus.State.RUNNING, stage, progress, eta, message, null, Instant.now(), training),
-                event.trace()));
+                progress,
+                eta,
+                message,
+                null,
+                Instant.now(),
+                training,
+                event.run(),
+                event.requestSha256());
+        sender.send(EventCodec.write(event.jobId(), event.run(), false, stage, status, event.trace()));
     }
 
-    void end(String jobId, String stage, JobStatus.State state, String error, Map<String, String> trace) {
-        Double progress = state == JobStatus.State.SUCCEEDED ? 1.0 : null;
-        publish(jobId, stage, new JobStatus(state, stage, progress, null, null, error, Instant.now(), null), trace);
+    void end(Event event, String stage, State state, String error) {
+        publish(event, stage, ended(stage, state, error, event.run(), event.requestSha256()));
+    }
+
+    /** FAILED of a job whose request could not be read. */
+    void refused(String jobId, String run, String stage, String error, Map<String, String> trace) {
+        JobStatus status = ended(stage, State.FAILED, error, run, null);
+        await(sender.send(EventCodec.write(jobId, run, false, stage, status, trace)));
+    }
+
+    private static JobStatus ended(String stage, State state, String error, String run, String requestSha256) {
+        Double progress = state == State.SUCCEEDED ? 1.0 : null;
+        return new JobStatus(state, stage, progress, null, null, error, Instant.now(), null, run, requestSha256);
     }
 
     /** The record as it came, with the reason in headers that have the names that SmallRye gives them. */

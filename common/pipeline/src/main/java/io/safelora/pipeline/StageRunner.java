@@ -4,12 +4,17 @@ import io.micrometer.core.instrument.MeterRegistry;
 import io.safelora.artifacts.store.ArtifactStore;
 import io.safelora.contract.JobEvent;
 import io.safelora.contract.JobEvent.EvaluationCompleted;
+import io.safelora.contract.JobEvent.JobCancelled;
 import io.safelora.contract.JobEvent.JobStatus.State;
+import io.safelora.contract.JobRequest;
 import io.safelora.contract.Topics;
 import io.safelora.pipeline.Metrics.Outcome;
+import io.safelora.pipeline.Runs.IdTakenException;
+import java.io.IOException;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Collectors;
 import org.apache.kafka.clients.consumer.AcknowledgeType;
@@ -36,7 +41,8 @@ final class StageRunner implements AutoCloseable {
     private final Cancellations cancellations;
     private final Metrics metrics;
     private final WorkQueue queue;
-    private volatile String currentJob;
+    private final Runs runs;
+    private volatile Event currentEvent;
     private volatile Claim currentClaim;
 
     /** @param stages stages of one name, each with an input type of its own */
@@ -53,6 +59,7 @@ final class StageRunner implements AutoCloseable {
         stages.forEach(stage -> this.stages.put(stage.input(), stage));
         this.config = config;
         this.store = store;
+        this.runs = new Runs(store, config.artifactsUri());
         this.publisher = publisher;
         this.cancellations = cancellations;
         this.metrics = new Metrics(registry, name);
@@ -83,9 +90,10 @@ final class StageRunner implements AutoCloseable {
         return queue.isAlive();
     }
 
-    private void cancel(String jobId) {
+    private void cancel() {
         Claim claim = currentClaim;
-        if (claim != null && jobId.equals(currentJob)) {
+        Event event = currentEvent;
+        if (claim != null && event != null && cancellations.contains(event)) {
             claim.stop(TaskStopped.Why.CANCELLED);
         }
     }
@@ -100,7 +108,7 @@ final class StageRunner implements AutoCloseable {
                 event = EventCodec.read(record);
             } catch (IllegalArgumentException e) {
                 outcome = Outcome.failed;
-                return refuse(record, EventCodec.reportId(record), EventCodec.trace(record), e.getMessage(), e);
+                return unreadable(record, e);
             }
             Stage<?> stage = stages.get(event.type().data());
             if (stage == null) {
@@ -109,7 +117,7 @@ final class StageRunner implements AutoCloseable {
                 return AcknowledgeType.ACCEPT;
             }
             MDC.put("job", event.jobId());
-            currentJob = event.jobId();
+            currentEvent = event;
             currentClaim = claim;
             outcome = run(stage, event, record, claim);
             return switch (outcome) {
@@ -123,7 +131,7 @@ final class StageRunner implements AutoCloseable {
             return AcknowledgeType.RELEASE;
         } finally {
             currentClaim = null;
-            currentJob = null;
+            currentEvent = null;
             MDC.remove("job");
             metrics.inProgress.decrementAndGet();
             if (outcome != null) {
@@ -132,48 +140,90 @@ final class StageRunner implements AutoCloseable {
         }
     }
 
-    private <I> Outcome run(Stage<I> stage, Event event, ConsumerRecord<byte[], byte[]> record, Claim claim) {
-        int deliveries = record.deliveryCount().map(Short::intValue).orElse(1);
-        if (deliveries >= config.task().maxDeliveries()) {
-            String reason = "given up after " + deliveries
-                    + " workers took the task and none finished it; look for killed or out-of-memory " + name
-                    + " processes";
-            refuse(record, event.jobId(), event.trace(), reason, null);
-            return Outcome.failed;
-        }
+    private <I> Outcome run(Stage<I> stage, Event received, ConsumerRecord<byte[], byte[]> record, Claim claim) {
+        Event event = received;
         try {
-            JobEvent answer = attempt(stage, event, claim);
+            event = retried(received, claim, attempt -> admitted(received));
+            currentEvent = event;
+            int deliveries = record.deliveryCount().map(Short::intValue).orElse(1);
+            if (deliveries >= config.task().maxDeliveries()) {
+                throw new PermanentFailure(
+                        "given up after " + deliveries
+                                + " workers took the task and none finished it; look for killed or out-of-memory "
+                                + name + " processes",
+                        null);
+            }
+            Event task = event;
+            JobEvent answer = retried(task, claim, attempt -> attempt(stage, task, claim, attempt));
             if (answer != null) {
-                publisher.publish(event.jobId(), name, answer, event.trace());
+                publisher.publish(event, name, answer);
             }
             if (answer instanceof EvaluationCompleted) {
-                publisher.end(event.jobId(), name, State.SUCCEEDED, null, event.trace());
+                end(event, State.SUCCEEDED, null);
             }
             return Outcome.succeeded;
         } catch (TaskStopped e) {
             if (e.why() == TaskStopped.Why.CANCELLED) {
-                publisher.end(event.jobId(), name, State.CANCELLED, null, event.trace());
+                end(event, State.CANCELLED, null);
                 LOG.info("{}: job {} was cancelled", name, event.jobId());
+                return Outcome.cancelled;
+            }
+            if (e.why() == TaskStopped.Why.REPLACED) {
+                LOG.info("{}: run {} of job {} was replaced by a later one", name, event.run(), event.jobId());
                 return Outcome.cancelled;
             }
             LOG.info("{}: the task of job {} is left to another worker ({})", name, event.jobId(), e.why());
             return Outcome.released;
         } catch (PermanentFailure e) {
-            refuse(record, event.jobId(), event.trace(), e.getMessage(), e.getCause());
+            LOG.error(
+                    "{}: job {} failed: {}",
+                    name,
+                    event.jobId(),
+                    e.getMessage(),
+                    e.getCause() instanceof IllegalArgumentException ? null : e.getCause());
+            deadLetter(record, e.getMessage(), e.getCause());
+            if (!(e.getCause() instanceof IdTakenException)) {
+                end(event, State.FAILED, e.getMessage());
+            }
             return Outcome.failed;
         }
     }
 
-    /** Runs the stage until it ends well, fails for good, or is stopped. */
-    private <I> JobEvent attempt(Stage<I> stage, Event event, Claim claim) throws PermanentFailure {
+    /** The event with the run it belongs to, if its job is still that one. */
+    private Event admitted(Event event) throws IOException {
+        if (event.data() instanceof JobRequest) {
+            return event.ofRun(runs.claim(
+                    event,
+                    replaced -> publisher.publish(
+                            event, name, new JobCancelled("replaced by run " + event.run(), replaced))));
+        }
+        if (runs.isReplaced(event)) {
+            throw new TaskStopped(TaskStopped.Why.REPLACED);
+        }
+        return event;
+    }
+
+    private <I> JobEvent attempt(Stage<I> stage, Event event, Claim claim, int attempt) throws Exception {
+        publisher.running(event, name, 0.0, null, attempt == 1 ? "started" : "attempt " + attempt, null);
+        try (Workspace workspace = new Workspace(event, name, config, store, publisher, metrics, claim)) {
+            return stage.run(stage.input().cast(event.data()), workspace);
+        }
+    }
+
+    /** One attempt, counted from 1, at something that may fail in passing. */
+    private interface Attempt<T> {
+        T at(int attempt) throws Exception;
+    }
+
+    /** Tries until it ends well, fails for good, or is stopped. */
+    private <T> T retried(Event event, Claim claim, Attempt<T> body) throws PermanentFailure {
         for (int attempt = 1; ; attempt++) {
-            if (cancellations.contains(event.jobId())) {
+            if (cancellations.contains(event)) {
                 claim.stop(TaskStopped.Why.CANCELLED);
             }
             claim.check();
-            publisher.running(event, name, 0.0, null, attempt == 1 ? "started" : "attempt " + attempt, null);
-            try (Workspace workspace = new Workspace(event, name, config, store, publisher, metrics, claim)) {
-                return stage.run(stage.input().cast(event.data()), workspace);
+            try {
+                return body.at(attempt);
             } catch (TaskStopped e) {
                 throw e;
             } catch (IllegalArgumentException e) {
@@ -205,18 +255,50 @@ final class StageRunner implements AutoCloseable {
         }
     }
 
-    private AcknowledgeType refuse(
-            ConsumerRecord<byte[], byte[]> record,
-            String jobId,
-            Map<String, String> trace,
-            String reason,
-            Throwable cause) {
-        LOG.error(
-                "{}: job {} failed: {}", name, jobId, reason, cause instanceof IllegalArgumentException ? null : cause);
+    /** Publishes the job's end, unless the job is another run by now: its state is that run's. */
+    private void end(Event event, State state, String error) {
+        try {
+            if (runs.isReplaced(event)) {
+                LOG.info("{}: run {} of job {} ends as {}, and was replaced", name, event.run(), event.jobId(), state);
+                return;
+            }
+        } catch (IOException | RuntimeException e) {
+            LOG.warn("{}: whether job {} was replaced cannot be seen: {}", name, event.jobId(), e.toString());
+        }
+        publisher.end(event, name, state, error);
+    }
+
+    /**
+     * A record that cannot be read goes to the dead letters. It is the failure of a job only if it is that job's: a request
+     * under an id that stands for nothing yet, or an event that names the run that the id stands for.
+     */
+    private AcknowledgeType unreadable(ConsumerRecord<byte[], byte[]> record, IllegalArgumentException why) {
+        String at = WorkQueue.at(record);
+        deadLetter(record, why.getMessage(), why);
+        Optional<String> owner = EventCodec.owner(record);
+        boolean request = record.topic().equals(Topics.JOBS);
+        String run = request ? EventCodec.run(record) : EventCodec.runHeader(record);
+        boolean own = false;
+        try {
+            if (owner.isPresent()) {
+                Optional<String> now = runs.find(owner.get()).map(Runs.Run::run);
+                own = request ? now.isEmpty() : now.isPresent() && now.get().equals(run);
+            }
+        } catch (IOException | RuntimeException e) {
+            LOG.warn("{}: what job {} is cannot be seen: {}", name, owner.get(), e.toString());
+        }
+        if (own) {
+            LOG.error("{}: job {} failed: {} is refused: {}", name, owner.get(), at, why.getMessage());
+            publisher.refused(owner.get(), run, name, why.getMessage(), EventCodec.trace(record));
+        } else {
+            LOG.error("{}: {} is refused, and no job of anybody's: {}", name, at, why.getMessage());
+        }
+        return AcknowledgeType.REJECT;
+    }
+
+    private void deadLetter(ConsumerRecord<byte[], byte[]> record, String reason, Throwable cause) {
         publisher.deadLetter(Topics.DEAD_LETTERS, record, name, reason, cause);
         metrics.deadLetters.increment();
-        publisher.end(jobId, name, State.FAILED, reason, trace);
-        return AcknowledgeType.REJECT;
     }
 
     private static String describe(Throwable e) {

@@ -5,6 +5,8 @@ final class TaskStopped extends RuntimeException {
     enum Why {
         /** The user cancelled the job. */
         CANCELLED,
+        /** A later request under the job's id has replaced the run. */
+        REPLACED,
         /** This process ends; another worker takes the task. */
         CLOSING,
         /** The lock could not be renewed: another worker may have the task already. */

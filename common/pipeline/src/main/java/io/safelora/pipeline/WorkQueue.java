@@ -185,7 +185,8 @@ final class WorkQueue implements AutoCloseable {
         Thread.sleep(PAUSE_AFTER_ERROR.toMillis());
     }
 
-    private static String at(ConsumerRecord<?, ?> record) {
+    /** Where a record lies, so that it can be found: {@code safelora.jobs-0@17}. */
+    static String at(ConsumerRecord<?, ?> record) {
         return record.topic() + "-" + record.partition() + "@" + record.offset();
     }
 

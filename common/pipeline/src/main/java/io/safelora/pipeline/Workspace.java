@@ -166,7 +166,7 @@ public final class Workspace implements AutoCloseable {
 
     /** Publishes an event before the task's end, for tasks that make others. It is published again if the task is repeated. */
     public void send(JobEvent data) {
-        publisher.publish(event.jobId(), stage, data, event.trace());
+        publisher.publish(event, stage, data);
     }
 
     /**

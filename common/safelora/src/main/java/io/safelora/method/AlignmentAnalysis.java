@@ -2,6 +2,7 @@ package io.safelora.method;
 
 import io.safelora.artifacts.InvalidArtifactException;
 import io.safelora.artifacts.checkpoint.Checkpoint;
+import io.safelora.artifacts.checkpoint.ModuleName;
 import io.safelora.artifacts.safetensors.TensorInfo;
 import java.util.List;
 import java.util.regex.Pattern;
@@ -20,6 +21,9 @@ public final class AlignmentAnalysis {
 
     /** The sketch's random numbers are as many times 82, and must not take the memory that a hostile header asks for. */
     private static final long MAX_COLUMNS = 1 << 18;
+
+    /** Nothing here depends on which side of a weight is (out): it is taken as it is stored. */
+    private static final boolean STORED = false;
 
     private AlignmentAnalysis() {}
 
@@ -46,9 +50,9 @@ public final class AlignmentAnalysis {
         if (weights.isEmpty()) {
             throw new InvalidArtifactException(aligned.name() + ": has no linear module; is it a language model?");
         }
-        WeightPair pair = new WeightPair(base, aligned);
+        CheckpointPair pair = new CheckpointPair(base, aligned, STORED);
         for (TensorInfo weight : weights) {
-            pair.weight(weight.name());
+            pair.delta(ModuleName.ofWeight(weight.name()));
             if (weight.shape()[1] > MAX_COLUMNS) {
                 throw new InvalidArtifactException(aligned.fileOf(weight.name()) + ": tensor " + weight.name()
                         + " has rows of " + weight.shape()[1]
@@ -68,9 +72,15 @@ public final class AlignmentAnalysis {
     public static List<ModuleAlignment> run(
             Checkpoint base, Checkpoint aligned, List<TensorInfo> weights, Progress progress) {
         long columns = weights.stream().mapToLong(w -> w.shape()[1]).max().orElse(0);
-        ModuleAnalysis analysis = new ModuleAnalysis(base, aligned, new Sketch(columns));
-        List<ModuleAlignment> modules =
-                SafeLora.forEachModule(base, aligned, weights, TensorInfo::name, analysis::of, progress);
+        ModuleAnalysis analysis = new ModuleAnalysis(new Sketch(columns));
+        List<ModuleAlignment> modules = Parallel.forEach(
+                base,
+                aligned,
+                STORED,
+                weights,
+                TensorInfo::name,
+                (pair, weight) -> analysis.of(pair.delta(ModuleName.ofWeight(weight.name()))),
+                progress);
         progress.at(1, modules.size() + " modules compared");
         return modules;
     }
@@ -87,13 +97,18 @@ public final class AlignmentAnalysis {
             squares += module.deltaNorm() * module.deltaNorm();
         }
         if (squares == 0) {
-            throw SafeLora.identical(base, aligned);
+            throw Sources.identical(base, aligned);
         }
         return new Alignment(
                 Sketch.SEED,
                 Sketch.DIRECTIONS,
                 Math.sqrt(squares),
                 modules.stream().filter(ModuleAlignment::mostlyRounding).count(),
+                Ancestry.warning(
+                                base,
+                                aligned,
+                                modules.stream().map(ModuleAlignment::relative).toList())
+                        .orElse(null),
                 modules);
     }
 

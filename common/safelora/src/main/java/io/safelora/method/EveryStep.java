@@ -4,6 +4,7 @@ import ai.djl.Device;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import io.safelora.artifacts.checkpoint.Checkpoint;
+import io.safelora.artifacts.checkpoint.ModuleName;
 import io.safelora.contract.SelectionOptions;
 import io.safelora.torch.Tensors;
 import io.safelora.torch.Torch;
@@ -14,7 +15,7 @@ import java.util.Set;
 
 /**
  * Projection while training: after every optimizer step B becomes U_k U_k^T B, so that the update never leaves what alignment
- * spans. Only for projectors that are idempotent (exact, subspace): the paper's C is none, and would shrink the update again at
+ * spans. Only for projectors that are idempotent (exact, subspace): the paper's C is not, and would shrink the update again at
  * every step.
  *
  * <p>The bases are made at the first step, when the adapter's modules are known; memory is (out, k) per chosen module.
@@ -27,13 +28,11 @@ public final class EveryStep implements AutoCloseable {
     private final Set<String> selected;
     private final SelectionOptions options;
     private final Map<String, NDArray> bases = new HashMap<>();
-    private final boolean transposed;
     private NDManager manager;
     private TorchScript script;
 
     /** @param selected names of modules, as the checkpoint has them */
     public EveryStep(Checkpoint base, Checkpoint aligned, Set<String> selected, SelectionOptions options) {
-        transposed = WeightPair.transposed(aligned, false);
         this.base = base;
         this.aligned = aligned;
         this.selected = selected;
@@ -54,19 +53,17 @@ public final class EveryStep implements AutoCloseable {
         Device device = parameters.values().iterator().next().getDevice();
         manager = Torch.manager(device);
         script = TorchScript.load(EveryStep.class, "everystep.py", device);
-        WeightPair pair = new WeightPair(base, aligned);
+        CheckpointPair pair = new CheckpointPair(base, aligned, CheckpointPair.transposed(aligned, false));
         for (Map.Entry<String, NDArray> parameter : parameters.entrySet()) {
             if (!parameter.getKey().endsWith(B)) {
                 continue;
             }
             String module = parameter.getKey().substring(0, parameter.getKey().length() - B.length());
-            String bare = module.substring(module.indexOf('.') + 1);
-            if (!selected.contains(module) && !selected.contains(bare)) {
+            if (!selected.contains(module)) {
                 continue;
             }
             try (NDManager scratch = Torch.manager(Device.cpu())) {
-                WeightPair.Weight weight = pair.weight(pair.weightOf(module));
-                NDArray u = ProjectorKernel.basis(pair, weight, transposed, options, scratch);
+                NDArray u = ProjectorKernel.basis(pair.delta(new ModuleName(module)), options, scratch);
                 if (u != null) {
                     bases.put(
                             parameter.getKey(),

@@ -1,99 +1,55 @@
 package io.safelora.method;
 
-import io.safelora.artifacts.checkpoint.Checkpoint;
+import io.safelora.artifacts.InvalidArtifactException;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
 import io.safelora.contract.SelectionOptions;
-import io.safelora.method.AdapterRepair.Material;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Set;
 
 /** What fine-tuning gave, a PEFT adapter or a whole checkpoint: the same is measured and repaired of both. */
-public interface FineTuned {
+public sealed interface FineTuned permits TunedAdapter, TunedCheckpoint {
     /** A folder is what it holds: adapter_config.json makes it an adapter, else it is a checkpoint. */
-    static FineTuned open(Path directory) throws IOException {
-        return PeftAdapter.isIn(directory) ? new Adapter(PeftAdapter.open(directory)) : new Weights(directory);
+    static FineTuned open(Path directory, Sources sources) throws IOException {
+        return PeftAdapter.isIn(directory) ? adapter(directory, sources) : checkpoint(directory, sources);
     }
+
+    /** @throws InvalidArtifactException if the directory does not hold a PEFT adapter */
+    static FineTuned adapter(Path directory, Sources sources) throws IOException {
+        return new TunedAdapter(PeftAdapter.open(directory), sources);
+    }
+
+    /** @throws InvalidArtifactException if the directory does not hold a checkpoint with its configuration */
+    static FineTuned checkpoint(Path directory, Sources sources) throws IOException {
+        return new TunedCheckpoint(directory, sources);
+    }
+
+    /** What its repairs look at. */
+    Sources sources();
 
     /** The names of the modules that have an update. */
-    Set<String> modules() throws IOException;
-
-    /** Every module's update against its projection, by the projector of {@code options}. */
-    List<ModuleMeasure> measure(Checkpoint base, Checkpoint aligned, SelectionOptions options, Progress progress);
+    Set<String> modules();
 
     /**
-     * Writes the same, repaired, without selection.json.
+     * Every module's update against its projection, by the projector of {@code options}.
      *
-     * @param measures of all modules, by the projector of {@code options}
-     * @param affected the modules that the repair is for; see {@link AdapterRepair#affected}
-     * @param out an empty directory
+     * @return by module name; the same bits whatever the number of cores
+     * @throws InvalidArtifactException if it does not fit the sources, something holds NaN, or base and aligned are identical
+     */
+    List<ModuleMeasure> measure(SelectionOptions options, Progress progress);
+
+    /** @throws IllegalArgumentException if the repaired one must not be written to {@code out} */
+    void checkOutput(Path out) throws IOException;
+
+    /**
+     * Writes the same, repaired; modules that the repair is not for stay bit for bit.
+     *
+     * @param measures of all affected modules, by the projector of {@code options}
+     * @param affected the modules that the repair is for
+     * @throws InvalidArtifactException if something that the repair needs is missing, or does not fit
      */
     void repair(
-            List<ModuleMeasure> measures,
-            Set<String> affected,
-            SelectionOptions options,
-            Material material,
-            Path out,
-            Progress progress)
+            List<ModuleMeasure> measures, Set<String> affected, SelectionOptions options, Path out, Progress progress)
             throws IOException;
-
-    /** Updates B A of some modules. */
-    record Adapter(PeftAdapter adapter) implements FineTuned {
-        @Override
-        public Set<String> modules() {
-            return adapter.modules().keySet();
-        }
-
-        @Override
-        public List<ModuleMeasure> measure(
-                Checkpoint base, Checkpoint aligned, SelectionOptions options, Progress progress) {
-            return SafeLora.measure(base, aligned, adapter, options, progress);
-        }
-
-        @Override
-        public void repair(
-                List<ModuleMeasure> measures,
-                Set<String> affected,
-                SelectionOptions options,
-                Material material,
-                Path out,
-                Progress progress)
-                throws IOException {
-            AdapterRepair.repair(adapter, measures, affected, options, material, progress)
-                    .write(out);
-        }
-    }
-
-    /** Updates W_fine-tuned - W_aligned of all linear modules. */
-    record Weights(Path directory) implements FineTuned {
-        @Override
-        public Set<String> modules() throws IOException {
-            return CheckpointRepair.modules(Checkpoint.open(directory));
-        }
-
-        @Override
-        public List<ModuleMeasure> measure(
-                Checkpoint base, Checkpoint aligned, SelectionOptions options, Progress progress) {
-            try {
-                return CheckpointRepair.measure(base, aligned, directory, options, progress);
-            } catch (IOException e) {
-                throw new UncheckedIOException(e);
-            }
-        }
-
-        @Override
-        public void repair(
-                List<ModuleMeasure> measures,
-                Set<String> affected,
-                SelectionOptions options,
-                Material material,
-                Path out,
-                Progress progress)
-                throws IOException {
-            CheckpointRepair.write(
-                    material.base, material.aligned, directory, material.safety, affected, options, out, progress);
-        }
-    }
 }

@@ -29,27 +29,22 @@ final class ModuleAnalysis {
 
     private static final TorchScript SCRIPT = TorchScript.load(ModuleAnalysis.class, "analysis.py", Device.cpu());
 
-    private final Checkpoint base;
-    private final Checkpoint aligned;
     private final Sketch sketch;
 
-    ModuleAnalysis(Checkpoint base, Checkpoint aligned, Sketch sketch) {
-        this.base = base;
-        this.aligned = aligned;
+    ModuleAnalysis(Sketch sketch) {
         this.sketch = sketch;
     }
 
     /**
      * Reads both weights. Thread safe; on a thread that computes on one core the result does not depend on how many there are.
      *
-     * @throws InvalidArtifactException as {@link WeightPair#weight}, and if a weight holds NaN or infinity
+     * @throws InvalidArtifactException if a weight holds NaN or infinity
      */
-    ModuleAlignment of(WeightPair pair, TensorInfo a) {
-        String weight = a.name();
-        WeightPair.Weight both = pair.weight(weight);
-        TensorInfo b = both.base();
-        long rows = a.shape()[0];
-        long columns = a.shape()[1];
+    ModuleAlignment of(Delta delta) {
+        TensorInfo a = delta.aligned();
+        TensorInfo b = delta.base();
+        long rows = delta.rows();
+        long columns = delta.columns();
         Dtype coarse = coarser(a.dtype(), b.dtype());
         double[] sums = new double[4 + 2 * Rounding.EXPONENTS];
         Sketch.Spectrum spectrum = Sketch.Spectrum.ZERO;
@@ -68,8 +63,8 @@ final class ModuleAnalysis {
             ByteBuffer alignedChunk = buffer(chunk * columns, a);
             for (long row = 0; row < rows; row += step) {
                 if (row % chunk == 0) {
-                    read(base, b, baseChunk, row, Math.min(chunk, rows - row));
-                    read(aligned, a, alignedChunk, row, Math.min(chunk, rows - row));
+                    read(delta.pair().base(), b, baseChunk, row, Math.min(chunk, rows - row));
+                    read(delta.pair().aligned(), a, alignedChunk, row, Math.min(chunk, rows - row));
                 }
                 long n = Math.min(step, rows - row);
                 try (NDManager local = manager.newSubManager()) {
@@ -83,7 +78,7 @@ final class ModuleAnalysis {
                                     z,
                                     rows(local, b, baseChunk, row % chunk, n),
                                     rows(local, a, alignedChunk, row % chunk, n),
-                                    scalar(coarse).number(),
+                                    ScalarType.of(coarse.torchName()).number(),
                                     rows * columns < SAMPLED ? 1 : EVERY)
                             .get(0)
                             .toDoubleArray();
@@ -92,7 +87,7 @@ final class ModuleAnalysis {
                     }
                 }
             }
-            pair.refuseNonFinite(both, sums);
+            delta.refuseNonFinite(sums);
             if (sums[0] > 0) {
                 spectrum = sketch.of(SCRIPT, manager, v, sums[0]);
             }
@@ -105,7 +100,7 @@ final class ModuleAnalysis {
                         Arrays.copyOfRange(sums, 4, 4 + Rounding.EXPONENTS),
                         Arrays.copyOfRange(sums, 4 + Rounding.EXPONENTS, sums.length));
         return new ModuleAlignment(
-                weight.substring(0, weight.length() - ".weight".length()),
+                delta.module().full(),
                 Arrays.stream(a.shape()).boxed().toList(),
                 Math.sqrt(sums[0]),
                 Math.sqrt(sums[1]),
@@ -139,18 +134,8 @@ final class ModuleAnalysis {
     private static NDArray rows(NDManager manager, TensorInfo tensor, ByteBuffer chunk, long row, long n) {
         int rowBytes = Math.toIntExact(tensor.shape()[1] * tensor.dtype().bytes());
         ByteBuffer bytes = chunk.slice(Math.toIntExact(row * rowBytes), Math.toIntExact(n * rowBytes));
-        NDArray rows = Tensors.of(manager, bytes, scalar(tensor.dtype()), n, tensor.shape()[1]);
+        NDArray rows = Tensors.of(manager, bytes, ScalarType.of(tensor.dtype().torchName()), n, tensor.shape()[1]);
         return tensor.dtype() == Dtype.F64 ? Tensors.to(manager, rows, ScalarType.FLOAT32) : rows;
-    }
-
-    private static ScalarType scalar(Dtype dtype) {
-        return switch (dtype) {
-            case F64 -> ScalarType.FLOAT64;
-            case F32 -> ScalarType.FLOAT32;
-            case F16 -> ScalarType.FLOAT16;
-            case BF16 -> ScalarType.BFLOAT16;
-            default -> throw new IllegalArgumentException(dtype + " is no floating-point type");
-        };
     }
 
     /** The one with fewer bits of mantissa, and float32 at most. */

@@ -28,6 +28,11 @@ public record ModuleMeasure(
         boolean identity,
         float[] projectedB) {
 
+    /** Of a module that alignment did not change. */
+    static ModuleMeasure unaligned(String module) {
+        return new ModuleMeasure(module, null, 0, 1, 0, 0, null, null, false, null);
+    }
+
     /** @param products <C dW, dW>, |C dW|^2, |dW|^2 and |C dW - dW|^2 */
     static ModuleMeasure of(String module, double[] products, ProjectorKernel.Projected p, float[] projectedB) {
         double projectedNorm = Math.sqrt(products[1]);

@@ -5,7 +5,6 @@ import ai.djl.ndarray.NDList;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.Shape;
 import io.safelora.contract.SelectionOptions;
-import io.safelora.method.WeightPair.Weight;
 import io.safelora.torch.ScalarType;
 import io.safelora.torch.Tensors;
 import java.util.Arrays;
@@ -50,117 +49,106 @@ final class ProjectorKernel {
      * Projects.
      *
      * @param manager owns the result
-     * @param transposed whether the weight is stored (in, out)
      * @param b (out, r), float32
      */
-    static Projected project(
-            WeightPair pair,
-            Weight weight,
-            boolean transposed,
-            NDArray b,
-            SelectionOptions options,
-            NDManager manager) {
+    static Projected project(Delta delta, NDArray b, SelectionOptions options, NDManager manager) {
         return switch (options.projector()) {
-            case approximate, normalized -> byProducts(pair, weight, transposed, b, options, manager);
-            case exact, subspace -> bySingularVectors(pair, weight, transposed, b, options, manager);
+            case approximate, normalized -> byProducts(delta, b, options, manager);
+            case exact, subspace -> bySingularVectors(delta, b, options, manager);
         };
     }
 
-    private static Projected byProducts(
-            WeightPair pair,
-            Weight weight,
-            boolean transposed,
-            NDArray b,
-            SelectionOptions options,
-            NDManager manager) {
-        NDArray out = zeros(manager, b, 6, b.getShape().get(0), b.getShape().get(1));
-        double[] squares = byGram(weight, transposed, b)
-                ? vvtOfWide(pair, weight, transposed, b, out, manager)
-                : vvt(pair, weight, transposed, b, out, manager);
+    private static Projected byProducts(Delta delta, NDArray b, SelectionOptions options, NDManager manager) {
+        NDArray out = Delta.zeros(
+                manager,
+                b,
+                ScalarType.FLOAT32,
+                b.getShape().get(0),
+                b.getShape().get(1));
+        double[] squares = byGram(delta, b) ? vvtOfWide(delta, b, out, manager) : vvt(delta, b, out, manager);
         if (squares[0] == 0) {
             return new Projected(squares, null, null, null, false);
         }
         if (options.projector() == SelectionOptions.Projector.approximate) {
             return new Projected(squares, out.divi(Math.sqrt(squares[0])), null, null, false);
         }
-        double spectral = spectral(pair, weight, transposed, manager);
+        double spectral = spectral(delta, manager);
         return new Projected(squares, out.divi(spectral * spectral), spectral, null, false);
     }
 
     /** Whether (V V^T) B costs less than V (V^T B): never for LoRA, but for a dense update of a wide weight. */
-    private static boolean byGram(Weight weight, boolean transposed, NDArray b) {
-        long out = transposed ? weight.columns() : weight.rows();
-        long in = transposed ? weight.rows() : weight.columns();
+    private static boolean byGram(Delta delta, NDArray b) {
+        long out = delta.out();
+        long in = delta.in();
         long r = b.getShape().get(1);
         return out * (in + r) < 2 * in * r;
     }
 
     /** (V V^T) B into out; |V|_F^2 and |W_base|_F^2. */
-    private static double[] vvtOfWide(
-            WeightPair pair, Weight weight, boolean transposed, NDArray b, NDArray out, NDManager manager) {
+    private static double[] vvtOfWide(Delta delta, NDArray b, NDArray out, NDManager manager) {
         try (NDManager scratch = manager.newSubManager()) {
-            Dense dense = dense(pair, weight, transposed, scratch);
-            WeightPair.SCRIPT.call(scratch, "vvt", dense.v(), b, out);
+            Delta.Dense dense = delta.dense(scratch);
+            Delta.SCRIPT.call(scratch, "vvt", dense.v(), b, out);
             return dense.squares();
         }
     }
 
     /** Adds V (V^T B) to out; |V|_F^2 and |W_base|_F^2. */
-    private static double[] vvt(
-            WeightPair pair, Weight weight, boolean transposed, NDArray b, NDArray out, NDManager manager) {
+    private static double[] vvt(Delta delta, NDArray b, NDArray out, NDManager manager) {
         try (NDManager scratch = manager.newSubManager()) {
-            NDArray sums = zeros(scratch, b, 7, 2);
-            if (transposed) {
-                pair.forEach(
-                        weight,
+            NDArray sums = Delta.zeros(scratch, b, ScalarType.FLOAT64, 2);
+            if (delta.transposed()) {
+                delta.forEach(
                         scratch,
                         (local, row, base, aligned) ->
-                                WeightPair.SCRIPT.call(local, "both", base, aligned, weight.block(), b, out, sums));
+                                Delta.SCRIPT.call(local, "both", base, aligned, delta.block(), b, out, sums));
             } else {
-                NDArray t = zeros(scratch, b, 6, b.getShape().get(1), weight.columns());
-                pair.forEach(
-                        weight,
+                NDArray t =
+                        Delta.zeros(scratch, b, ScalarType.FLOAT32, b.getShape().get(1), delta.columns());
+                delta.forEach(
                         scratch,
-                        (local, row, base, aligned) -> WeightPair.SCRIPT.call(
+                        (local, row, base, aligned) -> Delta.SCRIPT.call(
                                 local,
                                 "first",
                                 base,
                                 aligned,
-                                weight.block(),
-                                rows(local, b, row, base.getShape().get(0)),
+                                delta.block(),
+                                Delta.rows(local, b, row, base.getShape().get(0)),
                                 t,
                                 sums));
-                pair.forEach(
-                        weight,
+                delta.forEach(
                         scratch,
-                        (local, row, base, aligned) -> WeightPair.SCRIPT.call(
+                        (local, row, base, aligned) -> Delta.SCRIPT.call(
                                 local,
                                 "second",
                                 base,
                                 aligned,
-                                weight.block(),
+                                delta.block(),
                                 t,
-                                rows(local, out, row, base.getShape().get(0))));
+                                Delta.rows(local, out, row, base.getShape().get(0))));
             }
             double[] squares = sums.toDoubleArray();
-            pair.refuseNonFinite(weight, squares);
+            delta.refuseNonFinite(squares);
             return squares;
         }
     }
 
     /** |V|_2 by power iteration on V V^T, from a block of fixed start vectors. */
-    private static double spectral(WeightPair pair, Weight weight, boolean transposed, NDManager manager) {
-        long out = transposed ? weight.columns() : weight.rows();
+    private static double spectral(Delta delta, NDManager manager) {
+        long out = delta.out();
         try (NDManager scratch = manager.newSubManager()) {
-            NDArray x = SafetyVector.gaussian(scratch, out, Math.min(8, out), 0);
+            NDArray x = SingularTriplets.gaussian(scratch, out, Math.min(8, out), 0);
             double before = 0;
             for (int i = 0; i < 200; i++) {
-                x = WeightPair.SCRIPT.call(scratch, "orthonormal", x).get(0);
-                NDArray y =
-                        zeros(scratch, x, 6, x.getShape().get(0), x.getShape().get(1));
-                vvt(pair, weight, transposed, x, y, scratch);
-                double square =
-                        WeightPair.SCRIPT.call(scratch, "ritz", x, y).get(0).toDoubleArray()[0];
+                x = Delta.SCRIPT.call(scratch, "orthonormal", x).get(0);
+                NDArray y = Delta.zeros(
+                        scratch,
+                        x,
+                        ScalarType.FLOAT32,
+                        x.getShape().get(0),
+                        x.getShape().get(1));
+                vvt(delta, x, y, scratch);
+                double square = Delta.SCRIPT.call(scratch, "ritz", x, y).get(0).toDoubleArray()[0];
                 x = y;
                 if (square - before <= SPECTRAL_TOLERANCE * square) {
                     return Math.sqrt(square);
@@ -171,22 +159,16 @@ final class ProjectorKernel {
         }
     }
 
-    private static Projected bySingularVectors(
-            WeightPair pair,
-            Weight weight,
-            boolean transposed,
-            NDArray b,
-            SelectionOptions options,
-            NDManager manager) {
+    private static Projected bySingularVectors(Delta delta, NDArray b, SelectionOptions options, NDManager manager) {
         try (NDManager scratch = manager.newSubManager()) {
-            Dense dense = dense(pair, weight, transposed, scratch);
+            Delta.Dense dense = delta.dense(scratch);
             if (dense.squares()[0] == 0) {
                 return new Projected(dense.squares(), null, null, null, false);
             }
             NDArray v = dense.v();
             long out = v.getShape().get(0);
             long in = v.getShape().get(1);
-            NDArray gram = WeightPair.SCRIPT.call(scratch, "gram", v).get(0);
+            NDArray gram = Delta.SCRIPT.call(scratch, "gram", v).get(0);
             boolean exact = options.projector() == SelectionOptions.Projector.exact;
             if (exact) {
                 // The usual case, a V of full rank, needs no eigenvectors: C is the identity, or comes from a Cholesky
@@ -196,7 +178,7 @@ final class ProjectorKernel {
                         .mapToDouble(i -> 1 + i % 7 / 7.0)
                         .toArray();
                 NDArray start = scratch.create(ones, new Shape(n, 1));
-                NDList cholesky = WeightPair.SCRIPT.call(scratch, "cholesky", gram);
+                NDList cholesky = Delta.SCRIPT.call(scratch, "cholesky", gram);
                 double largest = eigenvalue(scratch, "power", gram, start);
                 // A matrix without a Cholesky factor has not full rank.
                 double smallest = Tensors.longs(cholesky.get(1))[0] == 0
@@ -205,18 +187,18 @@ final class ProjectorKernel {
                 if (smallest > SURELY * threshold(in, largest)) {
                     NDArray projected = out <= in
                             ? b.duplicate()
-                            : WeightPair.SCRIPT
+                            : Delta.SCRIPT
                                     .call(scratch, "tall", v, cholesky.get(0), b)
                                     .get(0);
                     projected.attach(manager);
                     return new Projected(dense.squares(), projected, Math.sqrt(largest), (int) n, out <= in);
                 }
             }
-            NDList eigen = WeightPair.SCRIPT.call(scratch, "eigen", gram);
+            NDList eigen = Delta.SCRIPT.call(scratch, "eigen", gram);
             double[] squares = eigen.get(0).toDoubleArray();
             double largest = squares[squares.length - 1];
             int rank = exact ? rank(squares, in) : rank(squares, options.energy());
-            NDArray projected = WeightPair.SCRIPT
+            NDArray projected = Delta.SCRIPT
                     .call(scratch, "onto", v, eigen.get(0), eigen.get(1), rank, b)
                     .get(0);
             projected.attach(manager);
@@ -228,7 +210,7 @@ final class ProjectorKernel {
         NDArray x = start;
         double value = 0;
         for (int i = 0; i < POWER_STEPS; i++) {
-            NDList next = WeightPair.SCRIPT.call(scratch, step, matrix, x);
+            NDList next = Delta.SCRIPT.call(scratch, step, matrix, x);
             x = next.get(0);
             value = next.get(1).getDouble();
         }
@@ -240,16 +222,15 @@ final class ProjectorKernel {
      *
      * @param manager owns the result
      */
-    static NDArray basis(
-            WeightPair pair, Weight weight, boolean transposed, SelectionOptions options, NDManager manager) {
+    static NDArray basis(Delta delta, SelectionOptions options, NDManager manager) {
         try (NDManager scratch = manager.newSubManager()) {
-            Dense dense = dense(pair, weight, transposed, scratch);
+            Delta.Dense dense = delta.dense(scratch);
             if (dense.squares()[0] == 0) {
                 return null;
             }
             NDArray v = dense.v();
-            NDList eigen = WeightPair.SCRIPT.call(
-                    scratch, "eigen", WeightPair.SCRIPT.call(scratch, "gram", v).get(0));
+            NDList eigen = Delta.SCRIPT.call(
+                    scratch, "eigen", Delta.SCRIPT.call(scratch, "gram", v).get(0));
             double[] squares = eigen.get(0).toDoubleArray();
             int rank = options.projector() == SelectionOptions.Projector.exact
                     ? rank(squares, v.getShape().get(1))
@@ -257,43 +238,11 @@ final class ProjectorKernel {
             if (rank == v.getShape().get(0)) {
                 return null;
             }
-            NDArray basis = WeightPair.SCRIPT
+            NDArray basis = Delta.SCRIPT
                     .call(scratch, "left", v, eigen.get(0), eigen.get(1), rank)
                     .get(0);
             return Tensors.to(manager, basis, ScalarType.FLOAT32);
         }
-    }
-
-    /** V (out, in) in float32, with |V|_F^2 and |W_base|_F^2. */
-    record Dense(NDArray v, double[] squares) {}
-
-    static Dense dense(WeightPair pair, Weight weight, boolean transposed, NDManager manager) {
-        NDArray like = manager.create(new float[0]);
-        NDArray v = zeros(manager, like, 6, weight.rows(), weight.columns());
-        NDArray sums = zeros(manager, like, 7, 2);
-        pair.forEach(
-                weight,
-                manager,
-                (local, row, base, aligned) -> WeightPair.SCRIPT.call(
-                        local,
-                        "dense",
-                        base,
-                        aligned,
-                        weight.block(),
-                        rows(local, v, row, base.getShape().get(0)),
-                        sums));
-        double[] squares = sums.toDoubleArray();
-        pair.refuseNonFinite(weight, squares);
-        return new Dense(
-                transposed ? WeightPair.SCRIPT.call(manager, "transposed", v).get(0) : v, squares);
-    }
-
-    private static NDArray rows(NDManager manager, NDArray of, long row, long n) {
-        return WeightPair.SCRIPT.call(manager, "rows", of, row, n).get(0);
-    }
-
-    static NDArray zeros(NDManager manager, NDArray like, int type, long... shape) {
-        return WeightPair.SCRIPT.call(manager, "zeros", like, shape, type).get(0);
     }
 
     /** The eigenvalue of V^T V up to which pinv takes it for zero: torch.linalg.pinv's convention for (in, in) matrices. */

@@ -1,16 +1,15 @@
 package io.safelora.method;
 
+import io.safelora.artifacts.checkpoint.Checkpoint;
 import io.safelora.contract.Json;
 import io.safelora.contract.SelectionOptions;
 import io.safelora.contract.SelectionOptions.Projector;
-import io.safelora.contract.SelectionOptions.Repair;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
-import java.util.Locale;
 import java.util.Set;
 
 /**
@@ -29,9 +28,6 @@ public record SelectionReport(
 
     public static final String FILE = "selection.json";
 
-    /** Below this median shrinkage, projecting is little else than dropping, and the result says so. */
-    private static final double SHRINKS = 0.1;
-
     /** One module; see {@link ModuleMeasure}. */
     public record Measured(
             String module,
@@ -46,7 +42,12 @@ public record SelectionReport(
             boolean identity) {}
 
     /** The report of a selection. */
-    public static SelectionReport of(List<ModuleMeasure> measures, Set<String> selected, SelectionOptions options) {
+    public static SelectionReport of(
+            Checkpoint base,
+            Checkpoint aligned,
+            List<ModuleMeasure> measures,
+            Set<String> selected,
+            SelectionOptions options) {
         List<Measured> modules = measures.stream()
                 .map(m -> new Measured(
                         m.module(),
@@ -69,12 +70,14 @@ public record SelectionReport(
                 .toList();
         Double median = shrinkages.isEmpty() ? null : shrinkages.get(shrinkages.size() / 2);
         List<String> warnings = new ArrayList<>();
-        if (options.repair() == Repair.safe_lora && median != null && median < SHRINKS) {
-            warnings.add(String.format(
-                    Locale.ROOT,
-                    "the projector shrinks the selected updates to %.2g of their norm (median): this is nearly the same as"
-                            + " dropping them; compare with repair drop, or use projector subspace",
-                    median));
+        Ancestry.warning(
+                        base,
+                        aligned,
+                        measures.stream().map(ModuleMeasure::relative).toList())
+                .ifPresent(warnings::add);
+        String note = median == null ? null : Repair.of(options).note(median);
+        if (note != null) {
+            warnings.add(note);
         }
         long unchanged = modules.stream().filter(m -> m.deltaNorm() == 0).count();
         if (unchanged > 0) {

@@ -1,19 +1,16 @@
 package io.safelora.method;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import io.safelora.contract.Json;
 import io.safelora.contract.SelectionOptions;
 import io.safelora.contract.SelectionOptions.Projector;
-import io.safelora.contract.SelectionOptions.Repair;
-import io.safelora.contract.SelectionOptions.Strategy;
-import io.safelora.contract.SweepOptions;
-import io.safelora.method.Selection.Candidate;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 
-/** Many repairs of one trained adapter or checkpoint: which, and each one's modules. */
+/** Many repairs of one trained adapter or checkpoint: which they are. */
 public final class Sweep {
     /** The file of a sweep's selection: a list of {@link Point}. */
     public static final String FILE = "sweep.json";
@@ -37,157 +34,78 @@ public final class Sweep {
      * @throws IllegalArgumentException if they are more than max_points
      */
     public static Map<String, SelectionOptions> points(SelectionOptions options) {
-        SweepOptions sweep = options.sweep();
         SelectionOptions beside = options.withoutSweep();
+        JsonNode lists = Json.MAPPER.valueToTree(options.sweep());
         Map<String, SelectionOptions> points = new LinkedHashMap<>();
-        add(points, beside);
-        Axes axes = new Axes(beside);
-        for (SelectionOptions repair : axes.over(List.of(beside), "repair", sweep.repair())) {
-            List<SelectionOptions> some = List.of(repair);
-            switch (repair.repair()) {
-                case scale -> some = axes.over(some, "scale", sweep.scale());
-                case safety_vector -> some = axes.over(axes.over(some, "rank", sweep.rank()), "gamma", sweep.gamma());
-                default -> {
-                    some = projectors(axes, some, sweep);
-                    some = strategies(axes, some, sweep);
-                    if (repair.repair() != Repair.drop) {
-                        some = axes.over(some, "blend", sweep.blend());
-                    }
-                }
-            }
-            some.forEach(point -> add(points, point));
-        }
+        add(points, List.of(beside));
+        add(points, combinations(beside, List.of("repair"), lists));
         for (SelectionOptions point : List.copyOf(points.values())) {
-            if (!point.everyModule()) {
-                add(points, point.with(Map.of("repair", Repair.drop)));
+            if (!Repair.of(point).everyModule()) {
+                add(points, List.of(point.with(Map.of("repair", SelectionOptions.Repair.drop))));
             }
         }
-        axes.over(List.of(beside.with(Map.of("repair", Repair.scale))), "scale", sweep.scale())
-                .forEach(point -> add(points, point));
-        if (points.size() > sweep.maxPoints()) {
+        SelectionOptions scale = beside.with(Map.of("repair", SelectionOptions.Repair.scale));
+        add(points, combinations(scale, Repair.of(scale).fields(), lists));
+        if (points.size() > options.sweep().maxPoints()) {
             throw new IllegalArgumentException("selection.sweep: has " + points.size()
-                    + " points with its controls, and max_points is " + sweep.maxPoints() + "; list fewer values");
+                    + " points with its controls, and max_points is "
+                    + options.sweep().maxPoints() + "; list fewer values");
         }
         return points;
     }
 
-    private static List<SelectionOptions> projectors(Axes axes, List<SelectionOptions> points, SweepOptions sweep) {
-        List<SelectionOptions> some = new ArrayList<>();
-        for (SelectionOptions point : axes.over(points, "projector", sweep.projector())) {
-            some.addAll(
-                    point.projector() == Projector.subspace
-                            ? axes.over(List.of(point), "energy", sweep.energy())
-                            : List.of(point));
+    /**
+     * Every combination of the listed values of some fields, the last one varying fastest. A field without a list keeps its value.
+     *
+     * @param lists the values by field
+     */
+    private static List<SelectionOptions> combinations(SelectionOptions point, List<String> fields, JsonNode lists) {
+        if (fields.isEmpty()) {
+            return List.of(point);
         }
-        return some;
+        String field = fields.get(0);
+        List<SelectionOptions> values = new ArrayList<>();
+        if (lists.path(field).isArray()) {
+            lists.get(field).forEach(value -> values.add(point.with(Map.of(field, value))));
+        } else {
+            values.add(point);
+        }
+        List<SelectionOptions> all = new ArrayList<>();
+        for (SelectionOptions value : values) {
+            List<String> rest = new ArrayList<>(broughtBy(field, value));
+            rest.addAll(fields.subList(1, fields.size()));
+            all.addAll(combinations(value, rest, lists));
+        }
+        return all;
     }
 
-    private static List<SelectionOptions> strategies(Axes axes, List<SelectionOptions> points, SweepOptions sweep) {
-        List<SelectionOptions> some = new ArrayList<>();
-        for (SelectionOptions point : axes.over(points, "strategy", sweep.strategy())) {
-            List<SelectionOptions> one = List.of(point);
-            some.addAll(
-                    switch (point.strategy()) {
-                        case number -> axes.over(one, "number", sweep.number());
-                        case threshold -> axes.over(one, "threshold", sweep.threshold());
-                        case energy -> axes.over(one, "share", sweep.share());
-                        case random -> axes.over(axes.over(one, "number", sweep.number()), "seed", sweep.seed());
-                        case auto, all -> one;
-                    });
-        }
-        return some;
+    /** The fields that only count because of another field's value. */
+    private static List<String> broughtBy(String field, SelectionOptions point) {
+        return switch (field) {
+            case "repair" -> Repair.of(point).fields();
+            case "strategy" -> Strategy.of(point).fields();
+            case "projector" -> point.projector() == Projector.subspace ? List.of("energy") : List.of();
+            default -> List.of();
+        };
     }
 
-    /** @param beside whose value stands where a list is absent */
-    private record Axes(SelectionOptions beside) {
-        List<SelectionOptions> over(List<SelectionOptions> points, String field, List<?> values) {
-            if (values == null) {
-                return points;
-            }
-            List<SelectionOptions> all = new ArrayList<>();
-            for (SelectionOptions point : points) {
-                values.forEach(value -> all.add(point.with(Map.of(field, value))));
-            }
-            return all;
-        }
-    }
-
-    private static void add(Map<String, SelectionOptions> points, SelectionOptions point) {
-        points.putIfAbsent(name(point), point);
+    private static void add(Map<String, SelectionOptions> points, List<SelectionOptions> more) {
+        more.forEach(point -> points.putIfAbsent(name(point), point));
     }
 
     /** What a repair is called: its name and every option that it looks at. */
-    public static String name(SelectionOptions o) {
-        StringBuilder name = new StringBuilder(Json.MAPPER.convertValue(o.repair(), String.class));
-        switch (o.repair()) {
-            case scale -> name.append(' ').append(number(o.scale()));
-            case safety_vector ->
-                name.append(" rank ").append(o.rank()).append(" gamma ").append(number(o.gamma()));
-            default -> {
-                if (o.repair() == Repair.safe_lora || o.byCosine()) {
-                    name.append(' ').append(o.projector());
-                    if (o.projector() == Projector.subspace) {
-                        name.append(' ').append(number(o.energy()));
-                    }
-                }
-                name.append(", ").append(strategy(o));
-                if (o.repair() != Repair.drop && o.blend() != 1) {
-                    name.append(", blend ").append(number(o.blend()));
-                }
-            }
-        }
-        return name.toString();
-    }
-
-    private static String strategy(SelectionOptions o) {
-        String which =
-                switch (o.strategy()) {
-                    case number -> "lowest " + o.number();
-                    case threshold -> "below " + number(o.threshold());
-                    case auto -> "auto";
-                    case energy -> "energy " + number(o.share());
-                    case random -> "random " + o.number() + " seed " + o.seed();
-                    case all -> "all";
-                };
-        return which
-                + (o.layers() == null ? "" : " of layers " + o.layers())
-                + (o.modules() == null ? "" : " of " + String.join(", ", o.modules()));
-    }
-
-    private static String number(double value) {
-        return Json.MAPPER.valueToTree(value).asText().replaceFirst("\\.0$", "");
+    public static String name(SelectionOptions options) {
+        return Repair.of(options).label();
     }
 
     /** Which measurements a repair needs: those of one projector. */
-    public static SelectionOptions measuredBy(SelectionOptions o) {
+    static SelectionOptions measuredBy(SelectionOptions o) {
         return SelectionOptions.DEFAULTS.with(Map.of(
                 "projector",
                 o.projector(),
                 "energy",
                 o.projector() == Projector.subspace ? o.energy() : SelectionOptions.DEFAULTS.energy(),
                 "strategy",
-                Strategy.all));
-    }
-
-    /**
-     * Chooses every point's modules; each projector is measured once.
-     *
-     * @param modules those that fine-tuning changed, by name
-     * @param measure gives the measures by a projector
-     */
-    public static List<Point> select(Set<String> modules, SelectionOptions options, Measure measure) {
-        Map<SelectionOptions, List<ModuleMeasure>> measured = new LinkedHashMap<>();
-        List<Point> points = new ArrayList<>();
-        points(options).forEach((name, point) -> {
-            List<ModuleMeasure> measures = measured.computeIfAbsent(measuredBy(point), measure::by);
-            Set<String> selected = Selection.select(Candidate.of(measures), point);
-            points.add(new Point(name, point, AdapterRepair.affected(modules, selected, point)));
-        });
-        return points;
-    }
-
-    /** Measures by a projector. */
-    public interface Measure {
-        List<ModuleMeasure> by(SelectionOptions options);
+                SelectionOptions.Strategy.all));
     }
 }

@@ -102,8 +102,7 @@ class RepairTest {
         Checkpoint aligned = Checkpoint.open(oracle(family + "/aligned"));
         Checkpoint dropped = Checkpoint.open(dir.resolve("drop"));
         for (String module : names(cosines.get("exact"))) {
-            String there = module.replace("transformer.", "") + ".weight";
-            assertThat(dropped.map(module + ".weight")).isEqualTo(aligned.map(there));
+            assertThat(dropped.map(module + ".weight")).isEqualTo(aligned.map(module + ".weight"));
         }
     }
 
@@ -140,7 +139,8 @@ class RepairTest {
         SelectionOptions two = options(Map.of("strategy", "number", "number", 2));
         List<ModuleMeasure> measures = measure(family, adapter, two);
         Set<String> selected = Selection.select(Candidate.of(measures), two);
-        PeftAdapter repaired = AdapterRepair.repair(adapter, measures, selected, two, material(family), Progress.NONE);
+        PeftAdapter repaired =
+                new TunedAdapter(adapter, sources(family)).repaired(measures, selected, two, Progress.NONE);
         adapter.modules().forEach((name, m) -> {
             assertThat(repaired.modules().get(name).a()).isEqualTo(m.a());
             assertThat(repaired.modules().get(name).b().equals(m.b())).isNotEqualTo(selected.contains(name));
@@ -161,7 +161,13 @@ class RepairTest {
                 assertThat(m.shift()).isZero();
             }
         }
-        assertThat(SelectionReport.of(measures, Set.of(), exact).warning())
+        assertThat(SelectionReport.of(
+                                Checkpoint.open(oracle("phi3/base")),
+                                Checkpoint.open(oracle("phi3/aligned")),
+                                measures,
+                                Set.of(),
+                                exact)
+                        .warning())
                 .contains("full row rank in 2 of 4 modules", "changes nothing");
         assertThat(repairTuned("phi3", exact, dir.resolve("out")).warning()).contains("full row rank in 2 of 4");
     }
@@ -170,28 +176,31 @@ class RepairTest {
     @ParameterizedTest
     @ValueSource(strings = {"llama", "gpt2"})
     void adaptersAndCheckpointsAreToldApartAndRepairedAlike(String family) throws IOException {
-        FineTuned adapter = FineTuned.open(oracle(family + "/adapter"));
-        FineTuned weights = FineTuned.open(oracle(family + "/tuned"));
-        assertThat(adapter).isInstanceOf(FineTuned.Adapter.class);
-        assertThat(weights).isInstanceOf(FineTuned.Weights.class);
+        FineTuned adapter = FineTuned.open(oracle(family + "/adapter"), sources(family));
+        FineTuned weights = FineTuned.open(oracle(family + "/tuned"), sources(family));
+        assertThat(adapter).isInstanceOf(TunedAdapter.class);
+        assertThat(weights).isInstanceOf(TunedCheckpoint.class);
+        // GPT-2's aligned checkpoint lacks "transformer." here; what is chosen before training has it all the same.
+        assertThat(AlignmentAnalysis.run(
+                                Checkpoint.open(oracle(family + "/base")),
+                                Checkpoint.open(oracle(family + "/aligned")),
+                                Progress.NONE)
+                        .modules())
+                .extracting(ModuleAlignment::module)
+                .containsExactlyElementsOf(weights.modules());
         SelectionOptions options = options(Map.of());
         String chosen = weights.modules().iterator().next();
-        // Chosen before training a module has the aligned checkpoint's name, and GPT-2's here lacks "transformer.".
-        Set<String> affected = AdapterRepair.affected(
-                weights.modules(),
-                Set.of(family.equals("gpt2") ? chosen.replace("transformer.", "") : chosen),
-                options);
+        Set<String> affected = Selection.affected(weights.modules(), Set.of(chosen), options);
         assertThat(affected).containsExactly(chosen);
         for (FineTuned tuned : List.of(adapter, weights)) {
-            AdapterRepair.Material material = material(family);
-            List<ModuleMeasure> measures = tuned.measure(material.base, material.aligned, options, Progress.NONE);
+            List<ModuleMeasure> measures = tuned.measure(options, Progress.NONE);
             assertThat(measures).hasSize(tuned.modules().size());
             Path out = Files.createDirectories(dir.resolve(tuned.getClass().getSimpleName()));
-            tuned.repair(measures, affected, options, material, out, Progress.NONE);
-            assertThat(FineTuned.open(out)).hasSameClassAs(tuned);
+            tuned.repair(measures, affected, options, out, Progress.NONE);
+            assertThat(FineTuned.open(out, sources(family))).hasSameClassAs(tuned);
         }
         Checkpoint before = Checkpoint.open(oracle(family + "/tuned"));
-        Checkpoint after = Checkpoint.open(dir.resolve("Weights"));
+        Checkpoint after = Checkpoint.open(dir.resolve("TunedCheckpoint"));
         assertThat(before.names().stream().filter(n -> !before.map(n).equals(after.map(n))))
                 .containsExactly(chosen + ".weight");
     }
@@ -209,44 +218,33 @@ class RepairTest {
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("is an input");
         Checkpoint base = Checkpoint.open(oracle("llama/base"));
-        Checkpoint aligned = Checkpoint.open(oracle("llama/aligned"));
-        assertThatThrownBy(() -> CheckpointRepair.repair(
-                        base, aligned, oracle("llama/aligned"), null, options, dir.resolve("a"), Progress.NONE))
+        Sources sources = new Sources(base, Checkpoint.open(oracle("llama/aligned")), null);
+        assertThatThrownBy(() -> run(oracle("llama/aligned"), sources, options, "a"))
                 .isInstanceOf(InvalidArtifactException.class)
                 .hasMessageContaining("nothing to repair");
-        assertThatThrownBy(() ->
-                        CheckpointRepair.repair(base, base, tuned, null, options, dir.resolve("b"), Progress.NONE))
+        assertThatThrownBy(() -> run(tuned, new Sources(base, base, null), options, "b"))
                 .isInstanceOf(InvalidArtifactException.class)
                 .hasMessageContaining("no alignment to keep");
-        assertThatThrownBy(() -> CheckpointRepair.repair(
-                        base, aligned, oracle("phi3/tuned"), null, options, dir.resolve("c"), Progress.NONE))
+        assertThatThrownBy(() -> run(oracle("phi3/tuned"), sources, options, "c"))
                 .isInstanceOf(InvalidArtifactException.class)
                 .hasMessageContaining("model.layers.0.mlp");
-        assertThatThrownBy(() -> CheckpointRepair.repair(
-                        base,
-                        aligned,
-                        tuned,
-                        null,
-                        options(Map.of("repair", "safe-merge")),
-                        dir.resolve("d"),
-                        Progress.NONE))
+        assertThatThrownBy(() -> run(tuned, sources, options(Map.of("repair", "safe-merge")), "d"))
                 .isInstanceOf(InvalidArtifactException.class)
                 .hasMessageContaining("safety_adapter: is missing");
         assertThat(Files.list(dir.resolve("d"))).isEmpty();
     }
 
-    private static List<ModuleMeasure> measure(String family, PeftAdapter adapter, SelectionOptions options)
-            throws IOException {
-        return SafeLora.measure(
-                Checkpoint.open(oracle(family + "/base")),
-                Checkpoint.open(oracle(family + "/aligned")),
-                adapter,
-                options,
-                Progress.NONE);
+    private SelectionReport run(Path tuned, Sources sources, SelectionOptions options, String out) throws IOException {
+        return new Repairing(FineTuned.open(tuned, sources)).run(options, dir.resolve(out), Progress.NONE);
     }
 
-    private static AdapterRepair.Material material(String family) throws IOException {
-        return new AdapterRepair.Material(
+    private static List<ModuleMeasure> measure(String family, PeftAdapter adapter, SelectionOptions options)
+            throws IOException {
+        return new TunedAdapter(adapter, sources(family)).measure(options, Progress.NONE);
+    }
+
+    private static Sources sources(String family) throws IOException {
+        return new Sources(
                 Checkpoint.open(oracle(family + "/base")),
                 Checkpoint.open(oracle(family + "/aligned")),
                 PeftAdapter.open(oracle(family + "/safety")));
@@ -255,19 +253,13 @@ class RepairTest {
     private static PeftAdapter repair(
             String family, PeftAdapter adapter, List<ModuleMeasure> measures, SelectionOptions options)
             throws IOException {
-        return AdapterRepair.repair(
-                adapter, measures, adapter.modules().keySet(), options, material(family), Progress.NONE);
+        return new TunedAdapter(adapter, sources(family))
+                .repaired(measures, adapter.modules().keySet(), options, Progress.NONE);
     }
 
     private static SelectionReport repairTuned(String family, SelectionOptions options, Path out) throws IOException {
-        return CheckpointRepair.repair(
-                Checkpoint.open(oracle(family + "/base")),
-                Checkpoint.open(oracle(family + "/aligned")),
-                oracle(family + "/tuned"),
-                PeftAdapter.open(oracle(family + "/safety")),
-                options,
-                out,
-                Progress.NONE);
+        return new Repairing(FineTuned.open(oracle(family + "/tuned"), sources(family)))
+                .run(options, out, Progress.NONE);
     }
 
     private static SelectionOptions options(Map<String, ?> fields) {

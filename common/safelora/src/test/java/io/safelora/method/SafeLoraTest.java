@@ -53,8 +53,7 @@ class SafeLoraTest {
                 ORACLE.resolve(dtype + "/" + projector + "-number.json").toFile());
         SelectionOptions number = options(
                 "strategy", Strategy.number, "number", expected.get("selected").size(), "projector", projector);
-        List<ModuleMeasure> measures =
-                SafeLora.measure(open(dtype + "/base"), open(dtype + "/aligned"), adapter, number, Progress.NONE);
+        List<ModuleMeasure> measures = measure(open(dtype + "/base"), open(dtype + "/aligned"), adapter, number);
 
         assertThat(measures).hasSize(expected.get("modules").size());
         for (JsonNode e : expected.get("modules")) {
@@ -85,7 +84,8 @@ class SafeLoraTest {
                 .isEqualTo(names(threshold));
 
         repair(adapter, measures, selected, number).write(dir);
-        SelectionReport.of(measures, selected, number).write(dir);
+        SelectionReport.of(open(dtype + "/base"), open(dtype + "/aligned"), measures, selected, number)
+                .write(dir);
         SafetensorsFile ours = SafetensorsFile.open(dir.resolve("adapter_model.safetensors"));
         SafetensorsFile theirs =
                 SafetensorsFile.open(ORACLE.resolve(dtype + "/" + projector + "/adapter_model.safetensors"));
@@ -113,12 +113,9 @@ class SafeLoraTest {
         PeftAdapter adapter = PeftAdapter.open(ORACLE.resolve("adapter"));
         Checkpoint base = open("float32/base");
         Checkpoint aligned = open("float32/aligned");
-        List<ModuleMeasure> exact =
-                SafeLora.measure(base, aligned, adapter, projector(Projector.exact, 1), Progress.NONE);
-        List<ModuleMeasure> all =
-                SafeLora.measure(base, aligned, adapter, projector(Projector.subspace, 1), Progress.NONE);
-        List<ModuleMeasure> half =
-                SafeLora.measure(base, aligned, adapter, projector(Projector.subspace, 0.5), Progress.NONE);
+        List<ModuleMeasure> exact = measure(base, aligned, adapter, projector(Projector.exact, 1));
+        List<ModuleMeasure> all = measure(base, aligned, adapter, projector(Projector.subspace, 1));
+        List<ModuleMeasure> half = measure(base, aligned, adapter, projector(Projector.subspace, 0.5));
         for (int i = 0; i < exact.size(); i++) {
             assertThat(all.get(i).shrinkage()).isCloseTo(exact.get(i).shrinkage(), within(1e-6));
             assertThat(half.get(i).rank()).isBetween(1, 3);
@@ -144,19 +141,17 @@ class SafeLoraTest {
         LoraConfig transposed = new LoraConfig(config.json().deepCopy().put("fan_in_fan_out", true));
         LoraModule module = new LoraModule(
                 "transformer.h.0.attn.c_attn", 2, 20, 12, random(random, 40, 1), random(random, 24, 1), 2, Dtype.F32);
-        ModuleMeasure plain = SafeLora.measure(
+        ModuleMeasure plain = measure(
                         Checkpoint.open(dir.resolve("base")),
                         Checkpoint.open(dir.resolve("aligned")),
                         PeftAdapter.of(config, List.of(module)),
-                        projector(Projector.approximate, 1),
-                        Progress.NONE)
+                        projector(Projector.approximate, 1))
                 .get(0);
-        ModuleMeasure conv1d = SafeLora.measure(
+        ModuleMeasure conv1d = measure(
                         Checkpoint.open(dir.resolve("base-t")),
                         Checkpoint.open(dir.resolve("aligned-t")),
                         PeftAdapter.of(transposed, List.of(module)),
-                        projector(Projector.approximate, 1),
-                        Progress.NONE)
+                        projector(Projector.approximate, 1))
                 .get(0);
         assertThat(conv1d.cosine()).isCloseTo(plain.cosine(), within(1e-6));
         assertThat(relativeDifference(conv1d.projectedB(), plain.projectedB())).isLessThan(1e-6);
@@ -187,7 +182,7 @@ class SafeLoraTest {
         PeftAdapter adapter = PeftAdapter.open(ORACLE.resolve("adapter"));
         Checkpoint base = open("float32/base");
         SelectionOptions options = projector(Projector.approximate, 1);
-        assertThatThrownBy(() -> SafeLora.measure(base, base, adapter, options, Progress.NONE))
+        assertThatThrownBy(() -> measure(base, base, adapter, options))
                 .isInstanceOf(InvalidArtifactException.class)
                 .hasMessageContaining("equal weights");
         assertThatThrownBy(() -> AlignmentAnalysis.run(base, base, Progress.NONE))
@@ -198,8 +193,7 @@ class SafeLoraTest {
         LoraModule module = adapter.modules().get(name);
         PeftAdapter one = PeftAdapter.of(adapter.config(), List.of(module));
         write("other-shape", name + ".weight", 40, 24, new float[960]);
-        assertThatThrownBy(() -> SafeLora.measure(
-                        base, Checkpoint.open(dir.resolve("other-shape")), one, options, Progress.NONE))
+        assertThatThrownBy(() -> measure(base, Checkpoint.open(dir.resolve("other-shape")), one, options))
                 .isInstanceOf(InvalidArtifactException.class)
                 .hasMessageContaining(name + ".weight has shape [24, 40]")
                 .hasMessageContaining("other-shape");
@@ -207,15 +201,13 @@ class SafeLoraTest {
         float[] nan = new float[960];
         nan[500] = Float.NaN;
         write("nan", name + ".weight", 24, 40, nan);
-        assertThatThrownBy(
-                        () -> SafeLora.measure(base, Checkpoint.open(dir.resolve("nan")), one, options, Progress.NONE))
+        assertThatThrownBy(() -> measure(base, Checkpoint.open(dir.resolve("nan")), one, options))
                 .isInstanceOf(InvalidArtifactException.class)
                 .hasMessageContaining("tensor " + name + ".weight holds NaN")
                 .hasMessageContaining("nan/model.safetensors");
 
         write("other-model", "model.other.weight", 24, 40, new float[960]);
-        assertThatThrownBy(() -> SafeLora.measure(
-                        base, Checkpoint.open(dir.resolve("other-model")), one, options, Progress.NONE))
+        assertThatThrownBy(() -> measure(base, Checkpoint.open(dir.resolve("other-model")), one, options))
                 .isInstanceOf(InvalidArtifactException.class)
                 .hasMessageContaining("has no tensor " + name + ".weight");
     }
@@ -226,8 +218,7 @@ class SafeLoraTest {
         String untrained = "model.layers.0.mlp.down_proj";
         PeftAdapter zero = repair(adapter, List.of(), Set.of(untrained), options("repair", "drop"));
         SelectionOptions all = options("number", 100);
-        List<ModuleMeasure> measures =
-                SafeLora.measure(open("float32/base"), open("float32/aligned"), zero, all, Progress.NONE);
+        List<ModuleMeasure> measures = measure(open("float32/base"), open("float32/aligned"), zero, all);
         assertThat(Selection.select(Candidate.of(measures), all)).hasSize(7).doesNotContain(untrained);
     }
 
@@ -243,16 +234,16 @@ class SafeLoraTest {
         return SelectionOptions.of(map);
     }
 
+    private static List<ModuleMeasure> measure(
+            Checkpoint base, Checkpoint aligned, PeftAdapter adapter, SelectionOptions options) {
+        return new TunedAdapter(adapter, new Sources(base, aligned, null)).measure(options, Progress.NONE);
+    }
+
     private static PeftAdapter repair(
             PeftAdapter adapter, List<ModuleMeasure> measures, Set<String> selected, SelectionOptions options)
             throws IOException {
-        return AdapterRepair.repair(
-                adapter,
-                measures,
-                selected,
-                options,
-                new AdapterRepair.Material(open("float32/base"), open("float32/aligned"), null),
-                Progress.NONE);
+        Sources sources = new Sources(open("float32/base"), open("float32/aligned"), null);
+        return new TunedAdapter(adapter, sources).repaired(measures, selected, options, Progress.NONE);
     }
 
     private void write(String model, String name, int rows, int columns, float[] values) throws IOException {

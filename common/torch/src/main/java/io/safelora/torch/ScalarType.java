@@ -1,5 +1,7 @@
 package io.safelora.torch;
 
+import java.util.Locale;
+
 /** Element types of tensors, with the numbers by which TorchScript source names them ({@code torch.to(x, 15)}). */
 public enum ScalarType {
     UINT8(0, 1),
@@ -19,6 +21,15 @@ public enum ScalarType {
     ScalarType(int number, int bytes) {
         this.number = number;
         this.bytes = bytes;
+    }
+
+    /**
+     * The type by PyTorch's name for it, {@code bfloat16}: what connects these types with those of files and of options.
+     *
+     * @throws IllegalArgumentException if there is none of that name
+     */
+    public static ScalarType of(String torchName) {
+        return valueOf(torchName.toUpperCase(Locale.ROOT));
     }
 
     /** c10::ScalarType, the number that stands for the type in TorchScript source. */

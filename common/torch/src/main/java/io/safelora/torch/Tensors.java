@@ -64,6 +64,18 @@ public final class Tensors {
         return Kernels.SCRIPT.call(manager, "to", tensor, type.number()).get(0);
     }
 
+    /** The tensor in the type of another one, detached; the same memory if it has that type and is contiguous. */
+    public static NDArray typeAs(NDManager manager, NDArray tensor, NDArray like) {
+        return Kernels.SCRIPT.call(manager, "type_as", tensor, like).get(0);
+    }
+
+    /** Whether no element is NaN or infinite. */
+    public static boolean isFinite(NDArray tensor) {
+        try (NDManager scratch = tensor.getManager().newSubManager()) {
+            return Kernels.SCRIPT.call(scratch, "finite", tensor).get(0).getBoolean();
+        }
+    }
+
     /** A copy, detached. */
     public static NDArray clone(NDManager manager, NDArray tensor) {
         return Kernels.SCRIPT.call(manager, "clone", tensor).get(0);

@@ -17,3 +17,9 @@ class Tensors(Module):
 
   def copy(self, into: Tensor, x: Tensor) -> Tensor:
     return torch.copy_(into, x)
+
+  def type_as(self, x: Tensor, like: Tensor) -> Tensor:
+    return torch.contiguous(torch.type_as(torch.detach(x), like))
+
+  def finite(self, x: Tensor) -> Tensor:
+    return torch.all(torch.isfinite(x))

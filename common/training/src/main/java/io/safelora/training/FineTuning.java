@@ -2,13 +2,17 @@ package io.safelora.training;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
+import io.safelora.artifacts.InvalidArtifactException;
 import io.safelora.artifacts.ResumePoint;
 import io.safelora.artifacts.checkpoint.Checkpoint;
+import io.safelora.contract.InvalidJobException;
 import io.safelora.contract.Json;
 import io.safelora.contract.TrainingOptions;
+import io.safelora.contract.TrainingOptions.DataFormat;
 import io.safelora.contract.TrainingOptions.Method;
 import io.safelora.lm.CausalLm;
 import io.safelora.lm.CausalLm.Pass;
+import io.safelora.lm.ModelFiles;
 import io.safelora.torch.AdamW;
 import io.safelora.training.TrainerState.Entry;
 import io.safelora.training.TrainingData.Example;
@@ -34,7 +38,7 @@ public final class FineTuning implements AutoCloseable {
      * What is trained on what.
      *
      * @param model a Hugging Face model directory
-     * @param data JSON Lines or Parquet, as all three
+     * @param data a file of rows, as all three
      * @param safetyData rows that are mixed in, or null
      * @param validationData rows on which eval_loss is measured, or null
      * @param initAdapter with method lora a PEFT adapter to start from, whose rank, scale and modules win over the options; or
@@ -58,11 +62,13 @@ public final class FineTuning implements AutoCloseable {
     /**
      * How far a training is.
      *
+     * @param resumedAt the step after which this process began: 0, or that of the checkpoint it went on from
      * @param etaSeconds until the last step is done
      * @param note what has changed on the way, for people; or null
      */
     public record Progress(
             int step,
+            int resumedAt,
             int maxSteps,
             double loss,
             double learningRate,
@@ -113,17 +119,37 @@ public final class FineTuning implements AutoCloseable {
     private final AdamW optimizer;
     private final MicroBatches batches;
     private final TrainingState state;
+    private final List<String> notes = new ArrayList<>();
     private String note;
     private long tokens;
     private int resumedAt;
     private long began;
 
+    /** What was trained, in memory. */
+    public interface Result {
+        void writeTo(Path directory) throws IOException;
+    }
+
+    /** Puts the result away; hours of work must not be lost because a disk is full. */
+    public interface Keeper {
+        void keep(Result result) throws IOException;
+    }
+
+    /** Trains, and writes the result to {@code out}. */
+    public static TrainerState run(Options options, Path out, ResumePoint checkpoint, StepHook hook, Listener listener)
+            throws IOException {
+        return run(options, out, result -> result.writeTo(out), checkpoint, hook, listener);
+    }
+
     /**
-     * Trains, and writes a PEFT adapter, or with method full a checkpoint, with trainer_state.json and README.md.
+     * Trains, and gives a PEFT adapter, or with method full a checkpoint, with trainer_state.json and README.md.
      *
+     * @param out where the result is meant to go
+     * @param keeper writes it there, or elsewhere if that fails
      * @throws IllegalArgumentException if options, model or data are wrong, or the loss is no number any more
      */
-    public static TrainerState run(Options options, Path out, ResumePoint checkpoint, StepHook hook, Listener listener)
+    public static TrainerState run(
+            Options options, Path out, Keeper keeper, ResumePoint checkpoint, StepHook hook, Listener listener)
             throws IOException {
         boolean full = options.training().method() == Method.full;
         if (full) {
@@ -134,7 +160,10 @@ public final class FineTuning implements AutoCloseable {
                         : CausalLm.load(options.model(), options.device(), options.dtype());
                 FineTuning training = new FineTuning(options, model, checkpoint, hook, listener)) {
             training.train();
-            return training.write(out);
+            TrainerState state =
+                    training.state.result(training.data.epoch(training.state.step - 1), training.data.steps());
+            keeper.keep(directory -> training.write(state, directory));
+            return state;
         }
     }
 
@@ -151,20 +180,17 @@ public final class FineTuning implements AutoCloseable {
         this.checkpoint = checkpoint;
         this.hook = hook;
         this.listener = listener;
-        if (training.earlyStoppingPatience() != null && options.validationData() == null) {
-            throw new IllegalArgumentException("training.early_stopping_patience: needs training.validation_data");
-        }
-        List<Example> examples = TrainingData.read(options.data(), training.dataFormat(), training, model);
+        check(training, model.files());
+        List<Example> examples = read(options.data(), training.dataFormat());
         if (options.safetyData() != null) {
             examples = TrainingData.mixed(
                     examples,
-                    TrainingData.read(options.safetyData(), training.safetyDataFormat(), training, model),
+                    read(options.safetyData(), training.safetyDataFormat()),
                     training.safetyRatio(),
                     training.seed());
         }
-        validation = options.validationData() == null
-                ? List.of()
-                : TrainingData.read(options.validationData(), training.dataFormat(), training, model);
+        validation =
+                options.validationData() == null ? List.of() : read(options.validationData(), training.dataFormat());
         data = new DataOrder(examples, training);
         learningRate = new LearningRate(training, data.steps());
         trained = training.method() == Method.full
@@ -182,11 +208,46 @@ public final class FineTuning implements AutoCloseable {
         state = new TrainingState(manager, trained.parameters(), optimizer, batches);
     }
 
-    private void train() throws IOException {
-        note = ModelDropout.note(Checkpoint.open(options.model()).config());
-        if (checkpoint != null && state.load(checkpoint, options.origin().fingerprint())) {
-            note = (note == null ? "" : note + ", ") + "resumed after step " + state.step;
+    private List<Example> read(Path data, DataFormat format) throws IOException {
+        return TrainingData.read(data, format, training, model.files(), notes, Long.MAX_VALUE);
+    }
+
+    /** How many rows of each file {@link #checkData} looks at. */
+    private static final int ROWS_CHECKED = 100;
+
+    /**
+     * Refuses options that a training on the model would refuse at its start.
+     *
+     * @throws IllegalArgumentException naming the option
+     */
+    public static void check(TrainingOptions training, ModelFiles model) {
+        if (training.earlyStoppingPatience() != null && training.validationData() == null) {
+            throw new InvalidJobException("training.early_stopping_patience: needs training.validation_data");
         }
+        if (training.method() == Method.lora) {
+            Targets.of(model, training);
+        }
+    }
+
+    /**
+     * Reads the first rows of training data, as a training would.
+     *
+     * @throws InvalidArtifactException if they are not of the format, or the model's chat template refuses them
+     */
+    public static void checkData(Path data, DataFormat format, TrainingOptions training, ModelFiles model)
+            throws IOException {
+        TrainingData.read(data, format, training, model, new ArrayList<>(), ROWS_CHECKED);
+    }
+
+    private void train() throws IOException {
+        String dropout = ModelDropout.note(Checkpoint.open(options.model()).config());
+        if (dropout != null) {
+            notes.add(dropout);
+        }
+        if (checkpoint != null && state.load(checkpoint, options.origin().fingerprint())) {
+            notes.add("resumed after step " + state.step);
+        }
+        note = notes.isEmpty() ? null : String.join(", ", notes);
         int total = data.steps();
         boolean gpu = manager.getDevice().isGpu();
         began = System.nanoTime();
@@ -296,6 +357,7 @@ public final class FineTuning implements AutoCloseable {
             int total = data.steps();
             listener.progress(new Progress(
                     state.step,
+                    resumedAt,
                     total,
                     loss,
                     pending.get(pending.size() - 1).learningRate(),
@@ -331,11 +393,9 @@ public final class FineTuning implements AutoCloseable {
         state.measured(loss, training.earlyStoppingPatience());
     }
 
-    private TrainerState write(Path out) throws IOException {
-        TrainerState result = state.result(data.epoch(state.step - 1), data.steps());
+    private void write(TrainerState result, Path out) throws IOException {
         trained.write(state.chosen(training.earlyStoppingPatience()), result, out);
         Files.write(out.resolve(TRAINER_STATE), Json.pretty(result));
-        return result;
     }
 
     @Override

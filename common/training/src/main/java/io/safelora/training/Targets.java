@@ -4,7 +4,7 @@ import io.safelora.artifacts.checkpoint.BoundedText;
 import io.safelora.artifacts.checkpoint.LoraConfig;
 import io.safelora.contract.TargetModules;
 import io.safelora.contract.TrainingOptions;
-import io.safelora.lm.CausalLm;
+import io.safelora.lm.ModelFiles;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.LinkedHashMap;
@@ -27,7 +27,7 @@ final class Targets {
      *
      * @throws IllegalArgumentException if a name, the expression or a layer is none of the model's
      */
-    static Map<String, long[]> of(CausalLm model, TrainingOptions options) {
+    static Map<String, long[]> of(ModelFiles model, TrainingOptions options) {
         Map<String, long[]> modules = model.linearModules();
         TargetModules targets = options.targetModules();
         Map<String, long[]> chosen = new LinkedHashMap<>(modules);
@@ -62,7 +62,7 @@ final class Targets {
     }
 
     /** What adapter_config.json says of the choice. */
-    static LoraConfig config(String baseModel, TrainingOptions options, Collection<String> chosen, CausalLm model) {
+    static LoraConfig config(String baseModel, TrainingOptions options, Collection<String> chosen, ModelFiles model) {
         TargetModules targets = options.targetModules();
         List<String> names = targets.names() != null ? targets.names() : List.copyOf(leaves(chosen));
         LoraConfig config = LoraConfig.of(baseModel, options.r(), options.loraAlpha(), options.loraDropout(), names)

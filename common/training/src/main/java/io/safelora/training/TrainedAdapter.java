@@ -30,7 +30,7 @@ final class TrainedAdapter implements Trainable {
         dropout = options.initAdapter() != null
                 ? initial.config().loraDropout()
                 : options.training().loraDropout();
-        parameters = model.addAdapter(NAME, initial.modules().values()).parameters();
+        parameters = model.addAdapterToTrain(NAME, initial).parameters();
     }
 
     @Override
@@ -76,8 +76,8 @@ final class TrainedAdapter implements Trainable {
     private static PeftAdapter initial(CausalLm model, FineTuning.Options options) {
         TrainingOptions training = options.training();
         Random random = new Random(training.seed());
-        Map<String, long[]> chosen = Targets.of(model, training);
-        var config = Targets.config(options.origin().baseModel(), training, chosen.keySet(), model);
+        Map<String, long[]> chosen = Targets.of(model.files(), training);
+        var config = Targets.config(options.origin().baseModel(), training, chosen.keySet(), model.files());
         List<LoraModule> modules = new ArrayList<>();
         chosen.forEach((name, shape) -> {
             int out = Math.toIntExact(shape[0]);

@@ -4,13 +4,15 @@ import com.fasterxml.jackson.databind.JsonNode;
 import io.safelora.contract.JobDocument;
 import io.safelora.contract.JobEvent.EvaluationCompleted;
 import io.safelora.contract.JobEvent.JobStatus;
+import io.safelora.contract.JobEvent.JobStatus.State;
+import io.safelora.contract.JobId;
 import io.safelora.contract.JobRequest;
 import io.safelora.contract.Json;
+import io.safelora.pipeline.JobClient;
+import io.safelora.pipeline.JobClient.Submission;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.UUID;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -35,19 +37,35 @@ final class ClientCommands {
         @Parameters(paramLabel = "JOB.yaml", description = "the job document, YAML or JSON")
         Path document;
 
-        @Option(names = "--id", description = "the job's id (default: a new one)")
+        @Option(
+                names = "--id",
+                description =
+                        "the job's id (default: a new one); it stands for one document: the same one again is the same job, and nothing is published")
         String id;
+
+        @Option(
+                names = "--replace",
+                description = "run it although the id stands for another document, or for this one already")
+        boolean replace;
 
         @Mixin
         TargetSystem system;
 
         @Override
         public Integer call() throws IOException {
-            JobRequest request = JobDocument.parse(Files.readString(document));
-            String jobId = id == null ? newJobId() : id;
-            new JobClient(system.bootstrapServers).submit(jobId, request);
-            System.out.println(jobId);
-            return 0;
+            if (id != null) {
+                JobId.checked(id);
+            }
+            JobRequest request = JobDocument.parse(Inputs.text("JOB.yaml", document));
+            Submission submission = new JobClient(system.bootstrapServers).submit(id, request, replace);
+            System.out.println(submission.jobId());
+            JobStatus known = submission.known();
+            if (known == null) {
+                return 0;
+            }
+            System.err.println("job " + id + " is this document already, " + JobClient.inWords(known)
+                    + "; nothing was submitted. --replace runs it again");
+            return known.state() == State.FAILED || known.state() == State.CANCELLED ? 1 : 0;
         }
     }
 
@@ -87,10 +105,6 @@ final class ClientCommands {
             new JobClient(system.bootstrapServers).cancel(jobId, reason);
             return 0;
         }
-    }
-
-    static String newJobId() {
-        return "job-" + UUID.randomUUID().toString().substring(0, 8);
     }
 
     /** Shows a job's progress, then its table of three models; null if it did not succeed. */

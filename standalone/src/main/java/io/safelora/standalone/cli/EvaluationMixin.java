@@ -79,9 +79,11 @@ final class EvaluationMixin {
             fewshotData = Files.exists(train) ? train : null;
         }
         ObjectNode json = FIELDS.valueToTree(this);
-        json.put("data", data.toUri().toString());
+        json.put("data", Inputs.file("--data", data).toUri().toString());
         if (fewshotData != null) {
-            json.put("fewshot_data", fewshotData.toUri().toString());
+            json.put(
+                    "fewshot_data",
+                    Inputs.file("--fewshot-data", fewshotData).toUri().toString());
         }
         if (fewshotSampler != null) {
             json.set(
@@ -89,6 +91,6 @@ final class EvaluationMixin {
                     Json.MAPPER.valueToTree(
                             SelectionMixin.named("--fewshot-sampler", fewshotSampler, FewshotSampler.class)));
         }
-        return EvaluationTask.of(json);
+        return EvaluationTask.ofOptions(json);
     }
 }

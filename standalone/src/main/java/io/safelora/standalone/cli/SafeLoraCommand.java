@@ -1,7 +1,10 @@
 package io.safelora.standalone.cli;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.FileSystemException;
 import java.nio.file.NoSuchFileException;
+import java.util.List;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 
@@ -32,8 +35,14 @@ public final class SafeLoraCommand {
 
     /** Runs one command; the exit status is 0, 1 for a failure, 2 for wrong usage. */
     static int execute(String... args) {
-        return new CommandLine(new SafeLoraCommand())
+        return commandLine().execute(args);
+    }
+
+    private static CommandLine commandLine() {
+        CommandLine safelora = new CommandLine(new SafeLoraCommand())
                 .setCaseInsensitiveEnumValuesAllowed(true)
+                // "@all" is a prompt, and no file of options.
+                .setExpandAtFiles(false)
                 .setExecutionExceptionHandler((failure, command, parsed) -> {
                     System.err.println("safelora " + command.getCommandName() + ": " + inOneLine(failure));
                     if (System.getenv("SAFELORA_DEBUG") != null) {
@@ -44,19 +53,33 @@ public final class SafeLoraCommand {
                 .setParameterExceptionHandler((wrong, arguments) -> {
                     CommandLine command = wrong.getCommandLine();
                     System.err.println(command.getCommandSpec().qualifiedName() + ": " + firstLine(wrong.getMessage())
-                            + "; see " + command.getCommandSpec().qualifiedName() + " --help");
+                            + Typos.hint(wrong, arguments) + "; see "
+                            + command.getCommandSpec().qualifiedName() + " --help");
                     return 2;
-                })
-                .execute(args);
+                });
+        // Where a text is an argument it may begin with -, and be the name of an option, or "--".
+        for (String command : List.of("score", "generate")) {
+            safelora.getSubcommands()
+                    .get(command)
+                    .setAllowOptionsAsOptionParameters(true)
+                    .setEndOfOptionsDelimiter("\0");
+        }
+        return safelora;
     }
 
     /** What a user needs to know of a failure. Wrong input explains itself; anything else is named by its kind, too. */
     private static String inOneLine(Throwable failure) {
+        if (failure instanceof UncheckedIOException unchecked) {
+            return inOneLine(unchecked.getCause());
+        }
+        if (failure instanceof NoSuchFileException missing) {
+            return "no such file: " + missing.getFile();
+        }
+        if (failure instanceof FileSystemException file) {
+            return Output.reason(file);
+        }
         String message =
                 failure.getMessage() == null ? "" : failure.getMessage().replaceAll("\\s*\\R\\s*", " ");
-        if (failure instanceof NoSuchFileException) {
-            return "no such file: " + message;
-        }
         if (failure instanceof IllegalArgumentException || failure instanceof IOException && !message.isEmpty()) {
             return message;
         }

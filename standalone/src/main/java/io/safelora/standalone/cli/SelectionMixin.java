@@ -2,6 +2,8 @@ package io.safelora.standalone.cli;
 
 import io.safelora.contract.JobDocument;
 import io.safelora.contract.Json;
+import io.safelora.contract.Nearest;
+import io.safelora.contract.Options;
 import io.safelora.contract.SelectionOptions;
 import io.safelora.contract.SelectionOptions.Projector;
 import io.safelora.contract.SelectionOptions.Repair;
@@ -81,24 +83,8 @@ final class SelectionMixin {
         fields.put(
                 "safety_adapter",
                 safetyAdapter == null ? null : Path.of(safetyAdapter).toUri().toString());
-        fields.values().removeIf(Objects::isNull);
-        check("--number", number, 0, Integer.MAX_VALUE);
-        check("--threshold", threshold, -1, 1);
-        check("--share", share, Double.MIN_VALUE, 1);
-        check("--energy", energy, Double.MIN_VALUE, 1);
-        check("--blend", blend, 0, 1);
-        check("--scale", scale, 0, 1);
-        check("--gamma", gamma, 0, 100);
-        check("--rank", rank, 1, 1024);
-        // Not by the job document's JSON Schema: that takes longer than to project a small model.
-        return JobDocument.checked(SelectionOptions.of(fields));
-    }
-
-    private static void check(String option, Number value, double from, double to) {
-        if (value != null && !(value.doubleValue() >= from && value.doubleValue() <= to)) {
-            throw new IllegalArgumentException(option + " is " + value + "; it must be from "
-                    + (from == Double.MIN_VALUE ? "above 0" : Json.MAPPER.valueToTree(from)) + " to " + to);
-        }
+        fields.values().removeIf(Objects::isNull); // Absent means the default; null is no number.
+        return JobDocument.checked(Options.read(fields, SelectionOptions.class));
     }
 
     /** By the name that a job document has for it, with - or _. */
@@ -107,11 +93,13 @@ final class SelectionMixin {
             return null;
         }
         String name = value.toLowerCase(Locale.ROOT).replace('-', '_');
-        return Arrays.stream(type.getEnumConstants())
+        List<String> names = Arrays.stream(type.getEnumConstants())
                 .map(e -> Json.MAPPER.convertValue(e, String.class))
+                .toList();
+        return names.stream()
                 .filter(e -> e.replace('-', '_').equals(name))
                 .findFirst()
-                .orElseThrow(() -> new IllegalArgumentException(
-                        option + " is " + value + "; use one of " + Json.MAPPER.valueToTree(type.getEnumConstants())));
+                .orElseThrow(() -> new IllegalArgumentException(option + ": must be one of " + String.join(", ", names)
+                        + ", not \"" + value + "\"" + Nearest.hint(value, names)));
     }
 }

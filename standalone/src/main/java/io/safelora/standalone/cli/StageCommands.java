@@ -5,37 +5,38 @@ import io.safelora.artifacts.checkpoint.Checkpoint;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
 import io.safelora.contract.EvaluationTask;
 import io.safelora.contract.Json;
+import io.safelora.contract.Options;
 import io.safelora.contract.SelectionOptions;
 import io.safelora.evaluation.Evaluation;
 import io.safelora.lm.CausalLm;
+import io.safelora.lm.ChatTemplate.Message;
 import io.safelora.lm.GenerationOptions;
 import io.safelora.lm.GenerationOptions.Sampling;
 import io.safelora.lm.Merger;
-import io.safelora.method.AdapterRepair;
-import io.safelora.method.AdapterRepair.Material;
 import io.safelora.method.AlignmentAnalysis;
-import io.safelora.method.CheckpointRepair;
-import io.safelora.method.ModuleMeasure;
-import io.safelora.method.Progress;
-import io.safelora.method.SafeLora;
-import io.safelora.method.Selection;
-import io.safelora.method.Selection.Candidate;
+import io.safelora.method.FineTuned;
+import io.safelora.method.Repairing;
 import io.safelora.method.SelectionReport;
+import io.safelora.method.Sources;
 import io.safelora.standalone.demo.DemoModels;
 import io.safelora.torch.Torch;
 import java.io.IOException;
+import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.atomic.AtomicReference;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
 
 /**
  * One stage on local files, without Kafka: for scripts, and for holding the numbers against other programs. Results go
@@ -94,6 +95,14 @@ final class StageCommands {
         @Option(names = "--prompt", required = true)
         String prompt;
 
+        @Option(
+                names = "--apply-chat-template",
+                description = "the prompt is a user's turn, which the model's chat template renders")
+        boolean applyChatTemplate;
+
+        @Option(names = "--system", description = "with --apply-chat-template: the system's turn before it")
+        String system;
+
         @Option(names = "--max-new-tokens", defaultValue = "64")
         int maxNewTokens;
 
@@ -103,14 +112,19 @@ final class StageCommands {
         @Option(names = "--do-sample", description = "draw tokens; else the likeliest is taken")
         boolean doSample;
 
-        @Option(names = "--temperature", defaultValue = "1", description = "with --do-sample (default 1)")
-        double temperature;
+        @Option(
+                names = "--temperature",
+                description = "with --do-sample (default of this and the next three: generation_config.json's, else 1)")
+        Double temperature;
 
-        @Option(names = "--top-k", defaultValue = "0", description = "with --do-sample: 0 (default) for all tokens")
-        int topK;
+        @Option(names = "--top-k", description = "with --do-sample: 0 for all tokens (else 50)")
+        Integer topK;
 
-        @Option(names = "--top-p", defaultValue = "1", description = "with --do-sample (default 1)")
-        double topP;
+        @Option(names = "--top-p", description = "with --do-sample (else 1)")
+        Double topP;
+
+        @Option(names = "--min-p", description = "with --do-sample (else 0)")
+        Double minP;
 
         @Option(names = "--seed", defaultValue = "42", description = "with --do-sample (default 42)")
         long seed;
@@ -121,12 +135,21 @@ final class StageCommands {
         @Mixin
         ModelMixin on;
 
+        @Spec
+        CommandSpec spec;
+
         @Override
         public Integer call() throws IOException {
+            if (system != null && !applyChatTemplate) {
+                throw new ParameterException(spec.commandLine(), "--system needs --apply-chat-template");
+            }
             try (CausalLm lm = CausalLm.load(model, on.device, on.dtype).forInference()) {
                 String name = adapter(lm, adapter);
-                int[] prompt = lm.tokenizer().encode(this.prompt, true);
-                Sampling sampling = doSample ? new Sampling(temperature, topK, topP, seed) : null;
+                int[] prompt = applyChatTemplate
+                        // The template writes the special tokens itself.
+                        ? lm.tokenizer().encode(lm.chatTemplate().render(conversation(), true), false)
+                        : lm.tokenizer().encode(this.prompt, true);
+                Sampling sampling = doSample ? lm.sampling(temperature, topK, topP, minP, seed) : null;
                 GenerationOptions options = new GenerationOptions(maxNewTokens, stop, 1, sampling, 0);
                 int[] ids = lm.generate(List.of(prompt), options, name, null).get(0);
                 String text = lm.tokenizer().decode(ids, true);
@@ -141,6 +164,11 @@ final class StageCommands {
                 }
             }
             return 0;
+        }
+
+        private List<Message> conversation() {
+            Message user = new Message("user", prompt);
+            return system == null ? List.of(user) : List.of(new Message("system", system), user);
         }
     }
 
@@ -172,6 +200,7 @@ final class StageCommands {
         public Integer call() throws IOException {
             Console console = new Console();
             EvaluationTask task = evaluation.task();
+            Output output = Output.file("--out", out, evaluation.data, evaluation.fewshotData);
             try (CausalLm lm = CausalLm.load(model, on.device, on.dtype).forInference()) {
                 Map<String, String> models = new LinkedHashMap<>();
                 models.put(adapter == null ? "model" : "adapter", adapter(lm, adapter));
@@ -180,7 +209,7 @@ final class StageCommands {
                         models,
                         List.of(new Evaluation.LocalTask(task, evaluation.data, evaluation.fewshotData)),
                         (share, words) -> console.progress("evaluate", share, words));
-                write(out, Json.pretty(result));
+                output.write(Json.pretty(result));
                 if (json) {
                     // stdout is the scores alone, for programs; what people should know beside them is on stderr.
                     result.warnings().forEach(warning -> console.say("warning: " + warning));
@@ -206,6 +235,7 @@ final class StageCommands {
 
         @Override
         public Integer call() throws IOException {
+            Output.directory("--out", out);
             DemoModels.make(out, seed == null ? DemoModels.SEED : seed, System.err::println);
             return 0;
         }
@@ -227,6 +257,7 @@ final class StageCommands {
 
         @Override
         public Integer call() throws IOException {
+            Output.directory("--out", out, model, adapter);
             Merger.merge(model, adapter, out);
             System.err.println("wrote " + out);
             return 0;
@@ -253,11 +284,15 @@ final class StageCommands {
         @Override
         public Integer call() throws IOException {
             Console console = new Console();
+            Output output = Output.file("--out", out);
             var analysis = AlignmentAnalysis.run(
                     Checkpoint.open(base),
                     Checkpoint.open(aligned),
                     (share, words) -> console.progress("analyze", share, words));
-            write(out, Json.pretty(analysis));
+            output.write(Json.pretty(analysis));
+            if (analysis.warning() != null) {
+                console.say("warning: " + analysis.warning());
+            }
             if (json) {
                 System.out.println(JSON.writeValueAsString(analysis));
             }
@@ -291,6 +326,12 @@ final class StageCommands {
                     required = true,
                     description = "or, after full fine-tuning, the checkpoint to project")
             Path checkpoint;
+
+            FineTuned open(Sources sources) throws IOException {
+                return adapter != null
+                        ? FineTuned.adapter(adapter, sources)
+                        : FineTuned.checkpoint(checkpoint, sources);
+            }
         }
 
         @Option(
@@ -311,17 +352,20 @@ final class StageCommands {
             // libtorch takes half a second to load; meanwhile files are opened.
             CompletableFuture.runAsync(() -> Torch.device("cpu"));
             SelectionOptions options = selection.options();
-            PeftAdapter safety = options.safetyAdapter() == null
-                    ? null
-                    : PeftAdapter.open(Path.of(java.net.URI.create(options.safetyAdapter())));
-            Checkpoint from = Checkpoint.open(base);
-            Checkpoint to = Checkpoint.open(aligned);
-            Progress progress = (share, words) -> console.progress("project", share, words);
-            SelectionReport report = tuned.adapter == null
-                    ? CheckpointRepair.repair(from, to, tuned.checkpoint, safety, options, out, progress)
-                    : repairAdapter(from, to, safety, options, progress);
+            Output output = Output.directory("--out", out, base, aligned, tuned.adapter, tuned.checkpoint);
+            Sources sources = new Sources(
+                    Checkpoint.open(base),
+                    Checkpoint.open(aligned),
+                    options.safetyAdapter() == null
+                            ? null
+                            : PeftAdapter.open(Path.of(URI.create(options.safetyAdapter()))));
+            Repairing repairing = new Repairing(tuned.open(sources));
+            AtomicReference<SelectionReport> written = new AtomicReference<>();
+            output.write(directory -> written.set(repairing.run(
+                    options, directory, (share, words) -> console.progress("project", share, words))));
+            SelectionReport report = written.get();
             if (report.warning() != null) {
-                console.say("note: " + report.warning());
+                console.say("warning: " + report.warning());
             }
             if (json) {
                 System.out.println(JSON.writeValueAsString(report));
@@ -330,20 +374,6 @@ final class StageCommands {
                         report.selected().size() + " of " + report.modules().size() + " modules repaired, in " + out);
             }
             return 0;
-        }
-
-        private SelectionReport repairAdapter(
-                Checkpoint from, Checkpoint to, PeftAdapter safety, SelectionOptions options, Progress progress)
-                throws IOException {
-            PeftAdapter peft = PeftAdapter.open(tuned.adapter);
-            List<ModuleMeasure> measures = SafeLora.measure(from, to, peft, options, progress);
-            Set<String> selected = AdapterRepair.affected(
-                    peft.modules().keySet(), Selection.select(Candidate.of(measures), options), options);
-            AdapterRepair.repair(peft, measures, selected, options, new Material(from, to, safety), progress)
-                    .write(out);
-            SelectionReport report = SelectionReport.of(measures, selected, options);
-            report.write(out);
-            return report;
         }
     }
 
@@ -354,12 +384,5 @@ final class StageCommands {
         }
         lm.loadAdapter("adapter", adapter);
         return "adapter";
-    }
-
-    private static void write(Path file, byte[] bytes) throws IOException {
-        if (file.toAbsolutePath().getParent() != null) {
-            Files.createDirectories(file.toAbsolutePath().getParent());
-        }
-        Files.write(file, bytes);
     }
 }

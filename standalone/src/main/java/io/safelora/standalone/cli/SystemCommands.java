@@ -4,25 +4,25 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.fasterxml.jackson.databind.node.TextNode;
 import io.safelora.artifacts.store.ArtifactStore;
-import io.safelora.artifacts.store.StoreSettings;
 import io.safelora.contract.ArtifactRef;
 import io.safelora.contract.InvalidJobException;
 import io.safelora.contract.JobDocument;
 import io.safelora.contract.JobEvent.EvaluationCompleted;
 import io.safelora.contract.JobRequest;
+import io.safelora.contract.JobUris;
 import io.safelora.contract.TrainingOptions.Method;
+import io.safelora.pipeline.JobClient;
 import io.safelora.standalone.demo.DemoModels;
 import io.safelora.standalone.embedded.EmbeddedServices;
 import io.safelora.standalone.embedded.EmbeddedSystem;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.URI;
+import java.nio.file.FileSystemNotFoundException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.Comparator;
-import java.util.List;
-import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import java.util.stream.Stream;
@@ -52,6 +52,7 @@ final class SystemCommands {
         @Override
         public Integer call() throws Exception {
             Path state = out.resolve("system");
+            Results results = Results.in(out, "adapter");
             // Results are kept by the hash of their inputs: a second demo would otherwise have nothing to do.
             deleteTree(state);
             try (Embedded embedded = Embedded.start(state, 0, 0, 0, verbose)) {
@@ -61,14 +62,15 @@ final class SystemCommands {
                     embedded.store.put("s3://safelora/demo/" + file, shipped.resolve(file));
                 }
                 JobRequest request = JobDocument.parse(Files.readString(shipped.resolve("job.yaml")));
-                return embedded.run("demo", request, out, false) ? 0 : 1;
+                return embedded.run("demo", request, results, false) ? 0 : 1;
             }
         }
     }
 
     @Command(
             name = "run",
-            description = "One job in one process; inputs are s3:// or file: URIs, or paths beside the document.",
+            description =
+                    "One job in one process; inputs are file: URIs, paths beside the document, or s3:// URIs of the S3 that SAFELORA_S3_ENDPOINT, _REGION, _ACCESS_KEY and _SECRET_KEY name, or else the AWS_ variables and profile.",
             mixinStandardHelpOptions = true)
     static final class Run implements Callable<Integer> {
         @Parameters(paramLabel = "JOB.yaml", description = "the job document, YAML or JSON")
@@ -90,8 +92,10 @@ final class SystemCommands {
         @Override
         public Integer call() throws Exception {
             JobRequest request = withPathsAsUris(document);
-            try (Embedded embedded = Embedded.start(out.resolve("system"), 0, 0, 0, verbose)) {
-                return embedded.run(ClientCommands.newJobId(), request, out, json) ? 0 : 1;
+            boolean full = request.training() != null && request.training().method() == Method.full;
+            Results results = Results.in(out, full ? "model" : "adapter");
+            try (Embedded embedded = Embedded.onFiles(out.resolve("system"), verbose)) {
+                return embedded.run(null, request, results, json) ? 0 : 1;
             }
         }
     }
@@ -118,6 +122,7 @@ final class SystemCommands {
 
         @Override
         public Integer call() throws Exception {
+            Output.directory("--data-dir", dataDir);
             try (Embedded embedded = Embedded.start(dataDir, kafkaPort, s3Port, httpPort, true)) {
                 System.out.println(
                         "Kafka " + embedded.system.bootstrapServers() + ", S3 " + embedded.system.s3Endpoint()
@@ -131,12 +136,41 @@ final class SystemCommands {
         }
     }
 
-    /** The system in this process, and a store that reads and writes its bucket. */
+    /**
+     * Where a job's results go.
+     *
+     * @param what adapter or model
+     */
+    private record Results(String what, Output product, Output evaluation) {
+        /** @throws IllegalArgumentException if they cannot be written there */
+        static Results in(Path out, String what) {
+            return new Results(
+                    what,
+                    Output.directory("--out", out.resolve(what)),
+                    Output.directory("--out", out.resolve("evaluation")));
+        }
+    }
+
+    /** The system in this process, and a store that reads and writes what it does. */
     private record Embedded(EmbeddedSystem system, EmbeddedServices services, ArtifactStore store)
             implements AutoCloseable {
 
+        /** With an S3 server that has all data. */
         static Embedded start(Path state, int kafkaPort, int s3Port, int httpPort, boolean verbose)
                 throws IOException, InterruptedException {
+            tellServices(httpPort, verbose);
+            new Console().say("starting a Kafka broker, an S3 server and the four services");
+            return start(EmbeddedSystem.start(state.toAbsolutePath(), kafkaPort, s3Port));
+        }
+
+        /** With results in files, and inputs wherever the user has them. */
+        static Embedded onFiles(Path state, boolean verbose) throws IOException, InterruptedException {
+            tellServices(0, verbose);
+            new Console().say("starting a Kafka broker and the four services");
+            return start(EmbeddedSystem.onFiles(state.toAbsolutePath()));
+        }
+
+        private static void tellServices(int httpPort, boolean verbose) {
             System.setProperty("quarkus.log.console.stderr", "true"); // stdout is for results
             System.setProperty("quarkus.banner.enabled", "false");
             System.setProperty("quarkus.http.port", Integer.toString(httpPort));
@@ -144,53 +178,47 @@ final class SystemCommands {
                 System.setProperty("quarkus.log.level", "ERROR");
                 System.setProperty("quarkus.log.category.\"org.apache.kafka\".level", "ERROR");
             }
-            Console console = new Console();
-            console.say("starting a Kafka broker, an S3 server and the four services");
-            EmbeddedSystem system = EmbeddedSystem.start(state.toAbsolutePath(), kafkaPort, s3Port);
+        }
+
+        private static Embedded start(EmbeddedSystem system) throws IOException, InterruptedException {
             try {
-                Map<String, String> properties = system.properties();
-                EmbeddedServices services = EmbeddedServices.start(properties);
-                ArtifactStore store = new ArtifactStore(new StoreSettings(
-                        system.s3Endpoint(),
-                        "us-east-1",
-                        properties.get("safelora.s3.access-key"),
-                        properties.get("safelora.s3.secret-key"),
-                        true,
-                        state.resolve("cache").toAbsolutePath(),
-                        false));
-                return new Embedded(system, services, store);
+                EmbeddedServices services = EmbeddedServices.start(system.properties());
+                return new Embedded(system, services, new ArtifactStore(system.storeSettings()));
             } catch (IOException | InterruptedException | RuntimeException e) {
                 system.close();
                 throw e;
             }
         }
 
-        /** Publishes a job, follows it, and fetches its adapter (or model) and report into {@code out}. */
-        boolean run(String jobId, JobRequest request, Path out, boolean json) throws IOException {
+        /** Publishes a job, follows it, and fetches what it gave. */
+        boolean run(String jobId, JobRequest request, Results results, boolean json) throws IOException {
             JobClient client = new JobClient(system.bootstrapServers());
-            client.submit(jobId, request);
-            EvaluationCompleted result = ClientCommands.follow(client, jobId, json);
+            String id = client.submit(jobId, request, false).jobId();
+            EvaluationCompleted result = ClientCommands.follow(client, id, json);
             if (result == null) {
                 return false;
             }
-            boolean full = request.training() != null && request.training().method() == Method.full;
-            String what = full ? "model" : "adapter";
-            Path projected = fetch(result.projected(), out.resolve(what));
-            Path evaluation = fetch(result.evaluation(), out.resolve("evaluation"));
-            // Its card, which has its scores.
-            Files.move(
-                    evaluation.resolve("README.md"),
-                    projected.resolve("README.md"),
-                    StandardCopyOption.REPLACE_EXISTING);
+            Path projected = store.download(result.projected());
+            Path evaluation = store.download(result.evaluation());
+            results.product().write(target -> {
+                copy(projected, target);
+                // Its card, which has its scores.
+                Files.copy(
+                        evaluation.resolve("README.md"),
+                        target.resolve("README.md"),
+                        StandardCopyOption.REPLACE_EXISTING);
+            });
+            results.evaluation().write(target -> {
+                copy(evaluation, target);
+                Files.delete(target.resolve("README.md"));
+            });
             System.err.println();
-            System.err.printf("%-7s  %s%n", what, projected.toAbsolutePath().normalize());
-            System.err.println("report   "
-                    + evaluation.resolve("report.html").toAbsolutePath().normalize());
+            System.err.printf("%-7s  %s%n", results.what(), results.product());
+            System.err.println("report   " + Path.of(results.evaluation().toString(), "report.html"));
             return true;
         }
 
-        private Path fetch(ArtifactRef manifest, Path into) throws IOException {
-            Path from = store.download(manifest);
+        private static void copy(Path from, Path into) throws IOException {
             deleteTree(into);
             try (Stream<Path> files = Files.walk(from)) {
                 for (Path file : files.filter(Files::isRegularFile).toList()) {
@@ -199,7 +227,6 @@ final class SystemCommands {
                     Files.copy(file, target, StandardCopyOption.REPLACE_EXISTING);
                 }
             }
-            return into;
         }
 
         @Override
@@ -212,21 +239,10 @@ final class SystemCommands {
 
     /** The job document, with paths ({@code models/base}) turned into file: URIs, taken from the document's folder. */
     static JobRequest withPathsAsUris(Path document) throws IOException {
-        JsonNode tree = JobDocument.tree(Files.readString(document));
+        JsonNode tree = JobDocument.tree(Inputs.text("JOB.yaml", document));
         Path folder = document.toAbsolutePath().getParent();
-        if (tree instanceof ObjectNode job) {
-            for (String field : List.of("base", "aligned", "adapter")) {
-                resolve(job, field, folder);
-            }
-            for (String field : List.of("data", "safety_data", "validation_data")) {
-                resolve(job.get("training"), field, folder);
-            }
-            if (job.get("evaluation") != null) {
-                for (JsonNode task : job.get("evaluation")) {
-                    resolve(task, "data", folder);
-                    resolve(task, "fewshot_data", folder);
-                }
-            }
+        for (JobUris.Field uri : JobUris.of(tree)) {
+            resolve(uri.in(), uri.name(), folder);
         }
         return JobDocument.parse(String.valueOf(tree));
     }
@@ -239,11 +255,20 @@ final class SystemCommands {
         if (text.startsWith("s3://")) {
             return;
         }
-        Path path = text.startsWith("file:") ? Path.of(URI.create(text)) : folder.resolve(text);
+        Path path = text.startsWith("file:/") ? file(field, text) : folder.resolve(text.replaceFirst("^file:", ""));
         if (!Files.exists(path)) {
             throw new InvalidJobException(field + ": " + path + " does not exist");
         }
         object.set(field, TextNode.valueOf(path.toUri().toString().replaceAll("/$", "")));
+    }
+
+    private static Path file(String field, String uri) {
+        try {
+            return Path.of(URI.create(uri));
+        } catch (IllegalArgumentException | FileSystemNotFoundException e) {
+            throw new InvalidJobException(
+                    field + ": " + uri + " is not the URI of a file; write file:///absolute/path, or a path");
+        }
     }
 
     static void deleteTree(Path tree) throws IOException {

@@ -56,7 +56,10 @@ final class TrainCommand implements Callable<Integer> {
     @Override
     public Integer call() throws IOException {
         Console console = new Console();
-        TrainingOptions options = training.options(data);
+        TrainingOptions options = training.options(Inputs.file("--data", data));
+        Inputs.file("--safety-data", training.safetyData);
+        Inputs.file("--validation-data", training.validationData);
+        Output output = Output.directory("--out", out, model, initAdapter);
         Path checkpoint = out.resolve("checkpoint");
         TrainerState state = FineTuning.run(
                 new FineTuning.Options(
@@ -70,6 +73,7 @@ final class TrainCommand implements Callable<Integer> {
                         on.dtype,
                         new ModelCard.Origin(model.toString(), fingerprint(options), provenance())),
                 out,
+                result -> output.write(result::writeTo),
                 ResumePoint.at(checkpoint.resolve("training.safetensors")),
                 parameters -> {},
                 progress ->

@@ -8,6 +8,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.safelora.contract.Json;
+import io.safelora.contract.Options;
 import io.safelora.contract.TrainingOptions;
 import io.safelora.contract.TrainingOptions.DataFormat;
 import io.safelora.contract.TrainingOptions.LrScheduler;
@@ -159,6 +160,8 @@ final class TrainingMixin {
             ArrayNode names = json.putArray("target_modules");
             Arrays.stream(targetModules.split(",")).map(String::strip).forEach(names::add);
         }
-        return TrainingOptions.of(json);
+        TrainingOptions options = Options.read(json, TrainingOptions.class);
+        options.check();
+        return options;
     }
 }

@@ -6,23 +6,18 @@ import java.net.ServerSocket;
 import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Properties;
-import org.gaul.s3proxy.AuthenticationType;
 import org.gaul.s3proxy.S3Proxy;
-import org.gaul.s3proxy.nio2blob.FilesystemNio2BlobProviderMetadata;
-import org.jclouds.ContextBuilder;
-import org.jclouds.blobstore.BlobStoreContext;
+import org.gaul.s3proxy.auth.AuthenticationType;
+import org.gaul.s3proxy.nio2blob.FilesystemNio2BlobStore;
 
 /** A real S3 server (S3Proxy) inside this JVM, on localhost, whose buckets are folders. */
 public final class EmbeddedS3 implements AutoCloseable {
     public static final String ACCESS_KEY = "safelora";
     public static final String SECRET_KEY = "safelora";
 
-    private final BlobStoreContext context;
     private final S3Proxy server;
 
-    private EmbeddedS3(BlobStoreContext context, S3Proxy server) {
-        this.context = context;
+    private EmbeddedS3(S3Proxy server) {
         this.server = server;
     }
 
@@ -34,28 +29,21 @@ public final class EmbeddedS3 implements AutoCloseable {
      * @throws IOException if the directory cannot be written or the port is taken
      */
     public static EmbeddedS3 start(Path dir, int port, String bucket) throws IOException {
-        Files.createDirectories(dir);
-        Properties properties = new Properties();
-        properties.setProperty(
-                "jclouds.filesystem.basedir", dir.toAbsolutePath().toString());
-        BlobStoreContext context = ContextBuilder.newBuilder(new FilesystemNio2BlobProviderMetadata())
-                .credentials("", "")
-                .overrides(properties)
-                .build(BlobStoreContext.class);
-        context.getBlobStore().createContainerInLocation(null, bucket);
+        Files.createDirectories(dir.resolve(bucket));
         int listen = port == 0 ? freePort() : port;
         S3Proxy server = S3Proxy.builder()
-                .blobStore(context.getBlobStore())
+                .blobStore(new FilesystemNio2BlobStore(dir.toAbsolutePath().toString()))
                 .endpoint(URI.create("http://127.0.0.1:" + listen))
                 .awsAuthentication(AuthenticationType.AWS_V2_OR_V4, ACCESS_KEY, SECRET_KEY)
+                // As S3 does. The AWS SDK's multipart upload sends x-amz-mp-object-size, which S3Proxy does not know.
+                .ignoreUnknownHeaders(true)
                 .build();
         try {
             server.start();
         } catch (Exception e) {
-            context.close();
             throw new IOException("the embedded S3 server did not start on port " + listen + ": " + e.getMessage(), e);
         }
-        return new EmbeddedS3(context, server);
+        return new EmbeddedS3(server);
     }
 
     /** What S3 clients give as endpoint URL. */
@@ -69,8 +57,6 @@ public final class EmbeddedS3 implements AutoCloseable {
             server.stop();
         } catch (Exception e) {
             throw new IllegalStateException("the embedded S3 server did not stop", e);
-        } finally {
-            context.close();
         }
     }
 

@@ -4,7 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.safelora.artifacts.store.ArtifactStore;
-import io.safelora.artifacts.store.StoreSettings;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Map;
@@ -16,15 +15,8 @@ class EmbeddedSystemTest {
     @TempDir
     Path dir;
 
-    private ArtifactStore store(EmbeddedSystem system) {
-        return new ArtifactStore(new StoreSettings(
-                system.s3Endpoint(),
-                "us-east-1",
-                EmbeddedS3.ACCESS_KEY,
-                EmbeddedS3.SECRET_KEY,
-                true,
-                dir.resolve("cache"),
-                false));
+    private static ArtifactStore store(EmbeddedSystem system) {
+        return new ArtifactStore(system.storeSettings());
     }
 
     @Test

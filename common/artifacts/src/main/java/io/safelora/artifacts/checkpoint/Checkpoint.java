@@ -14,9 +14,11 @@ import java.net.URI;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.Collections;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.Set;
 import java.util.SortedMap;
 import java.util.SortedSet;
 import java.util.TreeMap;
@@ -25,18 +27,59 @@ import java.util.TreeSet;
 /**
  * A Hugging Face model directory: {@code config.json} and either {@code model.safetensors} or shards with
  * {@code model.safetensors.index.json}. Opening reads the headers only.
+ *
+ * <p>Tensors have the names that they have in transformers' causal language model, and modules in PEFT's adapters. A checkpoint that
+ * was saved without its head (GPT-2's, or an AutoModel's) lacks the first part of these names in the file; here it has them all the
+ * same, so that nobody else needs to know.
  */
 public final class Checkpoint {
     private static final String SINGLE = "model.safetensors";
     private static final String INDEX = "model.safetensors.index.json";
     private static final int MAX_JSON = 100_000_000;
 
-    private final Folder folder;
-    private final SortedMap<String, SafetensorsFile> fileOf;
+    /**
+     * What only a model without its head has as the first part of a name, and what that model is called inside the causal language
+     * model (transformers' base_model_prefix).
+     */
+    private static final Map<String, String> BASE_MODELS = Map.of(
+            "embed_tokens", "model",
+            "embed_in", "gpt_neox",
+            "wte", "transformer",
+            "word_embeddings", "transformer",
+            "h", "transformer");
 
+    /** Output heads, which lie beside the base model. */
+    private static final Set<String> HEADS = Set.of("lm_head", "embed_out");
+
+    private final Folder folder;
+    private final SortedMap<String, Stored> tensors = new TreeMap<>();
+
+    /** @param name the tensor's name in the file */
+    private record Stored(SafetensorsFile file, String name) {}
+
+    /** @param fileOf the file of every tensor by its name there */
     private Checkpoint(Folder folder, SortedMap<String, SafetensorsFile> fileOf) {
         this.folder = folder;
-        this.fileOf = fileOf;
+        String prefix = fileOf.keySet().stream()
+                .map(name -> BASE_MODELS.get(first(name)))
+                .filter(Objects::nonNull)
+                .findFirst()
+                .orElse(null);
+        fileOf.forEach((stored, file) -> {
+            boolean whole = prefix == null || first(stored).equals(prefix) || HEADS.contains(first(stored));
+            String name = whole ? stored : prefix + "." + stored;
+            Stored other = tensors.put(name, new Stored(file, stored));
+            if (other != null) {
+                throw new InvalidArtifactException(
+                        file.name() + ": has both " + quoted(other.name()) + " and " + quoted(stored)
+                                + ", two names of one weight; remove the one that does not belong to the model");
+            }
+        });
+    }
+
+    private static String first(String name) {
+        int dot = name.indexOf('.');
+        return dot < 0 ? name : name.substring(0, dot);
     }
 
     /**
@@ -75,7 +118,7 @@ public final class Checkpoint {
         if (weightMap == null || !weightMap.isObject()) {
             throw new InvalidArtifactException(index + ": has no weight_map");
         }
-        Map<String, SafetensorsFile> shards = new HashMap<>();
+        Map<String, SafetensorsFile> shards = new TreeMap<>();
         for (Map.Entry<String, JsonNode> entry : weightMap.properties()) {
             String shard = entry.getValue().asText();
             if (!entry.getValue().isTextual() || !shard.matches("[^/\\\\]+\\.safetensors") || shard.startsWith(".")) {
@@ -99,6 +142,8 @@ public final class Checkpoint {
             }
             fileOf.put(entry.getKey(), file);
         }
+        // What a shard holds belongs to the model, whether the index lists it or not.
+        shards.forEach((name, file) -> file.tensors().keySet().forEach(tensor -> fileOf.putIfAbsent(tensor, file)));
     }
 
     private static String whyNoCheckpoint(SortedMap<String, Long> files) {
@@ -115,37 +160,42 @@ public final class Checkpoint {
 
     /** The names of all tensors, sorted. */
     public SortedSet<String> names() {
-        return Collections.unmodifiableSortedSet(new TreeSet<>(fileOf.keySet()));
+        return Collections.unmodifiableSortedSet(new TreeSet<>(tensors.keySet()));
     }
 
     /** Whether there is a tensor of that name. */
     public boolean has(String name) {
-        return fileOf.containsKey(name);
+        return tensors.containsKey(name);
     }
 
     /** @throws InvalidArtifactException if there is no tensor of that name */
     public TensorInfo info(String name) {
-        return file(name).info(name);
+        Stored tensor = stored(name);
+        TensorInfo info = tensor.file().info(tensor.name());
+        return new TensorInfo(name, info.dtype(), info.shape(), info.begin(), info.end());
     }
 
     /** The tensor's bytes in a direct, read-only, little-endian buffer: a memory map where the checkpoint is local. */
     public ByteBuffer map(String name) {
-        return file(name).map(name);
+        Stored tensor = stored(name);
+        return tensor.file().map(tensor.name());
     }
 
     /** Fills {@code into} with the tensor's bytes from {@code offset} on; see {@link SafetensorsFile#read}. */
     public void read(String name, long offset, ByteBuffer into) {
-        file(name).read(name, offset, into);
+        Stored tensor = stored(name);
+        tensor.file().read(tensor.name(), offset, into);
     }
 
     /** What error messages call the file that holds the tensor. */
     public String fileOf(String name) {
-        return file(name).name();
+        return stored(name).file().name();
     }
 
     /** Where in that file the tensor's first byte is. */
     public long offsetOf(String name) {
-        return file(name).offset(name);
+        Stored tensor = stored(name);
+        return tensor.file().offset(tensor.name());
     }
 
     /** {@code config.json}. */
@@ -155,6 +205,15 @@ public final class Checkpoint {
                     folder.name() + ": has no config.json; give the directory of a Hugging Face model");
         }
         return json(folder, "config.json");
+    }
+
+    /**
+     * A small file beside the weights; empty if there is none.
+     *
+     * @throws InvalidArtifactException if it is larger than {@code maxBytes}
+     */
+    public Optional<byte[]> file(String name, int maxBytes) throws IOException {
+        return folder.files().containsKey(name) ? Optional.of(folder.read(name, maxBytes)) : Optional.empty();
     }
 
     /** What identifies the content of this checkpoint; see {@link Folder#digest()}. */
@@ -167,12 +226,12 @@ public final class Checkpoint {
         return folder.name();
     }
 
-    private SafetensorsFile file(String name) {
-        SafetensorsFile file = fileOf.get(name);
-        if (file == null) {
+    private Stored stored(String name) {
+        Stored tensor = tensors.get(name);
+        if (tensor == null) {
             throw new InvalidArtifactException(folder.name() + ": has no tensor " + quoted(name));
         }
-        return file;
+        return tensor;
     }
 
     static JsonNode json(Folder folder, String file) throws IOException {

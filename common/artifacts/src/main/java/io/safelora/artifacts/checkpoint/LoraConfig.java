@@ -5,8 +5,10 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.safelora.artifacts.InvalidArtifactException;
 import io.safelora.artifacts.checkpoint.PeftAdapter.LoraModule;
 import io.safelora.contract.Json;
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.regex.Matcher;
@@ -26,11 +28,7 @@ public record LoraConfig(ObjectNode json) {
             "base_model_name_or_path",
             "corda_config",
             "eva_config",
-            "exclude_modules",
             "inference_mode",
-            "init_lora_weights",
-            "layers_pattern",
-            "layers_to_transform",
             "loftq_config",
             "lora_dropout",
             "lora_ga_config",
@@ -40,18 +38,40 @@ public record LoraConfig(ObjectNode json) {
             "qalora_group_size",
             "revision",
             "runtime_config",
-            "target_modules",
             "task_type");
-    /** Options that {@link #scale} and {@link #rank} honour. */
-    private static final Set<String> HONOURED =
-            Set.of("alpha_pattern", "bias", "fan_in_fan_out", "lora_alpha", "r", "rank_pattern", "use_rslora");
-    /** Initialisations that change the base model's weights, too. */
-    private static final Pattern CHANGES_BASE = Pattern.compile("pissa.*|olora|loftq|corda");
+    /** Options that this class and {@link PeftAdapter} honour. */
+    private static final Set<String> HONOURED = Set.of(
+            "alpha_pattern",
+            "bias",
+            "ensure_weight_tying",
+            "exclude_modules",
+            "fan_in_fan_out",
+            "init_lora_weights",
+            "layers_pattern",
+            "layers_to_transform",
+            "lora_alpha",
+            "lora_bias",
+            "modules_to_save",
+            "r",
+            "rank_pattern",
+            "target_modules",
+            "trainable_token_indices",
+            "use_dora",
+            "use_rslora");
+    /** Initialisations that leave the base model's weights as they are, beside true and false (PEFT 0.21). */
+    private static final List<String> LEAVE_BASE = List.of("gaussian", "eva", "orthogonal", "mica");
+
+    /** What to do with an adapter that is not supported. */
+    private static final String REMEDY =
+            "; fold the adapter into its model with PEFT's merge_and_unload, and give the merged model in its place"
+                    + " (project: --fine-tuned)";
+
+    private static final int MAX_TOKEN = 1 << 24;
 
     /** @throws InvalidArtifactException if the adapter is none of LoRA or has an option that is not supported */
     public LoraConfig {
         if (!json.path("peft_type").asText().equals("LORA")) {
-            throw invalid("peft_type is " + json.path("peft_type") + "; only LORA is supported");
+            throw invalid("peft_type is " + json.path("peft_type") + "; only LORA is supported" + REMEDY);
         }
         if (!json.path("r").isInt() || json.path("r").asInt() < 1) {
             throw invalid("r is " + json.path("r") + ", not a whole number above zero");
@@ -59,20 +79,25 @@ public record LoraConfig(ObjectNode json) {
         if (!json.path("lora_alpha").isNumber()) {
             throw invalid("lora_alpha is " + json.path("lora_alpha") + ", not a number");
         }
-        if (!json.path("bias").asText("none").equals("none")) {
-            throw invalid("bias is " + json.path("bias") + "; only none is supported");
+        String bias = json.path("bias").asText("none");
+        if (!Set.of("none", "all", "lora_only").contains(bias)) {
+            throw invalid("bias is " + json.path("bias") + "; none, all and lora_only are supported" + REMEDY);
         }
-        if (CHANGES_BASE.matcher(json.path("init_lora_weights").asText()).matches()) {
-            throw invalid("init_lora_weights is " + json.path("init_lora_weights")
-                    + ", which changes the base model's weights as well; convert the adapter to plain LoRA"
-                    + " (path_initial_model_for_weight_conversion in PEFT's save_pretrained)");
+        JsonNode init = json.path("init_lora_weights");
+        if (isSet(init) && !init.isBoolean() && !(init.isTextual() && LEAVE_BASE.contains(lower(init.asText())))) {
+            throw invalid("init_lora_weights is " + shortened(init)
+                    + ", which may have changed the base model's weights as well (true, false, "
+                    + String.join(", ", LEAVE_BASE)
+                    + " do not); convert the adapter to plain LoRA (path_initial_model_for_weight_conversion of PEFT's"
+                    + " save_pretrained), or fold it into the model that it was trained on with merge_and_unload, and give the"
+                    + " merged model in its place (project: --fine-tuned)");
         }
         for (Map.Entry<String, JsonNode> option : json.properties()) {
             if (!HARMLESS.contains(option.getKey())
                     && !HONOURED.contains(option.getKey())
                     && isSet(option.getValue())) {
-                throw invalid(
-                        option.getKey() + " is " + shortened(option.getValue()) + "; this option is not supported");
+                throw invalid(option.getKey().replaceAll("\\p{Cntrl}", "?") + " is " + shortened(option.getValue())
+                        + "; this option is not supported" + REMEDY);
             }
         }
     }
@@ -195,22 +220,162 @@ public record LoraConfig(ObjectNode json) {
                 throw invalid(option + "." + entry.getKey() + " is " + shortened(entry.getValue())
                         + ", not a number above zero");
             }
-            try {
-                Matcher matcher =
-                        Pattern.compile("(.*\\.)?(" + entry.getKey() + ")$").matcher(new BoundedText(module));
-                if (matcher.lookingAt()) {
-                    return entry.getValue().asDouble();
-                }
-            } catch (PatternSyntaxException | StackOverflowError | BoundedText.Exhausted e) {
-                throw invalid(option + " has " + shortened(Json.MAPPER.valueToTree(entry.getKey()))
-                        + ", which is no regular expression that can be matched");
+            if (match(option, "(.*\\.)?(" + entry.getKey() + ")$", module, false) != null) {
+                return entry.getValue().asDouble();
             }
         }
         return otherwise;
     }
 
+    /**
+     * Whether PEFT puts LoRA on a module, by target_modules, exclude_modules, modules_to_save and layers_to_transform: what the
+     * file holds for any other module, PEFT does not read.
+     */
+    public boolean adapts(String module) {
+        JsonNode targets = targetModules();
+        if (saves(module) || !isSet(targets)) {
+            return !saves(module);
+        }
+        if (named("exclude_modules", module)) {
+            return false;
+        }
+        if (targets.isTextual()) {
+            return targets.asText().equals("all-linear") || named("target_modules", module);
+        }
+        boolean found = false;
+        for (JsonNode target : targets) {
+            if (module.equals(target.asText())) {
+                return true;
+            }
+            found |= module.endsWith("." + target.asText());
+        }
+        JsonNode layers = json.path("layers_to_transform");
+        if (!found || !layers.isInt() && !isSet(layers)) {
+            return found;
+        }
+        Integer layer = layer(module);
+        for (JsonNode wanted :
+                layers.isArray() ? layers : Json.MAPPER.createArrayNode().add(layers)) {
+            if (layer != null && wanted.asInt() == layer) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /** The module's layer: the number after layers_pattern, or else the first one between two dots. */
+    private Integer layer(String module) {
+        List<String> patterns = new ArrayList<>();
+        JsonNode given = json.path("layers_pattern");
+        (given.isTextual() ? Json.MAPPER.createArrayNode().add(given) : given).forEach(p -> patterns.add(p.asText()));
+        patterns.removeIf(String::isEmpty);
+        for (String pattern : patterns.isEmpty() ? List.of("[^.]*") : patterns) {
+            Matcher matcher = match("layers_pattern", "(?:^|.*?\\.)(?:" + pattern + ")\\.(\\d{1,6})\\.", module, false);
+            if (matcher != null) {
+                return Integer.valueOf(matcher.group(matcher.groupCount()));
+            }
+        }
+        return null;
+    }
+
+    /** Whether a module is one of an option's: by the end of its name, or by one regular expression. */
+    private boolean named(String option, String module) {
+        JsonNode names = json.path(option);
+        if (names.isTextual()) {
+            return match(option, names.asText(), module, true) != null;
+        }
+        for (JsonNode name : names) {
+            if (module.equals(name.asText()) || module.endsWith("." + name.asText())) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /** A match of the whole name, or of its beginning; null if there is none. */
+    private static Matcher match(String option, String expression, String module, boolean whole) {
+        try {
+            // Named groups are spelled as in Python.
+            Matcher matcher = Pattern.compile(expression.replace("(?P<", "(?<")).matcher(new BoundedText(module));
+            return (whole ? matcher.matches() : matcher.lookingAt()) ? matcher : null;
+        } catch (PatternSyntaxException | StackOverflowError | BoundedText.Exhausted e) {
+            throw invalid(option + " has " + shortened(Json.MAPPER.valueToTree(expression))
+                    + ", which is no regular expression that can be matched");
+        }
+    }
+
+    /** Whether modules_to_save has the module, or one that it is part of: the adapter then holds its weights whole. */
+    public boolean saves(String module) {
+        for (JsonNode saved : json.path("modules_to_save")) {
+            if (("." + module + ".").contains("." + saved.asText() + ".")) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /** none, all or lora_only: the model's biases that were trained, and that the adapter holds. */
+    public String bias() {
+        return json.path("bias").asText("none");
+    }
+
+    /** Whether the adapter has magnitudes, as DoRA (arXiv 2402.09353). */
+    public boolean useDora() {
+        return json.path("use_dora").asBoolean(false);
+    }
+
+    /** Whether B has a bias. */
+    public boolean loraBias() {
+        return json.path("lora_bias").asBoolean(false);
+    }
+
+    /** Whether B was made to stay as it was initialised, as MiCA has it. */
+    public boolean frozenB() {
+        return lower(json.path("init_lora_weights").asText()).equals("mica");
+    }
+
+    /** Whether what is tied in the model is to be tied in the adapter. */
+    public boolean ensureWeightTying() {
+        return json.path("ensure_weight_tying").asBoolean(false);
+    }
+
+    /**
+     * The tokens that were trained one by one, by trainable_token_indices: a module's, or, given as a list, the embedding's.
+     *
+     * @param module a module's full name
+     * @param embedding whether it is the embedding
+     * @return null if it has none
+     */
+    public int[] tokens(String module, boolean embedding) {
+        JsonNode tokens = json.path("trainable_token_indices");
+        JsonNode indices = tokens.isArray() && embedding ? tokens : null;
+        for (Map.Entry<String, JsonNode> entry : tokens.properties()) {
+            if (module.equals(entry.getKey()) || module.endsWith("." + entry.getKey())) {
+                indices = entry.getValue();
+            }
+        }
+        if (indices == null) {
+            return null;
+        }
+        int[] result = new int[indices.size()];
+        for (int i = 0; i < result.length; i++) {
+            if (!indices.get(i).isInt()
+                    || indices.get(i).asInt() < 0
+                    || indices.get(i).asInt() > MAX_TOKEN) {
+                throw invalid("trainable_token_indices has " + shortened(indices.get(i)) + ", not the id of a token");
+            }
+            result[i] = indices.get(i).asInt();
+        }
+        return result;
+    }
+
+    private static String lower(String text) {
+        return text.toLowerCase(Locale.ROOT);
+    }
+
     private static boolean isSet(JsonNode value) {
-        return !(value.isNull()
+        return !(value.isMissingNode()
+                || value.isNull()
                 || value.isBoolean() && !value.asBoolean()
                 || value.isContainerNode() && value.isEmpty());
     }

@@ -6,13 +6,12 @@ import io.safelora.artifacts.InvalidArtifactException;
 import io.safelora.artifacts.LocalFile;
 import io.safelora.artifacts.LocalFolder;
 import io.safelora.artifacts.Sha256;
+import io.safelora.artifacts.store.DownloadCache.Wanted;
+import io.safelora.artifacts.store.S3Objects.S3Source;
 import io.safelora.contract.ArtifactRef;
 import io.safelora.contract.Json;
-import java.io.EOFException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.channels.Channels;
-import java.nio.channels.ReadableByteChannel;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -24,48 +23,35 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
-import java.util.function.Supplier;
-import software.amazon.awssdk.auth.credentials.AwsBasicCredentials;
-import software.amazon.awssdk.auth.credentials.StaticCredentialsProvider;
-import software.amazon.awssdk.core.ResponseInputStream;
-import software.amazon.awssdk.core.checksums.RequestChecksumCalculation;
-import software.amazon.awssdk.core.checksums.ResponseChecksumValidation;
-import software.amazon.awssdk.core.sync.RequestBody;
-import software.amazon.awssdk.http.urlconnection.UrlConnectionHttpClient;
-import software.amazon.awssdk.regions.Region;
-import software.amazon.awssdk.services.s3.S3Client;
-import software.amazon.awssdk.services.s3.S3ClientBuilder;
-import software.amazon.awssdk.services.s3.model.GetObjectResponse;
-import software.amazon.awssdk.services.s3.model.S3Exception;
 import software.amazon.awssdk.services.s3.model.S3Object;
 
 /**
- * Artifacts in S3 ({@code s3://bucket/key}), and, where that is allowed, in local files ({@code file:///path}). Safe for use by
- * many threads.
+ * Artifacts in S3 ({@code s3://bucket/key}), and, where that is allowed, in local files ({@code file:///path}). Safe
+ * for use by many threads.
  *
- * <p>Errors: {@link InvalidArtifactException} where trying again does not help (no such object, access denied, content that
- * does not match its digest, a hostile name); {@link IOException} and the AWS SDK's {@code SdkException} where it may.
+ * <p>Errors: {@link InvalidArtifactException} where trying again does not help (no such object, access denied,
+ * content that does not match its digest, a hostile name); {@link IOException} where it may, above all {@link
+ * StoreUnavailableException}, which no job is to blame for.
  */
 public final class ArtifactStore implements AutoCloseable {
-    /** A connection to S3 gives some tens of megabytes a second, several at once as many times that. */
-    private static final int RANGES_IN_FLIGHT = 16;
-
-    private static final int CONFLICT = 409;
-    private static final int PRECONDITION_FAILED = 412;
+    /**
+     * Larger files go up in parts of this size: what fails of them is repeated alone, and S3 takes 5 GiB in one piece
+     * at most.
+     */
+    private static final long UPLOAD_PART = 64 << 20;
 
     private final StoreSettings settings;
-    // Made on first use: a process that only has local files needs no region and no credentials.
-    private volatile S3Client client;
-    private final ExecutorService reads = Executors.newFixedThreadPool(RANGES_IN_FLIGHT, work -> {
-        Thread thread = new Thread(work, "safelora-s3");
-        thread.setDaemon(true);
-        return thread;
-    });
+    private final S3Objects s3;
+    private final DownloadCache cache;
 
     public ArtifactStore(StoreSettings settings) {
+        this(settings, UPLOAD_PART);
+    }
+
+    ArtifactStore(StoreSettings settings, long uploadPart) {
         this.settings = settings;
+        this.s3 = new S3Objects(settings, uploadPart);
+        this.cache = new DownloadCache(settings.cache());
     }
 
     /** An object below a URI. */
@@ -79,7 +65,7 @@ public final class ArtifactStore implements AutoCloseable {
         if (at.isFile()) {
             writeFile(at.path(), bytes, true);
         } else {
-            s3(at, () -> s3().putObject(r -> r.bucket(at.bucket()).key(at.key()), RequestBody.fromBytes(bytes)));
+            s3.put(at, bytes);
         }
         return new ArtifactRef(at.text(), Sha256.hex(bytes), bytes.length);
     }
@@ -90,10 +76,14 @@ public final class ArtifactStore implements AutoCloseable {
         if (at.isFile()) {
             Files.createDirectories(at.path().getParent());
             Path part = temporaryNextTo(at.path());
-            Files.copy(file, part, StandardCopyOption.REPLACE_EXISTING);
-            Files.move(part, at.path(), StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE);
+            try {
+                Files.copy(file, part, StandardCopyOption.REPLACE_EXISTING);
+                Files.move(part, at.path(), StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE);
+            } finally {
+                Files.deleteIfExists(part);
+            }
         } else {
-            s3(at, () -> s3().putObject(r -> r.bucket(at.bucket()).key(at.key()), RequestBody.fromFile(file)));
+            s3.put(at, file);
         }
         return new ArtifactRef(at.text(), Sha256.hex(file), Files.size(file));
     }
@@ -101,28 +91,11 @@ public final class ArtifactStore implements AutoCloseable {
     /**
      * Writes {@code bytes} unless there is something already (a conditional put, If-None-Match: *).
      *
-     * @return whether they were written; of many writers at once exactly one gets true, where the server sees to it: AWS does,
-     *     S3Proxy over a file system looks before it writes, and two writers within a millisecond may both win
+     * @return whether they were written; of many writers at once exactly one gets true
      */
     public boolean putIfAbsent(String uri, byte[] bytes) throws IOException {
         ArtifactUri at = parse(uri);
-        if (at.isFile()) {
-            return writeFile(at.path(), bytes, false);
-        }
-        for (int attempt = 1; ; attempt++) {
-            try {
-                s3().putObject(r -> r.bucket(at.bucket()).key(at.key()).ifNoneMatch("*"), RequestBody.fromBytes(bytes));
-                return true;
-            } catch (S3Exception e) {
-                if (e.statusCode() == PRECONDITION_FAILED) {
-                    return false;
-                }
-                // Another writer is at it, and may yet fail: S3 asks to try again.
-                if (e.statusCode() != CONFLICT || attempt == 5) {
-                    throw describe(at, e);
-                }
-            }
-        }
+        return at.isFile() ? writeFile(at.path(), bytes, false) : s3.putIfAbsent(at, bytes);
     }
 
     /** Reads an object whole; empty if there is none. */
@@ -143,7 +116,11 @@ public final class ArtifactStore implements AutoCloseable {
 
     /** @throws InvalidArtifactException if there is no such object, or it has more than {@code maxBytes} */
     public byte[] get(String uri, int maxBytes) throws IOException {
-        return find(uri, maxBytes).orElseThrow(() -> missing(parse(uri)));
+        Optional<byte[]> bytes = find(uri, maxBytes);
+        if (bytes.isEmpty()) {
+            throw missing(parse(uri));
+        }
+        return bytes.get();
     }
 
     /** As {@link #get(String, int)}, and the content must be what {@code ref} says. */
@@ -163,8 +140,7 @@ public final class ArtifactStore implements AutoCloseable {
     public boolean copy(String uri, Path file) throws IOException {
         Optional<ByteSource> source = open(parse(uri));
         if (source.isPresent()) {
-            Files.deleteIfExists(file);
-            save(source.get(), file);
+            DownloadCache.copy(source.get(), file);
         }
         return source.isPresent();
     }
@@ -175,29 +151,25 @@ public final class ArtifactStore implements AutoCloseable {
         if (at.isFile()) {
             Files.deleteIfExists(at.path());
         } else {
-            s3(at, () -> s3().deleteObject(r -> r.bucket(at.bucket()).key(at.key())));
+            s3.delete(at);
         }
     }
 
     /** Opens an object to be read by ranges. */
     public ByteSource open(String uri) throws IOException {
         ArtifactUri at = parse(uri);
-        return open(at).orElseThrow(() -> missing(at));
+        Optional<ByteSource> source = open(at);
+        if (source.isEmpty()) {
+            throw missing(at);
+        }
+        return source.get();
     }
 
     private Optional<ByteSource> open(ArtifactUri at) throws IOException {
         if (at.isFile()) {
             return Files.isRegularFile(at.path()) ? Optional.of(LocalFile.of(at.path())) : Optional.empty();
         }
-        try {
-            var head = s3().headObject(r -> r.bucket(at.bucket()).key(at.key()));
-            return Optional.of(new S3Source(at, head.contentLength(), head.eTag()));
-        } catch (S3Exception e) {
-            if (e.statusCode() == 404) {
-                return Optional.empty();
-            }
-            throw describe(at, e);
-        }
+        return s3.find(at).map(object -> object);
     }
 
     /** All objects below {@code uri}, sorted. */
@@ -205,7 +177,7 @@ public final class ArtifactStore implements AutoCloseable {
         ArtifactUri at = parse(uri);
         List<Listed> found = new ArrayList<>();
         if (!at.isFile()) {
-            for (S3Object o : objects(at, null)) {
+            for (S3Object o : s3.list(at, null)) {
                 found.add(new Listed("s3://" + at.bucket() + "/" + o.key(), o.size()));
             }
         } else if (Files.isDirectory(at.path())) {
@@ -215,19 +187,6 @@ public final class ArtifactStore implements AutoCloseable {
         }
         found.sort(Comparator.comparing(Listed::uri));
         return found;
-    }
-
-    private List<S3Object> objects(ArtifactUri folder, String delimiter) {
-        String prefix = folder.key().isEmpty() ? "" : folder.key() + "/";
-        return s3(
-                folder,
-                () ->
-                        s3()
-                                .listObjectsV2Paginator(r ->
-                                        r.bucket(folder.bucket()).prefix(prefix).delimiter(delimiter))
-                                .stream()
-                                .flatMap(page -> page.contents().stream())
-                                .toList());
     }
 
     // ---- what users bring: models, adapters, data
@@ -240,10 +199,11 @@ public final class ArtifactStore implements AutoCloseable {
         }
         SortedMap<String, S3Object> files = new TreeMap<>();
         int prefix = at.key().isEmpty() ? 0 : at.key().length() + 1;
-        for (S3Object o : objects(at, "/")) {
+        for (S3Object o : s3.list(at, "/")) {
             String name = o.key().substring(prefix);
-            if (!name.isEmpty()) {
-                Names.check(uri, name);
+            // Its files become files of this machine; what lies there under a name that no model's file has is not of
+            // the model.
+            if (Names.isSafe(name)) {
                 files.put(name, o);
             }
         }
@@ -254,7 +214,8 @@ public final class ArtifactStore implements AutoCloseable {
     }
 
     /**
-     * What identifies the content at {@code uri}, a file or a folder: SHA-256 over the content, in S3 over ETag and size.
+     * What identifies the content at {@code uri}, a file or a folder: SHA-256 over the content, in S3 over ETag and
+     * size.
      *
      * @throws InvalidArtifactException if there is nothing
      */
@@ -264,12 +225,12 @@ public final class ArtifactStore implements AutoCloseable {
         if (file.isEmpty()) {
             return folder(uri).digest();
         }
-        return at.isFile() ? Sha256.hex(at.path()) : ((S3Source) file.get()).digest();
+        return at.isFile() ? Sha256.hex(at.path()) : digest((S3Source) file.get());
     }
 
     /**
-     * The file or the model or adapter folder at {@code uri} on this machine: where it lies if it is local, else in the cache,
-     * by its digest.
+     * The file or the model or adapter folder at {@code uri} on this machine: where it lies if it is local, else in
+     * the cache, by its digest.
      */
     public Path download(String uri) throws IOException {
         ArtifactUri at = parse(uri);
@@ -279,18 +240,20 @@ public final class ArtifactStore implements AutoCloseable {
         }
         if (file.isPresent()) {
             S3Source source = (S3Source) file.get();
-            String name = at.key().substring(at.key().lastIndexOf('/') + 1);
-            return cached(source.digest(), part -> save(source, part.resolve(name)))
+            String name = Names.local(at.key().substring(at.key().lastIndexOf('/') + 1));
+            // The name is part of the key: readers tell formats by it, and the same content may have several.
+            String key = ContentAddress.of(Map.of("name", name, "object", digest(source)));
+            return cache.take(key, List.of(new Wanted(name, source.size(), null, () -> source)))
                     .resolve(name);
         }
         Folder folder = folder(uri);
-        return cached(folder.digest(), part -> {
-            for (String name : folder.files().keySet()) {
-                if (Folder.counts(name)) {
-                    save(folder.open(name), part.resolve(name));
-                }
+        List<Wanted> wanted = new ArrayList<>();
+        folder.files().forEach((name, size) -> {
+            if (Folder.counts(name)) {
+                wanted.add(new Wanted(name, size, null, () -> folder.open(name)));
             }
         });
+        return cache.take(folder.digest(), wanted);
     }
 
     // ---- results of stages: folders with a manifest
@@ -353,14 +316,12 @@ public final class ArtifactStore implements AutoCloseable {
             }
             return folder.path();
         }
-        return cached(manifest.sha256(), part -> {
-            for (Manifest.Entry entry : content.files()) {
-                String uri = folder.resolve(entry.name()).text();
-                Path file = part.resolve(entry.name());
-                save(open(uri), file);
-                verify(file, uri, entry);
-            }
-        });
+        List<Wanted> wanted = new ArrayList<>();
+        for (Manifest.Entry entry : content.files()) {
+            String uri = folder.resolve(entry.name()).text();
+            wanted.add(new Wanted(entry.name(), entry.size(), entry.sha256(), () -> open(uri)));
+        }
+        return cache.take(manifest.sha256(), wanted);
     }
 
     private ArtifactUri filesOf(ArtifactRef manifest, Manifest content) {
@@ -376,51 +337,7 @@ public final class ArtifactStore implements AutoCloseable {
         }
     }
 
-    // ---- the local cache
-
-    private interface Fill {
-        void into(Path folder) throws IOException;
-    }
-
-    /** The cache's folder of that digest, filled first if need be; a half-filled one is never seen under its name. */
-    private Path cached(String digest, Fill fill) throws IOException {
-        Path folder = settings.cache().resolve(digest);
-        if (Files.isDirectory(folder)) {
-            return folder;
-        }
-        Files.createDirectories(settings.cache());
-        Path part = Files.createTempDirectory(settings.cache(), "part-");
-        try {
-            fill.into(part);
-            Files.move(part, folder, StandardCopyOption.ATOMIC_MOVE);
-        } catch (IOException e) {
-            if (!Files.isDirectory(folder)) {
-                throw e;
-            }
-        } finally {
-            deleteTree(part);
-        }
-        return folder;
-    }
-
-    private static void save(ByteSource source, Path file) throws IOException {
-        Files.createDirectories(file.getParent());
-        if (source instanceof S3Source object) {
-            object.save(file);
-        } else {
-            Files.copy(((LocalFile) source).path(), file);
-        }
-    }
-
-    private static void deleteTree(Path root) throws IOException {
-        if (Files.exists(root)) {
-            try (var walk = Files.walk(root)) {
-                for (Path p : (Iterable<Path>) walk.sorted(Comparator.reverseOrder())::iterator) {
-                    Files.deleteIfExists(p);
-                }
-            }
-        }
-    }
+    // ---- local files
 
     private static List<Path> regularFiles(Path root) throws IOException {
         try (var walk = Files.walk(root)) {
@@ -453,66 +370,8 @@ public final class ArtifactStore implements AutoCloseable {
 
     // ---- S3
 
-    private final class S3Source implements ByteSource {
-        private final ArtifactUri at;
-        private final long size;
-        private final String etag;
-
-        private final Ranges ranges = new Ranges(reads, this::fetch);
-
-        S3Source(ArtifactUri at, long size, String etag) {
-            this.at = at;
-            this.size = size;
-            this.etag = etag;
-        }
-
-        @Override
-        public String name() {
-            return at.text();
-        }
-
-        @Override
-        public long size() {
-            return size;
-        }
-
-        @Override
-        public void read(long offset, ByteBuffer into) throws IOException {
-            ranges.read(offset, into, offset + into.remaining());
-        }
-
-        @Override
-        public void read(long offset, ByteBuffer into, long end) throws IOException {
-            ranges.read(offset, into, end);
-        }
-
-        private void fetch(long offset, ByteBuffer into) throws IOException {
-            String range = "bytes=" + offset + "-" + (offset + into.remaining() - 1);
-            // If-Match: bytes of two versions must not be mixed.
-            try (ResponseInputStream<GetObjectResponse> body = s3(at, () -> s3().getObject(r ->
-                            r.bucket(at.bucket()).key(at.key()).range(range).ifMatch(etag)));
-                    ReadableByteChannel channel = Channels.newChannel(body)) {
-                while (into.hasRemaining()) {
-                    if (channel.read(into) < 0) {
-                        throw new EOFException(at + ": the answer to " + range + " was cut short");
-                    }
-                }
-            }
-        }
-
-        void save(Path file) throws IOException {
-            try (var body = s3(at, () -> s3().getObject(
-                            r -> r.bucket(at.bucket()).key(at.key()).ifMatch(etag)))) {
-                long written = Files.copy(body, file);
-                if (written != size) {
-                    throw new EOFException(at + ": the download was cut short");
-                }
-            }
-        }
-
-        String digest() {
-            return ContentAddress.of(etag + " " + size);
-        }
+    private static String digest(S3Source source) {
+        return ContentAddress.of(source.etag() + " " + source.size());
     }
 
     private final class S3Folder implements Folder {
@@ -537,12 +396,12 @@ public final class ArtifactStore implements AutoCloseable {
         }
 
         @Override
-        public ByteSource open(String file) {
+        public ByteSource open(String file) throws IOException {
             S3Object object = objects.get(file);
             if (object == null) {
                 throw missing(at.resolve(file));
             }
-            return new S3Source(at.resolve(file), object.size(), object.eTag());
+            return s3.source(at.resolve(file), object.size(), object.eTag());
         }
 
         @Override
@@ -557,63 +416,15 @@ public final class ArtifactStore implements AutoCloseable {
         }
     }
 
-    private S3Client s3() {
-        if (client == null) {
-            synchronized (this) {
-                if (client == null) {
-                    client = connect(settings);
-                }
-            }
+    /** What to throw where there is nothing at {@code at}. */
+    private IOException missing(ArtifactUri at) throws IOException {
+        if (at.isFile()) {
+            throw new InvalidArtifactException(at + ": there is no such file");
         }
-        return client;
+        return s3.missing(at);
     }
 
-    private static S3Client connect(StoreSettings settings) {
-        S3ClientBuilder builder = S3Client.builder()
-                .httpClientBuilder(UrlConnectionHttpClient.builder())
-                .forcePathStyle(settings.pathStyle())
-                .region(Region.of(settings.region()))
-                // The SDK's newer checksum trailers are unknown to many other S3 servers.
-                .requestChecksumCalculation(RequestChecksumCalculation.WHEN_REQUIRED)
-                .responseChecksumValidation(ResponseChecksumValidation.WHEN_REQUIRED);
-        if (settings.endpoint() != null) {
-            builder.endpointOverride(settings.endpoint());
-        }
-        if (settings.accessKey() != null) {
-            builder.credentialsProvider(StaticCredentialsProvider.create(
-                    AwsBasicCredentials.create(settings.accessKey(), settings.secretKey())));
-        }
-        return builder.build();
-    }
-
-    private static <T> T s3(ArtifactUri at, Supplier<T> call) {
-        try {
-            return call.get();
-        } catch (S3Exception e) {
-            throw describe(at, e);
-        }
-    }
-
-    private static RuntimeException describe(ArtifactUri at, S3Exception e) {
-        return switch (e.statusCode()) {
-            case 404 -> missing(at);
-            case 401, 403 ->
-                new InvalidArtifactException(
-                        at + ": access denied; give this service's S3 credentials access to it", e);
-            case PRECONDITION_FAILED ->
-                new InvalidArtifactException(
-                        at + ": changed while it was read; publish models under a new key instead of over an old one",
-                        e);
-            default -> e;
-        };
-    }
-
-    private static InvalidArtifactException missing(ArtifactUri at) {
-        return new InvalidArtifactException(
-                at + ": there is no such " + (at.isFile() ? "file" : "object; check bucket and key"));
-    }
-
-    private static InvalidArtifactException mismatch(String uri) {
+    static InvalidArtifactException mismatch(String uri) {
         return new InvalidArtifactException(
                 uri
                         + ": its content is not what its manifest or reference says (SHA-256 differs); it was changed or damaged");
@@ -625,9 +436,7 @@ public final class ArtifactStore implements AutoCloseable {
 
     @Override
     public void close() {
-        reads.shutdownNow();
-        if (client != null) {
-            client.close();
-        }
+        s3.close();
+        cache.close();
     }
 }

@@ -2,7 +2,9 @@ package io.safelora.artifacts.store;
 
 import io.safelora.artifacts.InvalidArtifactException;
 import java.net.URI;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.Arrays;
 
 /**
  * Where an artifact lies.
@@ -13,14 +15,18 @@ import java.nio.file.Path;
  */
 record ArtifactUri(String text, String bucket, String key, Path path) {
 
+    private static final int MAX_KEY_BYTES = 1024;
+
     static ArtifactUri parse(String text, boolean filesAllowed) {
         if (text != null && text.startsWith("s3://")) {
             String rest = text.substring(5).replaceAll("/+$", "");
             int slash = rest.indexOf('/');
             String bucket = slash < 0 ? rest : rest.substring(0, slash);
             String key = slash < 0 ? "" : rest.substring(slash + 1);
-            if (!bucket.matches("[a-z0-9][a-z0-9.-]{1,62}") || !(key.isEmpty() || Names.isSafe(key))) {
-                throw new InvalidArtifactException(shown(text) + ": is no s3://bucket/key URI");
+            if (!bucket.matches("[a-z0-9][a-z0-9.-]{1,62}") || !isKey(key)) {
+                throw new InvalidArtifactException(
+                        shown(text)
+                                + ": is not an s3://bucket/key URI; a bucket is 3 to 63 of a-z 0-9 . -, a key up to 1024 bytes without control characters and without . and .. between slashes");
             }
             return new ArtifactUri(text, bucket, key, null);
         }
@@ -33,11 +39,18 @@ record ArtifactUri(String text, String bucket, String key, Path path) {
                 return new ArtifactUri(text, null, null, Path.of(URI.create(text)));
             } catch (IllegalArgumentException e) {
                 throw new InvalidArtifactException(
-                        shown(text) + ": is no file: URI; write file:///absolute/path, with %20 for a space", e);
+                        shown(text) + ": is not a file: URI; write file:///absolute/path, with %20 for a space", e);
             }
         }
         throw new InvalidArtifactException(
                 (text == null ? "no URI" : shown(text)) + ": is neither an s3:// nor a file: URI");
+    }
+
+    /** Any key that S3 takes, as it is, without escapes; but for what would mean something else as a path. */
+    private static boolean isKey(String key) {
+        return key.getBytes(StandardCharsets.UTF_8).length <= MAX_KEY_BYTES
+                && key.codePoints().noneMatch(Character::isISOControl)
+                && Arrays.stream(key.split("/")).noneMatch(part -> part.equals(".") || part.equals(".."));
     }
 
     boolean isFile() {

@@ -8,8 +8,8 @@ import java.util.List;
 /**
  * {@code manifest.json}: the files of a result. It is written last, so that a result is there whole or not at all.
  *
- * @param folder where the files lie, relative to the manifest; named after their content, so that two workers that do the
- *     same task never write over each other's files
+ * @param folder where the files lie, relative to the manifest; named after their content, so that two workers that do
+ *     the same task never write over each other's files
  */
 public record Manifest(int schemaVersion, String folder, List<Entry> files) {
     public static final String NAME = "manifest.json";

@@ -6,13 +6,24 @@ import io.safelora.artifacts.InvalidArtifactException;
 final class Names {
     private Names() {}
 
-    /** @throws InvalidArtifactException if {@code name} is absolute, has {@code ..}, or characters that no file should have */
+    /**
+     * @throws InvalidArtifactException if {@code name} is absolute, has {@code ..}, or characters that no file should
+     * have
+     */
     static void check(String where, String name) {
         if (!isSafe(name)) {
             throw new InvalidArtifactException(
                     where + ": the file name \"" + (name == null ? "" : name.replaceAll("\\p{Cntrl}", "?"))
                             + "\" is refused; relative paths without . and .. are allowed");
         }
+    }
+
+    /**
+     * A file name of this machine for the last part of an S3 key, which may have characters that some file systems
+     * refuse.
+     */
+    static String local(String part) {
+        return part.replaceAll("[\\\\:*?\"<>|\\p{Cntrl}]", "_");
     }
 
     static boolean isSafe(String name) {

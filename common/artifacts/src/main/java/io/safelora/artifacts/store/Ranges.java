@@ -12,8 +12,9 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Future;
 
 /**
- * Reads of one remote object, each as several ranges in flight; and, for a reader that goes through a region in parts of one size, the next
- * part while it works on this one. Memory is one part per such reader, whatever the object's size. Safe for use by many threads.
+ * Reads of one remote object, each as several ranges in flight; and, for a reader that goes through a region in parts
+ * of one size, the next part while it works on this one. Memory is one part per such reader, whatever the object's
+ * size. Safe for use by many threads.
  */
 final class Ranges {
     private static final int RANGE = 4 << 20;

@@ -13,8 +13,10 @@ import io.safelora.artifacts.safetensors.SafetensorsWriter;
 import io.safelora.artifacts.safetensors.TensorData;
 import io.safelora.contract.Json;
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
@@ -65,6 +67,59 @@ class CheckpointTest {
                 .hasMessageContaining(message);
     }
 
+    @ParameterizedTest
+    @CsvSource({
+        "wte.weight, h.0.attn.c_attn.weight, transformer.",
+        "embed_tokens.weight, layers.0.self_attn.q_proj.weight, model.",
+        "embed_in.weight, layers.0.attention.dense.weight, gpt_neox.",
+    })
+    void aModelSavedWithoutItsHeadHasTheNamesOfTheWholeOne(String embedding, String weight, String prefix)
+            throws IOException {
+        shard("model.safetensors", embedding, weight, "lm_head.weight");
+        Checkpoint checkpoint = Checkpoint.open(dir);
+        assertThat(checkpoint.names()).containsExactlyInAnyOrder(prefix + embedding, prefix + weight, "lm_head.weight");
+        assertThat(checkpoint.info(prefix + weight).name()).isEqualTo(prefix + weight);
+        assertThat(checkpoint.map(prefix + weight).get(0)).isEqualTo((byte) 1);
+        ByteBuffer read = ByteBuffer.allocate(8);
+        checkpoint.read(prefix + weight, 0, read);
+        assertThat(read.get(0)).isEqualTo((byte) 1);
+        byte[] file = Files.readAllBytes(dir.resolve("model.safetensors"));
+        assertThat(file[Math.toIntExact(checkpoint.offsetOf(prefix + weight))]).isEqualTo((byte) 1);
+        assertThat(checkpoint.has(weight)).isFalse();
+        assertThat(checkpoint.has("other." + weight)).isFalse();
+        assertThatThrownBy(() -> checkpoint.info(weight)).hasMessageContaining("has no tensor \"" + weight);
+    }
+
+    /** Any other first part belongs to the name: PEFT would not find the module, so nobody here does. */
+    @Test
+    void noOtherFirstPartOfANameIsLeftOut() throws IOException {
+        shard("model.safetensors", "model.embed_tokens.weight", "model.layers.0.mlp.up_proj.weight");
+        Checkpoint checkpoint = Checkpoint.open(dir);
+        assertThat(checkpoint.names())
+                .containsExactly("model.embed_tokens.weight", "model.layers.0.mlp.up_proj.weight");
+        for (String other : List.of("layers.0.mlp.up_proj.weight", "x.model.layers.0.mlp.up_proj.weight")) {
+            assertThat(checkpoint.has(other)).as(other).isFalse();
+        }
+    }
+
+    @Test
+    void twoNamesOfOneWeightAreRefused() throws IOException {
+        shard("model.safetensors", "wte.weight", "transformer.wte.weight");
+        assertThatThrownBy(() -> Checkpoint.open(dir))
+                .isInstanceOf(InvalidArtifactException.class)
+                .hasMessageContaining("\"wte.weight\"")
+                .hasMessageContaining("\"transformer.wte.weight\"")
+                .hasMessageContaining("remove the one");
+    }
+
+    /** transformers reads all that a shard holds. */
+    @Test
+    void aTensorThatTheIndexForgotIsThere() throws IOException {
+        shard("a.safetensors", "a", "forgotten");
+        index("\"a\":\"a.safetensors\"");
+        assertThat(Checkpoint.open(dir).names()).containsExactly("a", "forgotten");
+    }
+
     @Test
     void picklesAreRefusedByName() throws IOException {
         Files.write(dir.resolve("pytorch_model.bin"), new byte[10]);
@@ -97,11 +152,19 @@ class CheckpointTest {
     @ValueSource(
             strings = {
                 "{\"use_dora\":true}",
-                "{\"modules_to_save\":[\"lm_head\"]}",
-                "{\"bias\":\"all\"}",
+                "{\"bias\":\"some\"}",
                 "{\"lora_bias\":true}",
+                "{\"target_modules\":[\"k_proj\"]}",
+                "{\"target_modules\":\"(\"}",
+                "{\"exclude_modules\":\".*self_attn.*\"}",
+                "{\"layers_to_transform\":[1]}",
+                "{\"target_parameters\":[\"x\"]}",
                 "{\"layer_replication\":[[0,1]]}",
                 "{\"init_lora_weights\":\"pissa\"}",
+                "{\"init_lora_weights\":\"pissa_niter_16\"}",
+                "{\"init_lora_weights\":\"lora_ga\"}",
+                "{\"init_lora_weights\":\"one_of_tomorrow\"}",
+                "{\"init_lora_weights\":1}",
                 "{\"some_new_option\":\"on\"}",
                 "{\"peft_type\":\"IA3\"}",
                 "{\"r\":0}",
@@ -121,6 +184,30 @@ class CheckpointTest {
                 .isInstanceOf(InvalidArtifactException.class)
                 .hasMessageContaining(dir.toString())
                 .hasMessageContaining(changes.fieldNames().next());
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "{\"init_lora_weights\":false}",
+                "{\"init_lora_weights\":null}",
+                "{\"init_lora_weights\":\"gaussian\"}",
+                "{\"init_lora_weights\":\"eva\",\"eva_config\":{\"rho\":2.0}}",
+                "{\"init_lora_weights\":\"orthogonal\"}",
+                "{\"init_lora_weights\":\"mica\"}",
+                "{\"target_modules\":\"(?P<any>.*)\\\\.q_proj\"}",
+                "{\"target_modules\":\"all-linear\"}",
+                "{\"target_modules\":null}",
+                "{\"layers_to_transform\":0,\"layers_pattern\":\"layers\"}",
+                "{\"exclude_modules\":[\"v_proj\"]}",
+            })
+    void whatLeavesTheNumbersAsTheyAreIsTaken(String change) throws IOException {
+        adapter(2).write(dir);
+        Path config = dir.resolve("adapter_config.json");
+        ObjectNode json = (ObjectNode) Json.MAPPER.readTree(config.toFile());
+        json.setAll((ObjectNode) Json.MAPPER.readTree(change));
+        Files.write(config, Json.pretty(json));
+        assertThat(PeftAdapter.open(dir).modules()).containsOnlyKeys(MODULE);
     }
 
     @Test
@@ -153,9 +240,14 @@ class CheckpointTest {
                         MODULE, r, 3, 2, new float[] {1, 2, 3, 4, 5, 6}, new float[] {1, 2, 3, 4}, 2, Dtype.F32)));
     }
 
-    private void shard(String file, String tensor) throws IOException {
-        SafetensorsWriter.write(
-                dir.resolve(file), Map.of(tensor, TensorData.of(Dtype.F32, new long[] {2}, new float[2])), Map.of());
+    /** Tensors of 8 bytes, in that order; the n-th holds n. */
+    private void shard(String file, String... names) throws IOException {
+        Map<String, TensorData> tensors = new LinkedHashMap<>();
+        for (String name : names) {
+            byte[] bytes = {(byte) tensors.size(), 0, 0, 0, 0, 0, 0, 0};
+            tensors.put(name, new TensorData(Dtype.F32, new long[] {2}, () -> ByteBuffer.wrap(bytes)));
+        }
+        SafetensorsWriter.write(dir.resolve(file), tensors, Map.of());
     }
 
     private void index(String weightMap) throws IOException {

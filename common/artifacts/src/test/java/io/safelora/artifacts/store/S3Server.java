@@ -1,32 +1,35 @@
 package io.safelora.artifacts.store;
 
 import com.google.common.io.ByteStreams;
-import java.io.IOException;
+import java.io.InputStream;
 import java.net.ServerSocket;
 import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Properties;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicInteger;
-import org.gaul.s3proxy.AuthenticationType;
 import org.gaul.s3proxy.S3Proxy;
-import org.gaul.s3proxy.nio2blob.FilesystemNio2BlobProviderMetadata;
-import org.jclouds.ContextBuilder;
-import org.jclouds.blobstore.BlobStore;
-import org.jclouds.blobstore.BlobStoreContext;
-import org.jclouds.blobstore.domain.Blob;
-import org.jclouds.blobstore.options.GetOptions;
-import org.jclouds.blobstore.util.ForwardingBlobStore;
+import org.gaul.s3proxy.auth.AuthenticationType;
+import org.gaul.s3proxy.blobstore.BlobStore;
+import org.gaul.s3proxy.blobstore.ForwardingBlobStore;
+import org.gaul.s3proxy.blobstore.domain.MultipartUpload;
+import org.gaul.s3proxy.nio2blob.FilesystemNio2BlobStore;
+import software.amazon.awssdk.core.ResponseInputStream;
+import software.amazon.awssdk.http.AbortableInputStream;
+import software.amazon.awssdk.services.s3.model.GetObjectRequest;
+import software.amazon.awssdk.services.s3.model.GetObjectResponse;
+import software.amazon.awssdk.services.s3.model.UploadPartRequest;
+import software.amazon.awssdk.services.s3.model.UploadPartResponse;
 
 /** S3Proxy in this process, its objects in a folder. */
 final class S3Server implements AutoCloseable {
     private final S3Proxy proxy;
-    private final BlobStoreContext context;
     final URI endpoint;
     /** The ranges that were asked for, one a request: {@code name a-b}; whole objects without a range. */
     final List<String> reads = new CopyOnWriteArrayList<>();
+    /** The parts that were uploaded, one a request: {@code name part}. */
+    final List<String> parts = new CopyOnWriteArrayList<>();
 
     private final AtomicInteger running = new AtomicInteger();
     /** How many requests for objects were answered at the same time. */
@@ -37,23 +40,18 @@ final class S3Server implements AutoCloseable {
     volatile int delayMillis;
 
     S3Server(Path root, String bucket) throws Exception {
-        Files.createDirectories(root);
-        Properties properties = new Properties();
-        properties.setProperty("jclouds.filesystem.basedir", root.toString());
-        context = ContextBuilder.newBuilder(new FilesystemNio2BlobProviderMetadata())
-                .credentials("local", "local")
-                .overrides(properties)
-                .build(BlobStoreContext.class);
-        context.getBlobStore().createContainerInLocation(null, bucket);
+        Files.createDirectories(root.resolve(bucket));
         int port;
         try (ServerSocket free = new ServerSocket(0)) {
             port = free.getLocalPort();
         }
         endpoint = URI.create("http://127.0.0.1:" + port);
         proxy = S3Proxy.builder()
-                .blobStore(new Recorded(context.getBlobStore()))
+                .blobStore(new Recorded(new FilesystemNio2BlobStore(root.toString())))
                 .endpoint(endpoint)
                 .awsAuthentication(AuthenticationType.AWS_V4, "test", "test-secret")
+                // The SDK's multipart upload sends x-amz-mp-object-size.
+                .ignoreUnknownHeaders(true)
                 .build();
         proxy.start();
     }
@@ -65,29 +63,35 @@ final class S3Server implements AutoCloseable {
         }
 
         @Override
-        public Blob getBlob(String container, String name, GetOptions options) {
+        public ResponseInputStream<GetObjectResponse> getBlob(GetObjectRequest request) {
             mostAtOnce.accumulateAndGet(running.incrementAndGet(), Math::max);
             try {
                 Thread.sleep(delayMillis);
-                reads.add((name + " " + String.join(",", options.getRanges())).strip());
-                Blob blob = super.getBlob(container, name, options);
-                if (cutEvery > 0 && reads.size() % cutEvery == 0) {
-                    long length = blob.getMetadata().getContentMetadata().getContentLength();
-                    blob.setPayload(ByteStreams.limit(blob.getPayload().openStream(), length / 2));
-                    blob.getMetadata().getContentMetadata().setContentLength(length);
+                String range = request.range() == null ? "" : request.range().replace("bytes=", " ");
+                reads.add(request.key() + range);
+                ResponseInputStream<GetObjectResponse> blob = super.getBlob(request);
+                if (blob != null && cutEvery > 0 && reads.size() % cutEvery == 0) {
+                    InputStream half = ByteStreams.limit(blob, blob.response().contentLength() / 2);
+                    return new ResponseInputStream<>(blob.response(), AbortableInputStream.create(half));
                 }
                 return blob;
-            } catch (InterruptedException | IOException e) {
+            } catch (InterruptedException e) {
                 throw new IllegalStateException(e);
             } finally {
                 running.decrementAndGet();
             }
+        }
+
+        @Override
+        public UploadPartResponse uploadMultipartPart(
+                MultipartUpload upload, UploadPartRequest request, InputStream payload) {
+            parts.add(request.key() + " " + request.partNumber());
+            return super.uploadMultipartPart(upload, request, payload);
         }
     }
 
     @Override
     public void close() throws Exception {
         proxy.stop();
-        context.close();
     }
 }

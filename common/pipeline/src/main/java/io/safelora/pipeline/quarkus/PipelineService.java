@@ -1,5 +1,7 @@
 package io.safelora.pipeline.quarkus;
 
+import static jakarta.interceptor.Interceptor.Priority.PLATFORM_BEFORE;
+
 import io.micrometer.core.instrument.MeterRegistry;
 import io.quarkus.arc.All;
 import io.quarkus.runtime.ShutdownEvent;
@@ -8,6 +10,7 @@ import io.safelora.pipeline.Pipeline;
 import io.safelora.pipeline.PipelineConfig;
 import io.safelora.pipeline.Stage;
 import io.smallrye.common.annotation.Identifier;
+import jakarta.annotation.Priority;
 import jakarta.enterprise.context.ApplicationScoped;
 import jakarta.enterprise.event.Observes;
 import java.time.Duration;
@@ -26,6 +29,7 @@ import org.slf4j.LoggerFactory;
 public class PipelineService {
     private static final Logger LOG = LoggerFactory.getLogger(PipelineService.class);
     private static final Duration PAUSE = Duration.ofSeconds(3);
+    private static final Duration PATIENCE = Duration.ofSeconds(5);
 
     private final List<Stage<?>> stages;
     private final Map<String, Object> kafka;
@@ -48,6 +52,18 @@ public class PipelineService {
         this.config = config;
         this.channels = channels;
         this.registry = registry;
+    }
+
+    /**
+     * Before the channels subscribe, whose clients would warn of every topic that is not there yet. Where Kafka is away,
+     * {@link #start} does it later.
+     */
+    void beforeChannels(@Observes @Priority(PLATFORM_BEFORE) StartupEvent event) {
+        try {
+            Pipeline.prepare(stages, kafka, config, PATIENCE);
+        } catch (KafkaException e) {
+            LOG.info("Kafka at {} does not answer yet", kafka.get("bootstrap.servers"));
+        }
     }
 
     /** In the background: a service may come up before Kafka does, and is then not ready yet. */

@@ -8,7 +8,6 @@ import io.safelora.contract.EvaluationTask;
 import io.safelora.contract.EvaluationTask.FewshotSampler;
 import io.safelora.contract.EvaluationTask.Task;
 import io.safelora.contract.Json;
-import io.safelora.contract.Options;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -96,8 +95,6 @@ final class EvaluationMixin {
                     Json.MAPPER.valueToTree(
                             RecordOptions.named("--fewshot-sampler", fewshotSampler, FewshotSampler.class)));
         }
-        EvaluationTask task = Options.read(json, EvaluationTask.class);
-        task.check();
-        return task;
+        return EvaluationTask.ofOptions(json);
     }
 }

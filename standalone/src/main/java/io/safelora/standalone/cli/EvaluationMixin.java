@@ -82,7 +82,9 @@ final class EvaluationMixin {
         ObjectNode json = FIELDS.valueToTree(this);
         json.put("data", Inputs.file("--data", data).toUri().toString());
         if (fewshotData != null) {
-            json.put("fewshot_data", Inputs.file("--fewshot-data", fewshotData).toUri().toString());
+            json.put(
+                    "fewshot_data",
+                    Inputs.file("--fewshot-data", fewshotData).toUri().toString());
         }
         if (fewshotSampler != null) {
             json.set(

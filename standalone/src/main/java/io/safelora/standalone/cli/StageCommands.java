@@ -5,7 +5,6 @@ import io.safelora.artifacts.checkpoint.Checkpoint;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
 import io.safelora.contract.EvaluationTask;
 import io.safelora.contract.Json;
-import io.safelora.contract.Options;
 import io.safelora.contract.SelectionOptions;
 import io.safelora.evaluation.Evaluation;
 import io.safelora.lm.CausalLm;
@@ -22,7 +21,6 @@ import io.safelora.standalone.demo.DemoModels;
 import io.safelora.torch.Torch;
 import java.io.IOException;
 import java.net.URI;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -361,8 +359,8 @@ final class StageCommands {
                             : PeftAdapter.open(Path.of(URI.create(options.safetyAdapter()))));
             Repairing repairing = new Repairing(tuned.open(sources));
             AtomicReference<SelectionReport> written = new AtomicReference<>();
-            output.write(directory -> written.set(repairing.run(
-                    options, directory, (share, words) -> console.progress("project", share, words))));
+            output.write(directory -> written.set(
+                    repairing.run(options, directory, (share, words) -> console.progress("project", share, words))));
             SelectionReport report = written.get();
             if (report.warning() != null) {
                 console.say("warning: " + report.warning());

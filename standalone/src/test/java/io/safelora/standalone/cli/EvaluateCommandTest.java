@@ -43,7 +43,8 @@ class EvaluateCommandTest {
     private Outcome evaluate(String task, String data, String... options) {
         List<String> arguments = new ArrayList<>(List.of(
                 "evaluate", "--model", demo.resolve("aligned").toString(), "--device", "cpu", "--dtype", "float32"));
-        arguments.addAll(List.of("--task", task, "--data", demo.resolve("data").resolve(data).toString()));
+        arguments.addAll(List.of(
+                "--task", task, "--data", demo.resolve("data").resolve(data).toString()));
         arguments.addAll(List.of("--out", dir.resolve("out.json").toString()));
         arguments.addAll(Arrays.asList(options));
         PrintStream stdout = System.out;
@@ -62,28 +63,23 @@ class EvaluateCommandTest {
     }
 
     @ParameterizedTest
-    @CsvSource({
-        "--limit, 1.5",
-        "--limit, NaN",
-        "--judge, gcg-keywords",
-        "--fewshot-as-multiturn, true"
-    })
+    @CsvSource({"--limit, 1.5", "--limit, NaN", "--judge, gcg-keywords", "--fewshot-as-multiturn, true"})
     void whatIsOutOfRangeIsOneLineAndAFailure(String option, String value) {
-        Outcome outcome = evaluate("gsm8k", "problems.jsonl", option + "=" + value);
+        Outcome outcome = evaluate("gsm8k", "problems.jsonl", "--num-fewshot=0", option + "=" + value);
         assertThat(outcome.status()).isNotZero();
         assertThat(outcome.stdout()).isEmpty();
         assertThat(outcome.stderr().strip().lines().toList())
                 .singleElement()
                 .asString()
-                .contains(option + ": ")
+                .contains(option)
                 .doesNotContain("Exception");
         assertThat(dir.resolve("out.json")).doesNotExist();
     }
 
     @Test
     void aLimitMayBeAShareOfTheRows() throws IOException {
-        Outcome outcome = evaluate(
-                "gsm8k", "problems.jsonl", "--num-fewshot=0", "--limit=0.02", "--max-new-tokens=8", "--json");
+        Outcome outcome =
+                evaluate("gsm8k", "problems.jsonl", "--num-fewshot=0", "--limit=0.02", "--max-new-tokens=8", "--json");
         assertThat(outcome.status()).as(outcome.stderr()).isZero();
         Score[] scores = Json.MAPPER.readValue(outcome.stdout(), Score[].class);
         assertThat(scores).hasSize(2).allSatisfy(score -> assertThat(score.samples())
@@ -119,8 +115,10 @@ class EvaluateCommandTest {
                 "{\"question\": \"1 + 1?\", \"answer\": \"2\"}\n{\"question\": \"" + "1 + 1 + ".repeat(40)
                         + "1?\", \"answer\": \"two\"}\n");
         String[] options = {
-            "--fewshot-data=" + rows, "--num-fewshot=2", "--fewshot-sampler=first_n", "--max-new-tokens="
-                    + (positions - 40)
+            "--fewshot-data=" + rows,
+            "--num-fewshot=2",
+            "--fewshot-sampler=first_n",
+            "--max-new-tokens=" + (positions - 40)
         };
         Outcome table = evaluate("gsm8k", rows.toString(), options);
         assertThat(table.status()).as(table.stderr()).isZero();
@@ -136,8 +134,8 @@ class EvaluateCommandTest {
         assertThat(scores.stderr()).contains("warning: " + cut, "warning: " + noNumber);
         assertThat(Json.MAPPER.readTree(dir.resolve("out.json").toFile()).get("warnings"))
                 .hasSize(2);
-        Outcome nothingLeft = evaluate("gsm8k", "problems.jsonl", "--num-fewshot=0", "--limit=3", "--max-new-tokens="
-                + (positions - 4));
+        Outcome nothingLeft = evaluate(
+                "gsm8k", "problems.jsonl", "--num-fewshot=0", "--limit=3", "--max-new-tokens=" + (positions - 4));
         assertThat(nothingLeft.status()).isEqualTo(1);
         assertThat(nothingLeft.stderr())
                 .contains("not one of the 3 questions in problems.jsonl fits into the 4 tokens");
@@ -146,16 +144,16 @@ class EvaluateCommandTest {
     @Test
     void aLossThatIsNotFiniteIsAFailure() throws IOException {
         String module = "model.layers.0.self_attn.q_proj";
-        JsonNode config = Json.MAPPER.readTree(demo.resolve("aligned/config.json").toFile());
+        JsonNode config =
+                Json.MAPPER.readTree(demo.resolve("aligned/config.json").toFile());
         int size = config.get("hidden_size").asInt();
         float[] broken = new float[size];
-        Arrays.fill(broken, Float.NaN);
+        Arrays.fill(broken, 1e30f); // their product is not finite in float32
         PeftAdapter.of(
                         LoraConfig.of("aligned", 1, 1, 0, List.of("q_proj")),
                         List.of(new LoraModule(module, 1, size, size, broken, broken, 1, Dtype.F32)))
                 .write(dir.resolve("adapter"));
-        Outcome outcome = evaluate(
-                "answer_loss", "problems.jsonl", "--limit=2", "--adapter=" + dir.resolve("adapter"));
+        Outcome outcome = evaluate("answer_loss", "problems.jsonl", "--limit=2", "--adapter=" + dir.resolve("adapter"));
         assertThat(outcome.status()).isEqualTo(1);
         assertThat(outcome.stdout()).isEmpty();
         assertThat(outcome.stderr()).contains("answer_loss of adapter is NaN, which is not a score");

@@ -8,10 +8,13 @@ import io.safelora.contract.EvaluationTask;
 import io.safelora.contract.EvaluationTask.FewshotSampler;
 import io.safelora.contract.EvaluationTask.Task;
 import io.safelora.contract.Json;
+import java.math.BigDecimal;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.TypeConversionException;
 
 /** An evaluation's options in a job, under the same names in kebab-case. Absent means the job document's default. */
 final class EvaluationMixin {
@@ -54,8 +57,11 @@ final class EvaluationMixin {
                     "gsm8k: examples as turns of the chat template (default with --apply-chat-template); false: all in one turn")
     Boolean fewshotAsMultiturn;
 
-    @Option(names = "--limit", description = "only the first rows: a number of them, or a share below 1")
-    Double limit;
+    @Option(
+            names = "--limit",
+            converter = Decimal.class,
+            description = "only the first rows: a number of them, or a share below 1")
+    BigDecimal limit;
 
     @Option(names = "--max-new-tokens", description = "default: 256 for gsm8k, 64 for harmfulness")
     Integer maxNewTokens;
@@ -75,6 +81,18 @@ final class EvaluationMixin {
 
     @Option(names = "--batch-size", description = "default 32")
     Integer batchSize;
+
+    /** Says that something is not a number without naming a Java class. */
+    static final class Decimal implements ITypeConverter<BigDecimal> {
+        @Override
+        public BigDecimal convert(String value) {
+            try {
+                return new BigDecimal(value);
+            } catch (NumberFormatException e) {
+                throw new TypeConversionException("'" + value + "' is not a number");
+            }
+        }
+    }
 
     /** @throws io.safelora.contract.InvalidJobException if an option is out of range; the message names it */
     EvaluationTask task() {

@@ -5,7 +5,9 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.quarkus.test.common.QuarkusTestResource;
 import io.quarkus.test.junit.QuarkusTest;
 import io.safelora.artifacts.checkpoint.Checkpoint;
+import io.safelora.artifacts.checkpoint.LoraConfig;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
+import io.safelora.artifacts.safetensors.Dtype;
 import io.safelora.artifacts.store.ArtifactStore;
 import io.safelora.contract.JobEvent.AdapterProjected;
 import io.safelora.contract.JobEvent.EvaluationCompleted;
@@ -263,6 +265,107 @@ class JobTest {
         JobStatus missing = last("missing");
         assertThat(missing.state()).isEqualTo(JobStatus.State.FAILED);
         assertThat(missing.error()).contains("s3://safelora/nowhere.jsonl");
+    }
+
+    /** Hours of training must not end at what could be known before. */
+    @Test
+    void whatALaterStageWouldRefuseTheFirstOneRefuses() throws Exception {
+        Path models = Files.createTempDirectory("models-");
+        DemoModels.unpack(models);
+        Path aligned = models.resolve("aligned");
+        variant(aligned, "beams", "generation_config.json", "{\"num_beams\": 4}");
+        variant(aligned, "refusing", "chat_template.jinja", "{{ raise_exception('no system turn') }}");
+        variant(aligned, "no-tokenizer", "tokenizer.json", "{}");
+        String config = Files.readString(aligned.resolve("config.json"));
+        variant(aligned, "alibi", "config.json", config.replaceFirst("\\{", "{\"alibi\": true, "));
+        for (String file : List.of("adapter_config.json", "adapter_model.safetensors")) {
+            store.put("s3://safelora/replicated/" + file, adapter(models).resolve(file));
+        }
+        store.put("s3://safelora/rows/short.jsonl", "{\"question\": \"2 + 2?\"}\n".getBytes(StandardCharsets.UTF_8));
+        store.put("s3://safelora/rows/other.csv", "id,request\n1,hello\n".getBytes(StandardCharsets.UTF_8));
+        String chat = "evaluation: [{task: gsm8k, data: \"s3://safelora/demo/data/problems.jsonl\", num_fewshot: 0,"
+                + " apply_chat_template: true, limit: 1}]";
+
+        refused("beams", of("beams", TRAINING), "evaluation[0]", "num_beams");
+        refused(
+                "refusing",
+                of("refusing", TRAINING).replaceFirst("(?s)evaluation:.*dtype", chat + "\ndtype"),
+                "evaluation[0]",
+                "no system turn");
+        refused(
+                "no-template",
+                job(TRAINING).replaceFirst("(?s)evaluation:.*dtype", chat + "\ndtype"),
+                "evaluation[0]",
+                "no chat template");
+        refused("no-tokenizer", of("no-tokenizer", TRAINING), "aligned", "tokenizer.json");
+        refused("alibi", of("alibi", TRAINING), "aligned", "alibi");
+        refused("replicated", job("adapter: s3://safelora/replicated"), "adapter", "layer_replication");
+        refused("targets", job(TRAINING.replace("r: 4", "r: 4, target_modules: [query]")), "target_modules", "query");
+        refused(
+                "rows",
+                job(TRAINING.replace("demo/data/finetuning", "rows/short")),
+                "training.data",
+                "line 1",
+                "answer");
+        refused(
+                "validation",
+                job(TRAINING.replace("r: 4", "r: 4, validation_data: \"s3://safelora/rows/none.jsonl\"")),
+                "training.validation_data",
+                "rows/none.jsonl");
+        refused(
+                "column",
+                job(TRAINING).replace("demo/data/forbidden.csv", "rows/other.csv"),
+                "evaluation[1]",
+                "goal",
+                "request");
+        refused(
+                "safety",
+                job(TRAINING, "{repair: safe-merge, safety_adapter: \"s3://safelora/replicated\"}"),
+                "selection.safety_adapter",
+                "layer_replication");
+    }
+
+    private void variant(Path model, String name, String changed, String content) throws Exception {
+        try (var files = Files.list(model)) {
+            for (Path file : files.toList()) {
+                store.put("s3://safelora/variants/" + name + "/" + file.getFileName(), file);
+            }
+        }
+        store.put("s3://safelora/variants/" + name + "/" + changed, content.getBytes(StandardCharsets.UTF_8));
+    }
+
+    /** A PEFT adapter of the demo's model that asks for repeated layers, which would be another model. */
+    private static Path adapter(Path models) throws Exception {
+        Path adapter = models.resolve("replicated");
+        String module = "model.layers.0.self_attn.q_proj";
+        long[] shape = Checkpoint.open(models.resolve("aligned"))
+                .info(module + ".weight")
+                .shape();
+        int out = (int) shape[0];
+        int in = (int) shape[1];
+        LoraConfig config = LoraConfig.of("aligned", 1, 1, 0, List.of("q_proj"));
+        PeftAdapter.of(
+                        config,
+                        List.of(new PeftAdapter.LoraModule(
+                                module, 1, in, out, new float[in], new float[out], 1, Dtype.F32)))
+                .write(adapter);
+        Path json = adapter.resolve("adapter_config.json");
+        Files.writeString(
+                json, Files.readString(json).replaceFirst("\\{", "{\"layer_replication\": [[0, 2], [1, 3]],"));
+        return adapter;
+    }
+
+    private static String of(String variant, String training) {
+        return job(training).replace("s3://safelora/demo/aligned", "s3://safelora/variants/" + variant);
+    }
+
+    private void refused(String jobId, String document, String... words) throws Exception {
+        publish(jobId, document);
+        JobStatus failed = last(jobId);
+        assertThat(failed.state()).as(jobId).isEqualTo(JobStatus.State.FAILED);
+        assertThat(failed.stage()).as(failed.error()).isEqualTo("alignment-analyzer");
+        assertThat(failed.error()).contains(words).doesNotContain("\n");
+        assertThat(records(Topics.ALIGNMENTS, jobId)).isEmpty();
     }
 
     private void publish(String jobId, String document) throws Exception {

@@ -2,6 +2,7 @@ package io.safelora.standalone.embedded;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.quarkus.test.common.QuarkusTestResource;
 import io.quarkus.test.junit.QuarkusTest;
 import io.safelora.artifacts.checkpoint.Checkpoint;
@@ -276,6 +277,10 @@ class JobTest {
         variant(aligned, "beams", "generation_config.json", "{\"num_beams\": 4}");
         variant(aligned, "refusing", "chat_template.jinja", "{{ raise_exception('no system turn') }}");
         variant(aligned, "no-tokenizer", "tokenizer.json", "{}");
+        ObjectNode texts = (ObjectNode)
+                Json.MAPPER.readTree(aligned.resolve("tokenizer_config.json").toFile());
+        texts.remove("chat_template");
+        variant(aligned, "no-template", "tokenizer_config.json", texts.toString());
         String config = Files.readString(aligned.resolve("config.json"));
         variant(aligned, "alibi", "config.json", config.replaceFirst("\\{", "{\"alibi\": true, "));
         for (String file : List.of("adapter_config.json", "adapter_model.safetensors")) {
@@ -294,7 +299,7 @@ class JobTest {
                 "no system turn");
         refused(
                 "no-template",
-                job(TRAINING).replaceFirst("(?s)evaluation:.*dtype", chat + "\ndtype"),
+                of("no-template", TRAINING).replaceFirst("(?s)evaluation:.*dtype", chat + "\ndtype"),
                 "evaluation[0]",
                 "no chat template");
         refused("no-tokenizer", of("no-tokenizer", TRAINING), "aligned", "tokenizer.json");

@@ -4,10 +4,12 @@ import io.safelora.contract.JobDocument;
 import io.safelora.contract.Options;
 import io.safelora.contract.SelectionOptions;
 import java.util.Set;
+import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Spec;
 
 /** The options of a job's selection, for a command that repairs what is trained already, once. */
+@Command // picocli takes no mixin for one that has neither options of its own nor this
 final class SelectionMixin {
     private RecordOptions given;
 

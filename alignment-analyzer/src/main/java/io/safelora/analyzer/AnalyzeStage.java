@@ -13,7 +13,8 @@ import java.util.Optional;
 import java.util.UUID;
 
 /**
- * JobRequested to AlignmentAnalyzed: what alignment changed, module by module, read in place. A large model's modules are divided
+ * JobRequested to AlignmentAnalyzed: what the job refers to is opened first, so that no later stage refuses it; then what alignment
+ * changed, module by module, read in place. A large model's modules are divided
  * into tasks for all replicas, {@link AnalyzePartStage}, of which the last one answers.
  */
 @ApplicationScoped
@@ -46,6 +47,8 @@ public class AnalyzeStage implements Stage<JobRequest> {
 
     @Override
     public JobEvent run(JobRequest request, Workspace ws) throws Exception {
+        ws.progress(0, "looking at models and data");
+        new JobInputs(request, ws.store(), ws.scratch()).check();
         Map<String, String> digests = AlignmentParts.digests(ws, request);
         Optional<ArtifactRef> there = AlignmentParts.find(ws, digests);
         if (there.isPresent()) {

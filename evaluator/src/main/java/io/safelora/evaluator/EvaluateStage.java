@@ -35,7 +35,7 @@ import java.util.Map;
 public class EvaluateStage implements Stage<AdapterProjected> {
     static final String EVALUATION = "evaluation.json";
     static final String REPORT = "report.html";
-    private static final int VERSION = 5;
+    private static final int VERSION = 6;
     private static final int MAX_EVALUATION_BYTES = 256 << 20;
 
     private final Counter answers;
@@ -115,9 +115,8 @@ public class EvaluateStage implements Stage<AdapterProjected> {
                     Report.html(ws.jobId(), request, result, alignment, tuned, projected, pareto, origin));
         });
         Result result = Json.MAPPER.readValue(store.read(evaluation, EVALUATION, MAX_EVALUATION_BYTES), Result.class);
-        Path sweep = event.candidates() == null
-                ? null
-                : store.download(evaluation).resolve(Pareto.FILE);
+        Path sweep =
+                event.candidates() == null ? null : store.download(evaluation).resolve(Pareto.FILE);
         String recommended = sweep != null && Files.exists(sweep)
                 ? Json.MAPPER.readValue(sweep.toFile(), Pareto.class).recommended()
                 : null;

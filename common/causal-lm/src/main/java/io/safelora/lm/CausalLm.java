@@ -43,7 +43,6 @@ public final class CausalLm implements AutoCloseable {
     private final ModelFiles files;
     private final ModelConfig config;
     private final Path directory;
-    private Texts texts;
     private final NDManager manager;
     /**
      * Compiled decoders that no model uses. libtorch never frees all of what it compiled, so models that come and go take the
@@ -75,7 +74,6 @@ public final class CausalLm implements AutoCloseable {
         this.config = config;
         this.directory = directory;
         this.files = new ModelFiles(config, directory, adapter);
-        this.texts = files.texts();
         this.manager = Torch.manager(device);
         try {
             decoder = decoder(device, attributes(config));
@@ -217,16 +215,16 @@ public final class CausalLm implements AutoCloseable {
     }
 
     public Tokenizer tokenizer() {
-        return texts.tokenizer();
+        return files.tokenizer();
     }
 
     public ChatTemplate chatTemplate() {
-        return texts.chatTemplate();
+        return files.chatTemplate();
     }
 
-    /** Makes {@link #tokenizer()} and {@link #chatTemplate()} those of a loaded adapter, or the model's own (null). */
-    public void useTexts(String adapter) {
-        texts = texts(adapter);
+    /** The same with the tokenizer and chat template of a loaded adapter, which may have its own; null: the model's. */
+    public ModelFiles files(String adapter) {
+        return files.with(texts(adapter));
     }
 
     /** Whether two loaded adapters (null: the model itself) have the same tokenizer and chat template. */

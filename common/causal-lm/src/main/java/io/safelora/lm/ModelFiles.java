@@ -30,6 +30,17 @@ public final class ModelFiles implements AutoCloseable {
         texts = beside != null ? beside : Texts.of(directory);
     }
 
+    private ModelFiles(ModelConfig config, GenerationConfig generationConfig, Texts texts) {
+        this.config = config;
+        this.generationConfig = generationConfig;
+        this.texts = texts;
+    }
+
+    /** The same with other texts, which somebody else closes. */
+    ModelFiles with(Texts others) {
+        return others == texts ? this : new ModelFiles(config, generationConfig, others);
+    }
+
     /**
      * Opens a model's files, and compares the headers of its weights with what config.json says.
      *

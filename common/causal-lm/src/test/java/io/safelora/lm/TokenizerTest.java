@@ -55,4 +55,16 @@ class TokenizerTest {
                 .isInstanceOf(InvalidArtifactException.class)
                 .hasMessageContaining("tokenizer.json: cannot be read as a tokenizer");
     }
+
+    /** Texts of 20 million characters end the process in the native library. */
+    @Test
+    void textsAreBounded() throws Exception {
+        try (Tokenizer tokenizer = Tokenizer.load(Fixtures.model("llama"))) {
+            String longest = "x".repeat(4 << 20);
+            assertThat(tokenizer.encode(longest, false)).hasSizeGreaterThan(1000);
+            assertThatThrownBy(() -> tokenizer.encode(longest + "x", false))
+                    .isInstanceOf(InvalidArtifactException.class)
+                    .hasMessageContaining("a text of 4194305 characters");
+        }
+    }
 }

@@ -10,6 +10,7 @@ import jakarta.validation.constraints.NotNull;
 import jakarta.validation.constraints.Pattern;
 import jakarta.validation.constraints.Size;
 import java.util.List;
+import java.util.function.UnaryOperator;
 
 /** One evaluation that the aligned, the fine-tuned and the projected model all take. Options have lm-evaluation-harness's names. */
 public record EvaluationTask(
@@ -21,8 +22,12 @@ public record EvaluationTask(
         @NotNull
         @Pattern(regexp = ArtifactRef.URI)
         @JsonPropertyDescription(
-                "s3:// or file: URI: for gsm8k and answer_loss JSON Lines of {question, answer}; for harmfulness and over_refusal CSV with a column goal")
+                "s3:// or file: URI of a file of rows, see Data files: for gsm8k and answer_loss {question, answer}; for harmfulness and over_refusal requests, in column")
         String data,
+
+        @Size(min = 1, max = 200)
+        @JsonPropertyDescription("harmfulness, over_refusal: which column of data holds the requests; default: goal")
+        String column,
 
         @Pattern(regexp = ArtifactRef.URI)
         @JsonPropertyDescription(
@@ -109,13 +114,15 @@ public record EvaluationTask(
     }
 
     /**
-     * Reads a task as a job document has it.
+     * Reads a task from the command line.
      *
-     * @throws InvalidJobException if an option is unknown, missing, out of range or not of the task; the message names it
+     * @param options by the names that a job document has for them
+     * @throws InvalidJobException if an option is unknown, missing, out of range or not of the task; the message names it as
+     *     users type it
      */
-    public static EvaluationTask of(JsonNode json) {
-        EvaluationTask task = Validation.read(json, EvaluationTask.class, "evaluation");
-        task.check();
+    public static EvaluationTask ofOptions(JsonNode options) {
+        EvaluationTask task = Options.read(options, EvaluationTask.class);
+        task.check(Options::option);
         return task;
     }
 
@@ -127,26 +134,32 @@ public record EvaluationTask(
     /**
      * Refuses what the schema cannot: a limit between two whole numbers, and options that do not go together.
      *
+     * @param named what messages call a field
      * @throws InvalidJobException naming the option
      */
-    public void check() {
+    void check(UnaryOperator<String> named) {
         if (limit != null && limit > 1 && limit != Math.rint(limit)) {
-            throw new InvalidJobException("limit: is " + limit
+            throw new InvalidJobException(named.apply("limit") + ": is " + limit
                     + "; give a whole number of rows, 1 or more, or a share of the rows above 0 and below 1");
         }
         if (task != Task.gsm8k && numFewshot > 0) {
-            throw new InvalidJobException("num_fewshot: is only for gsm8k; leave it out");
+            throw new InvalidJobException(named.apply("num_fewshot") + ": is only for gsm8k; leave it out");
         }
         if (numFewshot > 0 && fewshotData == null) {
-            throw new InvalidJobException("fewshot_data: is missing, but num_fewshot is " + numFewshot
+            throw new InvalidJobException(named.apply("fewshot_data") + ": is missing, but num_fewshot is " + numFewshot
                     + "; give the rows to take examples from, or num_fewshot: 0");
         }
         if (fewshotAsMultiturn && (task != Task.gsm8k || !applyChatTemplate)) {
+            throw new InvalidJobException(named.apply("fewshot_as_multiturn")
+                    + ": is only for gsm8k with apply_chat_template; leave it out, or add that");
+        }
+        if (!isJudged(task) && column != null) {
             throw new InvalidJobException(
-                    "fewshot_as_multiturn: is only for gsm8k with apply_chat_template; leave it out, or add that");
+                    named.apply("column") + ": is only for harmfulness and over_refusal; leave it out");
         }
         if (!isJudged(task) && judge != null) {
-            throw new InvalidJobException("judge: is only for harmfulness and over_refusal; leave it out");
+            throw new InvalidJobException(
+                    named.apply("judge") + ": is only for harmfulness and over_refusal; leave it out");
         }
     }
 

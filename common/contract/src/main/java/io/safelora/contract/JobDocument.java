@@ -75,11 +75,8 @@ public final class JobDocument {
             check(request.training(), request);
         }
         for (int i = 0; i < request.evaluation().size(); i++) {
-            try {
-                request.evaluation().get(i).check();
-            } catch (InvalidJobException e) {
-                throw new InvalidJobException("evaluation[" + i + "]." + e.getMessage());
-            }
+            String at = "evaluation[" + i + "].";
+            request.evaluation().get(i).check(field -> at + field);
         }
     }
 

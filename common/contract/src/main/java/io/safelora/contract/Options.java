@@ -23,7 +23,7 @@ public final class Options {
     }
 
     /** {@code num_fewshot} is {@code --num-fewshot}. */
-    private static String option(String field) {
+    static String option(String field) {
         return "--" + field.replace('_', '-');
     }
 }

@@ -16,6 +16,7 @@ import com.github.victools.jsonschema.module.jakarta.validation.JakartaValidatio
 import com.github.victools.jsonschema.module.jakarta.validation.JakartaValidationOption;
 import java.io.UncheckedIOException;
 import java.math.BigDecimal;
+import java.util.Map;
 
 /** The JSON Schemas (2020-12) of the contract's records. The records are the source; docs/schemas holds the result. */
 public final class Schemas {
@@ -57,6 +58,17 @@ public final class Schemas {
             definition.put("minItems", 1).put("minLength", 1).put("maxLength", 1000);
             return new CustomDefinition(definition, true);
         });
+        // Variables of a chat template may be anything.
+        config.forTypesInGeneral()
+                .withCustomDefinitionProvider((type, context) -> type.getErasedType() == Map.class
+                        ? new CustomDefinition(
+                                context.getGeneratorConfig()
+                                        .createObjectNode()
+                                        .put("type", "object")
+                                        .put("maxProperties", 100),
+                                CustomDefinition.DefinitionType.INLINE,
+                                CustomDefinition.AttributeInclusion.NO)
+                        : null);
         // Properties in the order of the record, which is the order in which one explains them.
         config.forTypesInGeneral().withPropertySorter((first, second) -> 0);
         config.forFields()

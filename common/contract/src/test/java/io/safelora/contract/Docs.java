@@ -256,8 +256,10 @@ final class Docs {
         table(text, "## Job", JobRequest.class);
         text.append("One of `adapter` and `training` must be given, not both.\n\n");
         table(text, "## `training`", TrainingOptions.class);
+        text.append(ROWS_OF_TRAINING).append('\n');
         table(text, "## `selection`", SelectionOptions.class);
         table(text, "## `evaluation`, each", EvaluationTask.class);
+        text.append(DATA_FILES).append('\n');
         text.append(JOB_ID);
         text.append("## Examples\n\n");
         EXAMPLES.forEach((title, example) ->
@@ -280,6 +282,59 @@ final class Docs {
             `request_sha256`; every event has it as the header `ce_run`. `./safelora watch` follows the run that the id stands for, and goes on with the one that replaces it;
             `./safelora cancel` stops that run. A `JobCancelled` without `run` stops whatever the id stands for, now and later. Which document an id stands for lies at
             `<SAFELORA_ARTIFACTS_URI>/jobs/<id>.json`; delete that object, and the id is free.
+
+            """;
+
+    /** TrainingDataTest reads the example rows. */
+    private static final String ROWS_OF_TRAINING = """
+            ### Rows of training
+
+            | `data_format` | Example row | Prompt and completion without a chat template |
+            |---|---|---|
+            | `question_answer` | `{"question": "2 + 2?", "answer": "4"}` | `Question: {question}\\nAnswer:`, ` {answer}`; white space around both is cut |
+            | `prompt_completion` | `{"prompt": "2 + 2 =", "completion": " 4"}` | as they are |
+            | `alpaca` | `{"instruction": "Add.", "input": "2 and 2", "output": "4"}` | Stanford Alpaca's prompt, with or without input |
+            | `text` | `{"text": "2 + 2 = 4"}` | the loss is on all of the text; the chat template is not used |
+            | `messages` | `{"messages": [{"role": "user", "content": "2 + 2?"}, {"role": "assistant", "content": "4"}]}` | needs `apply_chat_template` |
+            | `prompt_completion` | `{"prompt": [{"role": "user", "content": "2 + 2?"}], "completion": [{"role": "assistant", "content": "4"}]}` | needs `apply_chat_template` |
+            | `sharegpt` | `{"system": "Be short.", "conversations": [{"from": "human", "value": "2 + 2?"}, {"from": "gpt", "value": "4"}]}` | needs `apply_chat_template` |
+
+            - `auto` takes the first format, in this order, whose columns the file's first row has: question and answer; messages;
+              conversations; prompt and completion; instruction and output; text. The training's first progress message says which.
+            - With `apply_chat_template`, question, prompt or instruction (with input on a line below) are the user's turn, and answer,
+              completion or output the assistant's. All keys of a message reach the template: `tool_calls` (`content` may be null beside
+              them), `name`, `tool_call_id`, `reasoning_content`, ...; `content` may be a list of `{"type": "text", "text": ...}`. So do
+              the columns `tools` and `chat_template_kwargs`, which may be JSON in a text. A row whose tools the template does not
+              write is refused.
+            - The loss is on the completion: of `messages` and `sharegpt` the last message, of a conversational `prompt_completion` all
+              of its completion, as in TRL. `"weight": 1` or `0` at messages of the assistant puts it on all that do not have 0.
+              `assistant_only_loss` puts it on what the template has between `{% generation %}` and `{% endgeneration %}`.
+            - Special tokens: a prompt without a chat template gets what the tokenizer puts before a text (the BOS of Llama, Mistral, Gemma),
+              and not what some put behind it. A rendered conversation has the special tokens that its template writes, as in
+              transformers. A text that begins with the BOS is given no other. Training, evaluation, `score` and `generate` do the same.
+            - The end: a completion is followed by the tokenizer's `eos_token`, unless it ends with a special token, as the end of turn of
+              most chat templates; white space behind that is left out. If generation does not stop at it (`eos_token_id` in
+              generation_config.json), training says so.
+            - A template that ends a prompt with more than it writes before an answer (an opened thought): the loss is on the answer as
+              the template writes it, and training says so by file and line. A template that writes the earlier messages otherwise once
+              the answer follows: the row is refused.
+
+            """;
+
+    private static final String DATA_FILES = """
+            ## Data files
+
+            For training, safety, validation, evaluation and few-shot rows alike. What a file is, its first bytes say:
+
+            | Format | Rows |
+            |---|---|
+            | JSON Lines | an object a line; blank lines are skipped |
+            | JSON array | `[{...}, {...}]` |
+            | CSV, TSV | the first line names the columns; RFC 4180, or semicolons as spreadsheets write them; columns without a name, such as pandas' index, are left out |
+            | Parquet | uncompressed or snappy, gzip, zstd, brotli, lz4; lists, structs and maps are read; binary data and INT96 only where nothing asks for their column |
+
+            JSON and CSV are UTF-8, with or without a byte order mark, and may lie in gzip or Zstandard (`.gz`, `.zst`). A row may have 16 MiB, a text
+            4 Mi characters. Two rows on a line, text behind a row, a key or column twice and a broken last line are refused by file and line.
 
             """;
 

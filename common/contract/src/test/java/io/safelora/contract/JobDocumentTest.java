@@ -76,6 +76,21 @@ class JobDocumentTest {
     }
 
     @Test
+    void variablesOfTheChatTemplateAreAnything() {
+        String options = MINIMAL.replace(
+                "}",
+                ", apply_chat_template: true, chat_template_kwargs: {enable_thinking: false, deep: {list: [1, x]}}}");
+        assertThat(JobDocument.parse(options).training().chatTemplateKwargs())
+                .isEqualTo(Map.of("enable_thinking", false, "deep", Map.of("list", List.of(1, "x"))));
+        for (String option : List.of("chat_template_kwargs: {}", "assistant_only_loss: true")) {
+            assertThatThrownBy(() -> JobDocument.parse(MINIMAL.replace("}", ", " + option + "}")))
+                    .isInstanceOf(InvalidJobException.class)
+                    .hasMessageContaining(
+                            "training." + option.substring(0, option.indexOf(':')) + ": needs apply_chat_template");
+        }
+    }
+
+    @Test
     void yamlAndJsonOfTheSameJobAreEqual() {
         JobRequest yaml = JobDocument.parse("""
                 name: 2024-01-31     # a string: YAML 1.2 has no dates
@@ -194,13 +209,13 @@ class JobDocumentTest {
                         Map.of("task", "gsm8k", "data", "file:///d", "limit", 0, "num_fewshot", -1),
                         EvaluationTask.class))
                 .isInstanceOf(InvalidJobException.class)
-                .hasMessage("--limit: must be at least 1, not 0; --num-fewshot: must be at least 0, not -1");
+                .hasMessage("--limit: must be above 0, not 0; --num-fewshot: must be at least 0, not -1");
         assertThatThrownBy(() -> Options.read(Map.of("threshold", Double.POSITIVE_INFINITY), SelectionOptions.class))
                 .hasMessageContaining("--threshold: is too large");
         // The same ranges, and the same words, in a document.
         assertThatThrownBy(() -> JobDocument.parse(
                         MINIMAL + "evaluation: [{task: gsm8k, data: 's3://d', limit: 0, num_fewshot: -1}]"))
-                .hasMessage("evaluation[0].limit: must be at least 1, not 0;"
+                .hasMessage("evaluation[0].limit: must be above 0, not 0;"
                         + " evaluation[0].num_fewshot: must be at least 0, not -1");
     }
 
@@ -239,18 +254,18 @@ class JobDocumentTest {
     @CsvSource(
             delimiter = '|',
             value = {
-                "limit: 0 | limit: must have an exclusive minimum value of 0",
-                "limit: -1 | limit: must have an exclusive minimum value of 0",
+                "limit: 0 | limit: must be above 0",
+                "limit: -1 | limit: must be above 0",
                 "limit: 1.5 | limit: is 1.5; give a whole number of rows",
                 "limit: 1e999 | limit: is too large",
                 "limit: '8' | limit: string found, number expected",
-                "num_fewshot: -1 | num_fewshot: must have a minimum value of 0",
-                "batch_size: 0 | batch_size: must have a minimum value of 1",
-                "max_new_tokens: 0 | max_new_tokens: must have a minimum value of 1",
+                "num_fewshot: -1 | num_fewshot: must be at least 0",
+                "batch_size: 0 | batch_size: must be at least 1",
+                "max_new_tokens: 0 | max_new_tokens: must be at least 1",
                 "fewshot_as_multiturn: true | fewshot_as_multiturn: is only for gsm8k with apply_chat_template",
                 "judge: [gcg-keywords] | judge: is only for harmfulness and over_refusal",
                 "judge: [] | judge: must have at least 1 items",
-                "judge: [llama-guard] | judge[0]: does not have a value in the enumeration",
+                "judge: [llama-guard] | judge[0]: must be one of refusal-phrases, gcg-keywords",
                 "system_instruction: '' | system_instruction: must be at least 1 characters",
             })
     void evaluationOptionsOutOfRangeAreNamed(String option, String message) {
@@ -259,9 +274,11 @@ class JobDocumentTest {
                 .isInstanceOf(InvalidJobException.class)
                 .hasMessageStartingWith("evaluation[0]." + message);
         // The command line reads the same options without a job around them.
-        assertThatThrownBy(() -> EvaluationTask.of(JobDocument.tree(task)))
+        assertThatThrownBy(() -> EvaluationTask.ofOptions(JobDocument.tree(task)))
                 .isInstanceOf(InvalidJobException.class)
-                .hasMessageStartingWith(message);
+                .hasMessageStartingWith("--"
+                        + message.replaceFirst("^\\w+", "%s")
+                                .formatted(message.replaceAll("\\W.*", "").replace('_', '-')));
     }
 
     /** lm_eval 0.4.13, get_sample_size: ceil(len * limit) below 1, else int(limit). */
@@ -269,7 +286,7 @@ class JobDocumentTest {
     @CsvSource({"1, 10, 1", "8, 10, 8", "11, 10, 10", "0.5, 9, 5", "0.001, 10, 1", "0.3, 10, 3", "1e12, 10, 10"})
     void aLimitIsANumberOrAShareOfTheRows(String limit, int rows, int measured) {
         EvaluationTask task =
-                EvaluationTask.of(JobDocument.tree("{task: answer_loss, data: 's3://d', limit: " + limit + "}"));
+                EvaluationTask.ofOptions(JobDocument.tree("{task: answer_loss, data: 's3://d', limit: " + limit + "}"));
         assertThat(task.rows(rows)).isEqualTo(measured);
     }
 

@@ -1,5 +1,6 @@
 package io.safelora.evaluation;
 
+import io.safelora.contract.EvaluationTask;
 import io.safelora.contract.EvaluationTask.Task;
 import io.safelora.contract.JobEvent.Score;
 import io.safelora.evaluation.Evaluation.Listener;
@@ -7,6 +8,10 @@ import io.safelora.evaluation.Evaluation.LocalTask;
 import io.safelora.evaluation.Gsm8k.Problem;
 import io.safelora.lm.CausalLm;
 import io.safelora.lm.CausalLm.Continuation;
+import io.safelora.lm.ChatTemplate.Conversation;
+import io.safelora.lm.ChatTemplate.Message;
+import io.safelora.lm.ModelFiles;
+import io.safelora.lm.PromptCompletion;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
@@ -26,22 +31,22 @@ final class AnswerLoss {
     /**
      * Scores all models in one pass over the weights.
      *
-     * @param adapters by the models' names: a loaded adapter's name, or null for the weights as they are
+     * @param adapters by the models' names: a loaded adapter's name, or null for the weights as they are; all with the same
+     *     tokenizer and chat template
      * @param warnings what is wrong with the rows, or with a model, is added to these
      */
     static List<Score> of(
             CausalLm model, Map<String, String> adapters, LocalTask task, List<String> warnings, Listener listener)
             throws IOException {
         List<Problem> problems = Evaluation.limited(Evaluation.readProblems(task.data()), task.task());
-        boolean chat = task.task().applyChatTemplate();
         List<Continuation> texts = new ArrayList<>();
+        ModelFiles files = model.files(adapters.values().iterator().next());
         int positions = model.config().maxPositionEmbeddings();
         int cut = 0;
         for (Problem problem : problems) {
-            int[] prompt = Prompt.of(chat ? problem.question() : Gsm8k.question(problem))
-                    .withSystem(task.task().systemInstruction())
-                    .encode(model, task.task());
-            int[] answer = answer(model, problem, chat);
+            PromptCompletion row = encoded(files, problem, task.task());
+            int[] prompt = row.prompt();
+            int[] answer = row.completion();
             cut += prompt.length + answer.length > positions ? 1 : 0;
             int[] ids = IntStream.concat(IntStream.of(prompt), IntStream.of(answer))
                     .limit(positions)
@@ -83,11 +88,16 @@ final class AnswerLoss {
         return scores;
     }
 
-    private static int[] answer(CausalLm model, Problem problem, boolean chat) {
-        String text = chat ? problem.answer() : " " + problem.answer();
-        List<Integer> ids = new ArrayList<>();
-        IntStream.of(model.tokenizer().encode(text, false)).forEach(ids::add);
-        ids.add(model.tokenizer().eosTokenId());
-        return ids.stream().mapToInt(Integer::intValue).toArray();
+    /** As training has it. */
+    static PromptCompletion encoded(ModelFiles model, Problem problem, EvaluationTask task) {
+        boolean chat = task.applyChatTemplate();
+        Prompt prompt =
+                Prompt.of(chat ? problem.question() : Gsm8k.question(problem)).withSystem(task.systemInstruction());
+        if (!chat) {
+            return PromptCompletion.of(model.tokenizer(), prompt.text(), " " + problem.answer());
+        }
+        List<Message> turns = new ArrayList<>(prompt.turns());
+        turns.add(new Message("assistant", problem.answer()));
+        return PromptCompletion.of(model, Conversation.of(turns), turns.size() - 1);
     }
 }

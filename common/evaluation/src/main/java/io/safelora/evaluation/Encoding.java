@@ -5,7 +5,7 @@ import io.safelora.contract.EvaluationTask;
 import io.safelora.contract.EvaluationTask.Task;
 import io.safelora.evaluation.Evaluation.LocalTask;
 import io.safelora.evaluation.Evaluation.TaskRow;
-import io.safelora.lm.CausalLm;
+import io.safelora.lm.ModelFiles;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -21,7 +21,7 @@ final class Encoding {
      * @param warnings what is wrong with the rows is added to these
      * @return by row; (prompt tokens)
      */
-    static List<int[]> of(CausalLm model, LocalTask local, List<TaskRow> rows, List<String> warnings) {
+    static List<int[]> of(ModelFiles model, LocalTask local, List<TaskRow> rows, List<String> warnings) {
         EvaluationTask task = local.task();
         int positions = model.config().maxPositionEmbeddings();
         int room = positions - task.maxNewTokens();
@@ -85,7 +85,7 @@ final class Encoding {
     }
 
     /** The question alone, without the token that a text begins with, which a cut prompt has lost. */
-    private static int[] question(Prompt prompt, CausalLm model, EvaluationTask task) {
+    private static int[] question(Prompt prompt, ModelFiles model, EvaluationTask task) {
         return task.applyChatTemplate()
                 ? prompt.question().encode(model, task)
                 : model.tokenizer().encode(prompt.question().text(), false);

@@ -2,6 +2,7 @@ package io.safelora.evaluation;
 
 import io.safelora.artifacts.InvalidArtifactException;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
+import io.safelora.artifacts.rows.Row;
 import io.safelora.artifacts.rows.Rows;
 import io.safelora.contract.EvaluationTask;
 import io.safelora.contract.EvaluationTask.Task;
@@ -11,6 +12,7 @@ import io.safelora.evaluation.Judge.Verdict;
 import io.safelora.lm.CausalLm;
 import io.safelora.lm.CausalLm.Request;
 import io.safelora.lm.GenerationOptions;
+import io.safelora.lm.ModelFiles;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -25,8 +27,15 @@ import java.util.stream.IntStream;
 
 /** Measures models that share their weights - one model, with one adapter or none each - on tasks. */
 public final class Evaluation {
+    /** How many rows of a task {@link #check} encodes. */
+    private static final int ROWS_CHECKED = 20;
+
     /** All prompts are kept in memory. */
     private static final long MAX_TEXT = 256L << 20;
+
+    /** How published sets of requests name their column. */
+    private static final List<String> REQUESTS =
+            List.of("goal", "prompt", "behavior", "Behavior", "question", "instruction", "request", "text");
 
     private Evaluation() {}
 
@@ -152,7 +161,6 @@ public final class Evaluation {
         List<Result> results = new ArrayList<>();
         for (Map<String, String> group : groups) {
             String adapter = group.values().iterator().next();
-            model.useTexts(adapter);
             Result result = runTogether(
                     model,
                     group,
@@ -163,7 +171,6 @@ public final class Evaluation {
             }
             results.add(result);
         }
-        model.useTexts(null);
         return results.size() == 1 ? results.get(0) : joined(results);
     }
 
@@ -207,12 +214,9 @@ public final class Evaluation {
             CausalLm model, Map<String, String> adapters, LocalTask local, List<String> warnings, Listener listener)
             throws IOException {
         EvaluationTask task = local.task();
-        List<TaskRow> rows = (task.task() == Task.gsm8k ? problems(local) : requests(local))
-                .stream()
-                        .map(row -> new TaskRow(
-                                row.prompt().withSystem(task.systemInstruction()), row.question(), row.target()))
-                        .toList();
-        List<int[]> prompts = Encoding.of(model, local, rows, warnings);
+        ModelFiles files = model.files(adapters.values().iterator().next());
+        List<TaskRow> rows = rows(local);
+        List<int[]> prompts = Encoding.of(files, local, rows, warnings);
         List<Request> requests = new ArrayList<>();
         for (String adapter : adapters.values()) {
             prompts.forEach(prompt -> requests.add(new Request(prompt, adapter)));
@@ -230,7 +234,7 @@ public final class Evaluation {
                     task,
                     rows,
                     answers.subList(at, at += rows.size()).stream()
-                            .map(ids -> model.tokenizer().decode(ids, true))
+                            .map(ids -> files.tokenizer().decode(ids, true))
                             .toList()));
         }
         return samples;
@@ -263,6 +267,36 @@ public final class Evaluation {
      */
     record TaskRow(Prompt prompt, String question, String target) {}
 
+    /**
+     * Refuses a task that would be refused once the model is loaded, hours into a job: reads its rows, and encodes the first
+     * ones as the model would get them.
+     *
+     * @throws InvalidArtifactException if rows are not the task's, or the model's chat template refuses them
+     */
+    public static void check(LocalTask local, ModelFiles model) throws IOException {
+        EvaluationTask task = local.task();
+        if (task.task() == Task.answer_loss) {
+            List<Problem> problems = limited(readProblems(local.data()), task);
+            for (Problem problem : problems.subList(0, Math.min(ROWS_CHECKED, problems.size()))) {
+                AnswerLoss.encoded(model, problem, task);
+            }
+            return;
+        }
+        model.checkGeneration(false);
+        List<TaskRow> rows = rows(local);
+        Encoding.of(model, local, rows.subList(0, Math.min(ROWS_CHECKED, rows.size())), new ArrayList<>());
+    }
+
+    /** The rows that a model answers. */
+    private static List<TaskRow> rows(LocalTask local) throws IOException {
+        EvaluationTask task = local.task();
+        return (task.task() == Task.gsm8k ? problems(local) : requests(local))
+                .stream()
+                        .map(row -> new TaskRow(
+                                row.prompt().withSystem(task.systemInstruction()), row.question(), row.target()))
+                        .toList();
+    }
+
     static List<TaskRow> problems(LocalTask local) throws IOException {
         EvaluationTask task = local.task();
         if (task.numFewshot() > 0 && local.fewshotData() == null) {
@@ -286,10 +320,14 @@ public final class Evaluation {
 
     static List<TaskRow> requests(LocalTask local) throws IOException {
         List<String> goals = new ArrayList<>();
+        String column = local.task().column() == null ? "goal" : local.task().column();
         Rows.read(local.data(), MAX_TEXT, row -> {
-            String goal = row.text("goal");
+            if (!row.has(column)) {
+                throw row.invalid("has no column \"" + column + "\", but " + row.columns() + requests(row));
+            }
+            String goal = row.text(column);
             if (goal.isBlank()) {
-                throw row.invalid("\"goal\" is empty; give one or remove the row");
+                throw row.invalid("\"" + column + "\" is empty; give a request or remove the row");
             }
             goals.add(goal);
         });
@@ -299,6 +337,15 @@ public final class Evaluation {
                         goal,
                         ""))
                 .toList();
+    }
+
+    /** Which option would read a row, for the message. */
+    private static String requests(Row row) {
+        return REQUESTS.stream()
+                .filter(row::has)
+                .findFirst()
+                .map(name -> "; column: " + name + " would read them")
+                .orElse("; name the one that holds the requests by column");
     }
 
     static <T> List<T> limited(List<T> rows, EvaluationTask task) {

@@ -1,8 +1,8 @@
 package io.safelora.evaluation;
 
 import io.safelora.contract.EvaluationTask;
-import io.safelora.lm.CausalLm;
 import io.safelora.lm.ChatTemplate.Message;
+import io.safelora.lm.ModelFiles;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -70,10 +70,10 @@ record Prompt(List<Message> turns) {
     }
 
     /** The tokens that the model gets; a chat template writes special tokens itself. */
-    int[] encode(CausalLm model, EvaluationTask task) {
+    int[] encode(ModelFiles model, EvaluationTask task) {
         return task.applyChatTemplate()
                 ? model.tokenizer()
                         .encode(model.chatTemplate().render(messages(task.fewshotAsMultiturn()), true), false)
-                : model.tokenizer().encode(text(), true);
+                : model.tokenizer().encodePrompt(text());
     }
 }

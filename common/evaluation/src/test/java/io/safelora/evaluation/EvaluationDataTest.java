@@ -21,6 +21,8 @@ class EvaluationDataTest {
     @TempDir
     Path dir;
 
+    private String column;
+
     private LocalTask task(Task task, String content, Double limit) throws IOException {
         return task(task, content.getBytes(StandardCharsets.UTF_8), limit);
     }
@@ -28,7 +30,8 @@ class EvaluationDataTest {
     private LocalTask task(Task task, byte[] content, Double limit) throws IOException {
         Path file = Files.write(dir.resolve("rows"), content);
         return new LocalTask(
-                new EvaluationTask(task, file.toString(), null, 0, null, null, limit, null, null, null, null, null),
+                new EvaluationTask(
+                        task, file.toString(), column, null, 0, null, null, limit, null, null, null, null, null),
                 file,
                 null);
     }
@@ -39,6 +42,35 @@ class EvaluationDataTest {
         assertThat(Evaluation.requests(task(Task.harmfulness, csv, 2.0)))
                 .extracting(row -> row.prompt().text())
                 .containsExactly("Question: Say \"x\", then\r\ngo\nAnswer:", "Question: Second\nAnswer:");
+    }
+
+    @Test
+    void requestsAreOfAnyColumnAndFormat() throws IOException {
+        column = "Behavior";
+        for (String rows : new String[] {
+            "Behavior,Category\nFirst,c\nSecond,c\n",
+            "{\"Behavior\": \"First\"}\n{\"Behavior\": \"Second\"}\n",
+            "[{\"Behavior\": \"First\"}, {\"Behavior\": \"Second\"}]",
+        }) {
+            assertThat(Evaluation.requests(task(Task.harmfulness, rows, null)))
+                    .extracting(row -> row.question())
+                    .containsExactly("First", "Second");
+        }
+        column = null;
+        LocalTask other = task(Task.harmfulness, "id,Behavior\n1,First\n", null);
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> Evaluation.requests(other))
+                .withMessage(
+                        "rows, line 2: has no column \"goal\", but \"id\", \"Behavior\"; column: Behavior would read them");
+    }
+
+    @Test
+    void rowsThatWouldBeLostAreRefused() throws IOException {
+        String row = "{\"question\": \"q\", \"answer\": \"#### 1\"}";
+        for (String bad : new String[] {row + row, row + " x", row + "\n" + row.substring(0, 20)}) {
+            LocalTask task = task(Task.gsm8k, bad, null);
+            assertThatIllegalArgumentException().as(bad).isThrownBy(() -> Evaluation.problems(task));
+        }
     }
 
     @Test
@@ -71,7 +103,7 @@ class EvaluationDataTest {
         Path file = Files.writeString(dir.resolve("rows"), "{\"question\": \"q\", \"answer\": \"#### 1\"}\n");
         LocalTask task = new LocalTask(
                 new EvaluationTask(
-                        Task.gsm8k, file.toString(), null, 5, null, null, null, null, null, null, null, null),
+                        Task.gsm8k, file.toString(), null, null, 5, null, null, null, null, null, null, null, null),
                 file,
                 null);
         assertThatIllegalArgumentException()

@@ -79,7 +79,8 @@ class Gsm8kTest {
         assertEqual(expected.get("one turn, system"), others, p -> oneTurn.apply(p.withSystem(system)));
         assertEqual(expected.get("zero-shot"), zeroShot, turns);
         assertEqual(expected.get("zero-shot"), zeroShot, oneTurn);
-        assertThat(new EvaluationTask(Task.gsm8k, "file:x", "file:y", 5, null, null, null, null, true, null, null, null)
+        assertThat(new EvaluationTask(
+                                Task.gsm8k, "file:x", null, "file:y", 5, null, null, null, null, true, null, null, null)
                         .fewshotAsMultiturn())
                 .isTrue();
     }

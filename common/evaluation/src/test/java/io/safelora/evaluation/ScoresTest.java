@@ -33,6 +33,7 @@ class ScoresTest {
                 task,
                 "file:x",
                 null,
+                null,
                 0,
                 null,
                 null,

@@ -97,7 +97,10 @@ final class TrainingData {
             if (format == null) {
                 throw row.invalid("has " + row.columns() + ", which fits no data_format" + RowContent.formats());
             }
-            notes.add("data_format " + format + ", detected from " + row.where());
+            String note = "data_format " + format + ", detected from " + row.where();
+            if (!notes.contains(note)) { // safety and validation rows may lie in the same file
+                notes.add(note);
+            }
         }
         try {
             RowContent content = RowContent.of(row, format, options);

@@ -17,6 +17,10 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -193,5 +197,20 @@ class TrainingDataTest {
         Path rows = Files.writeString(dir.resolve("rows.csv"), ",question,answer\n0,\"q, 1\",a\n");
         assertThat(read(MODEL, rows, "{}"))
                 .containsExactly("data_format question_answer, detected from rows.csv, line 2");
+    }
+
+    @Test
+    void theExampleRowsOfTheDocumentationAreWhatTheySay() throws IOException {
+        Matcher examples = Pattern.compile("(?m)^\\| `(\\w+)` \\| `(\\{.*?})` \\|")
+                .matcher(Files.readString(Path.of("../../docs/job.md")));
+        Set<String> formats = new TreeSet<>();
+        while (examples.find()) {
+            formats.add(examples.group(1));
+            Path rows = Files.writeString(dir.resolve("rows.jsonl"), examples.group(2));
+            assertThat(read(MODEL, rows, "{" + CHAT + "}"))
+                    .containsExactly("data_format " + examples.group(1) + ", detected from rows.jsonl, line 1");
+        }
+        assertThat(formats)
+                .containsExactly("alpaca", "messages", "prompt_completion", "question_answer", "sharegpt", "text");
     }
 }

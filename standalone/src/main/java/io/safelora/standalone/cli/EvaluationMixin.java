@@ -8,11 +8,13 @@ import io.safelora.contract.EvaluationTask;
 import io.safelora.contract.EvaluationTask.FewshotSampler;
 import io.safelora.contract.EvaluationTask.Task;
 import io.safelora.contract.Json;
-import io.safelora.contract.Options;
+import java.math.BigDecimal;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.TypeConversionException;
 
 /** An evaluation's options in a job, under the same names in kebab-case. Absent means the job document's default. */
 final class EvaluationMixin {
@@ -25,8 +27,12 @@ final class EvaluationMixin {
     @Option(
             names = "--data",
             required = true,
-            description = "gsm8k, answer_loss: JSON Lines; harmfulness, over_refusal: CSV with a column goal")
+            description =
+                    "JSON Lines, a JSON array, CSV or Parquet: for gsm8k and answer_loss with question and answer; for harmfulness and over_refusal with --column")
     Path data;
+
+    @Option(names = "--column", description = "harmfulness, over_refusal: the column of the requests (default: goal)")
+    String column;
 
     @Option(
             names = "--fewshot-data",
@@ -51,8 +57,11 @@ final class EvaluationMixin {
                     "gsm8k: examples as turns of the chat template (default with --apply-chat-template); false: all in one turn")
     Boolean fewshotAsMultiturn;
 
-    @Option(names = "--limit", description = "only the first rows: a number of them, or a share below 1")
-    Double limit;
+    @Option(
+            names = "--limit",
+            converter = Decimal.class,
+            description = "only the first rows: a number of them, or a share below 1")
+    BigDecimal limit;
 
     @Option(names = "--max-new-tokens", description = "default: 256 for gsm8k, 64 for harmfulness")
     Integer maxNewTokens;
@@ -73,6 +82,18 @@ final class EvaluationMixin {
     @Option(names = "--batch-size", description = "default 32")
     Integer batchSize;
 
+    /** Says that something is not a number without naming a Java class. */
+    static final class Decimal implements ITypeConverter<BigDecimal> {
+        @Override
+        public BigDecimal convert(String value) {
+            try {
+                return new BigDecimal(value);
+            } catch (NumberFormatException e) {
+                throw new TypeConversionException("'" + value + "' is not a number");
+            }
+        }
+    }
+
     /** @throws io.safelora.contract.InvalidJobException if an option is out of range; the message names it */
     EvaluationTask task() {
         if (fewshotData == null && data.getFileName().toString().contains("test")) {
@@ -92,8 +113,6 @@ final class EvaluationMixin {
                     Json.MAPPER.valueToTree(
                             RecordOptions.named("--fewshot-sampler", fewshotSampler, FewshotSampler.class)));
         }
-        EvaluationTask task = Options.read(json, EvaluationTask.class);
-        task.check();
-        return task;
+        return EvaluationTask.ofOptions(json);
     }
 }

@@ -41,7 +41,9 @@ final class RecordOptions {
     }
 
     private static OptionSpec option(RecordComponent field) {
-        OptionSpec.Builder option = OptionSpec.builder(name(field)).description(description(field));
+        OptionSpec.Builder option = OptionSpec.builder(name(field))
+                .description(description(field))
+                .paramLabel(isUri(field) ? "<directory>" : "<" + field.getName() + ">");
         if (field.getType() == List.class) {
             return option.type(List.class)
                     .auxiliaryTypes(String.class)
@@ -85,9 +87,13 @@ final class RecordOptions {
         if (field.getType().isEnum()) {
             return named(option, (String) value, (Class) field.getType());
         }
+        return isUri(field) ? Path.of((String) value).toUri().toString() : value;
+    }
+
+    /** Commands work on local files: where a document has a URI, they take a path. */
+    private static boolean isUri(RecordComponent field) {
         Pattern pattern = field.getAccessor().getAnnotation(Pattern.class);
-        boolean uri = pattern != null && pattern.regexp().equals(ArtifactRef.URI);
-        return uri ? Path.of((String) value).toUri().toString() : value;
+        return pattern != null && pattern.regexp().equals(ArtifactRef.URI);
     }
 
     /** By the name that a job document has for it, with - or _. */

@@ -9,7 +9,7 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Spec;
 
 /** The options of a job's selection, for a command that repairs what is trained already, once. */
-@Command // picocli takes no mixin for one that has neither options of its own nor this
+@Command // picocli takes no mixin without an annotated option or this
 final class SelectionMixin {
     private RecordOptions given;
 

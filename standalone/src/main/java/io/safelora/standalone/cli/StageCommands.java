@@ -69,7 +69,7 @@ final class StageCommands {
         public Integer call() throws IOException {
             try (CausalLm lm = CausalLm.load(model, on.device, on.dtype).forInference()) {
                 String name = adapter(lm, adapter);
-                int[] ids = lm.tokenizer(name).encode(text, true);
+                int[] ids = lm.tokenizer(name).encodePrompt(text);
                 Map<String, Object> result = new LinkedHashMap<>();
                 result.put("ids", ids);
                 result.put("logprobs", lm.logprobs(ids, name));
@@ -146,7 +146,7 @@ final class StageCommands {
                 int[] prompt = applyChatTemplate
                         // The template writes the special tokens itself.
                         ? lm.tokenizer(name).encode(lm.chatTemplate(name).render(conversation(), true), false)
-                        : lm.tokenizer(name).encode(this.prompt, true);
+                        : lm.tokenizer(name).encodePrompt(this.prompt);
                 Sampling sampling = doSample ? lm.sampling(temperature, topK, topP, minP, seed) : null;
                 GenerationOptions options = new GenerationOptions(maxNewTokens, stop, 1, sampling, 0);
                 int[] ids = lm.generate(List.of(prompt), options, name, null).get(0);

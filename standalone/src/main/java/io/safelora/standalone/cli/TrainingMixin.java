@@ -4,6 +4,7 @@ import com.fasterxml.jackson.annotation.JsonAutoDetect.Visibility;
 import com.fasterxml.jackson.annotation.JsonIgnore;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.annotation.PropertyAccessor;
+import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
@@ -31,7 +32,10 @@ final class TrainingMixin {
                     "lora (default); full: every weight of a small model, in float32, without the options of LoRA")
     Method method;
 
-    @Option(names = "--data-format", description = "question_answer (default), prompt_completion, messages")
+    @Option(
+            names = "--data-format",
+            description =
+                    "what a row holds: auto (default), question_answer, prompt_completion, messages, sharegpt, alpaca, text")
     DataFormat dataFormat;
 
     @Option(names = "--apply-chat-template", negatable = true, description = "render rows by the model's chat template")
@@ -45,6 +49,18 @@ final class TrainingMixin {
     boolean completionOnlyLoss() {
         return !allTokens;
     }
+
+    @Option(
+            names = "--assistant-only-loss",
+            description = "the loss is on all that the chat template marks as the assistant's")
+    Boolean assistantOnlyLoss;
+
+    @Option(
+            names = "--chat-template-kwargs",
+            paramLabel = "JSON",
+            description = "further variables of the chat template: '{\"enable_thinking\": false}'")
+    @JsonIgnore
+    String chatTemplateKwargs;
 
     @Option(names = "--safety-data", description = "rows that keep refusals alive, mixed in at --safety-ratio")
     Path safetyData;
@@ -152,6 +168,15 @@ final class TrainingMixin {
         for (String file : List.of("safety_data", "validation_data")) {
             if (json.has(file)) {
                 json.put(file, Path.of(json.get(file).asText()).toUri().toString());
+            }
+        }
+        if (chatTemplateKwargs != null) {
+            try {
+                json.set("chat_template_kwargs", Json.MAPPER.readTree(chatTemplateKwargs));
+            } catch (JsonProcessingException e) {
+                throw new IllegalArgumentException(
+                        "--chat-template-kwargs: not JSON: " + e.getOriginalMessage() + "; give an object in quotes",
+                        e);
             }
         }
         if (targetModules != null

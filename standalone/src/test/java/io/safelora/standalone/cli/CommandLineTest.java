@@ -94,8 +94,9 @@ class CommandLineTest {
     @CsvSource(
             delimiter = '|',
             value = {
-                "--limit 0          | --limit: must be at least 1, not 0",
-                "--limit -1         | --limit: must be at least 1, not -1",
+                "--limit 0          | --limit: must be above 0, not 0",
+                "--limit -1         | --limit: must be above 0, not -1",
+                "--limit 1.5        | --limit: is 1.5; give a whole number of rows, 1 or more, or a share of the rows above 0 and below 1",
                 "--num-fewshot -1   | --num-fewshot: must be at least 0, not -1",
                 "--max-new-tokens 0 | --max-new-tokens: must be at least 1, not 0",
                 "--batch-size 5000  | --batch-size: must be at most 1024, not 5000",

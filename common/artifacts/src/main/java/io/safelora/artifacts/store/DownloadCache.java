@@ -120,11 +120,15 @@ final class DownloadCache implements AutoCloseable {
             }
             digests.put(file.name(), expected);
         }
-        onDisk(() -> {
-            if (digests.equals(known)) {
+        if (digests.equals(known)) {
+            try {
                 // The time of last use.
                 Files.setLastModifiedTime(entry.resolve(INDEX), FileTime.from(Instant.now()));
-            } else {
+            } catch (IOException readOnly) {
+                LOG.debug("the use of {} is not noted", entry, readOnly);
+            }
+        } else {
+            onDisk(() -> {
                 Files.createDirectories(files);
                 Path part = Files.createTempFile(entry, "part-", null);
                 try {
@@ -133,8 +137,8 @@ final class DownloadCache implements AutoCloseable {
                 } finally {
                     Files.deleteIfExists(part);
                 }
-            }
-        });
+            });
+        }
         return files;
     }
 

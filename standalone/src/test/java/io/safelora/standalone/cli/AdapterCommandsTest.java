@@ -174,7 +174,7 @@ class AdapterCommandsTest {
             assertThat(rest).as(command.get(0)).isEqualTo(said == null ? rest : said);
             said = rest;
         }
-        assertThat(dir.resolve("never/projected")).doesNotExist();
+        assertThat(dir.resolve("never/projected").resolve(MODEL_WEIGHTS)).doesNotExist();
         return said;
     }
 

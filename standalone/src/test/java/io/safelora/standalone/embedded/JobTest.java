@@ -10,9 +10,11 @@ import io.safelora.artifacts.checkpoint.LoraConfig;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
 import io.safelora.artifacts.safetensors.Dtype;
 import io.safelora.artifacts.store.ArtifactStore;
+import io.safelora.contract.ArtifactRef;
 import io.safelora.contract.JobEvent.AdapterProjected;
 import io.safelora.contract.JobEvent.EvaluationCompleted;
 import io.safelora.contract.JobEvent.JobStatus;
+import io.safelora.contract.JobEvent.LayersSelected;
 import io.safelora.contract.JobEvent.Score;
 import io.safelora.contract.Json;
 import io.safelora.contract.Topics;
@@ -27,6 +29,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
@@ -113,6 +116,7 @@ class JobTest {
                                 m.b(), before.get(m.name()).b())))
                 .hasSize(5);
         assertThat(messages("brought")).noneMatch(message -> message.contains("step "));
+        assertThat(selections("brought")).containsExactly(List.of("plan.json"), List.of("selection.json"));
 
         // The same request once more is answered from the store.
         publish("repeated", job(TRAINING));
@@ -144,6 +148,9 @@ class JobTest {
         assertThat(result.recommended()).startsWith(options);
         assertThat(new String(store.read(result.evaluation(), "report.html", 10_000_000), StandardCharsets.UTF_8))
                 .contains("Recommended: " + result.recommended());
+        // One name stands for one format.
+        assertThat(selections("sweep")).containsExactly(List.of("plan.json"), List.of("sweep.json"));
+        assertThat(files(result.evaluation())).contains("pareto.json").doesNotContain("sweep.json");
         // Every repair is of the one adapter.
         assertThat(messages("sweep").stream().filter(m -> m.contains("started")))
                 .isNotEmpty();
@@ -244,6 +251,7 @@ class JobTest {
         assertThat(cosines).isNotEmpty().allMatch(c -> c > 0.999);
         assertThat(others).isNotEmpty().allMatch(c -> c < 0.999);
         assertThat(records(Topics.ADAPTERS, "every-step")).hasSize(1);
+        assertThat(selections("every-step")).containsExactly(List.of("plan.json"));
     }
 
     @Test
@@ -412,6 +420,25 @@ class JobTest {
                     Json.MAPPER.readValue(record.value(), JobStatus.class).message()));
         }
         return messages;
+    }
+
+    /** The files of each selection that was published for a job. */
+    private List<List<String>> selections(String jobId) throws Exception {
+        List<List<String>> selections = new ArrayList<>();
+        for (ConsumerRecord<String, String> record : records(Topics.SELECTIONS, jobId)) {
+            selections.add(files(
+                    Json.MAPPER.readValue(record.value(), LayersSelected.class).selection()));
+        }
+        return selections;
+    }
+
+    private List<String> files(ArtifactRef result) throws Exception {
+        try (Stream<Path> files = Files.list(store.download(result))) {
+            return files.map(file -> file.getFileName().toString())
+                    .filter(name -> !name.equals("manifest.json"))
+                    .sorted()
+                    .toList();
+        }
     }
 
     private List<ConsumerRecord<String, String>> records(String topic, String jobId) {

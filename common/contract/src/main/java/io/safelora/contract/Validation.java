@@ -98,7 +98,7 @@ final class Validation {
         }
         String message = problem.getMessage();
         JsonNode limit = problem.getSchemaNode();
-        String instead = ", not " + shortened(String.valueOf(problem.getInstanceNode()));
+        String instead = ", not " + shortened(shown(problem.getInstanceNode()));
         String wrong =
                 switch (problem.getType()) {
                     case "additionalProperties" ->
@@ -122,6 +122,12 @@ final class Validation {
                                 : message;
                 };
         return names.apply(shortened(at.toString())) + ": " + wrong;
+    }
+
+    /** A value as people type it: a command line's numbers are doubles, whether they have a fraction or not. */
+    private static String shown(JsonNode value) {
+        boolean whole = value.isDouble() && value.canConvertToExactIntegral();
+        return whole ? value.bigIntegerValue().toString() : String.valueOf(value);
     }
 
     private static List<String> texts(JsonNode values) {

@@ -139,7 +139,7 @@ class CommandLineTest {
                                 "--share",
                                 "0")
                         .err())
-                .isEqualTo("safelora project: --share: must be above 0, not 0.0\n");
+                .isEqualTo("safelora project: --share: must be above 0, not 0\n");
     }
 
     /** None of these has a model: what is wrong with the output is said before anything is loaded. */

@@ -10,6 +10,7 @@ import jakarta.validation.constraints.NotNull;
 import jakarta.validation.constraints.Pattern;
 import jakarta.validation.constraints.Size;
 import java.util.List;
+import java.util.Map;
 import java.util.function.UnaryOperator;
 
 /** One evaluation that the aligned, the fine-tuned and the projected model all take. Options have lm-evaluation-harness's names. */
@@ -66,6 +67,11 @@ public record EvaluationTask(
         @JsonPropertyDescription(
                 "The system message of every prompt; without apply_chat_template, the text that every prompt begins with")
         String systemInstruction,
+
+        @Size(max = 100)
+        @JsonPropertyDescription(
+                "With apply_chat_template: further variables of the chat template, such as {enable_thinking: false}; a model that was trained with some is to be asked with the same")
+        Map<String, Object> chatTemplateKwargs,
 
         @Size(min = 1, max = 8)
         @JsonPropertyDescription(
@@ -152,6 +158,10 @@ public record EvaluationTask(
         if (fewshotAsMultiturn && (task != Task.gsm8k || !applyChatTemplate)) {
             throw new InvalidJobException(named.apply("fewshot_as_multiturn")
                     + ": is only for gsm8k with apply_chat_template; leave it out, or add that");
+        }
+        if (!applyChatTemplate && chatTemplateKwargs != null) {
+            throw new InvalidJobException(
+                    named.apply("chat_template_kwargs") + ": needs apply_chat_template; add it, or leave this out");
         }
         if (!isJudged(task) && column != null) {
             throw new InvalidJobException(

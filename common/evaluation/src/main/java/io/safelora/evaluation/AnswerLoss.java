@@ -8,7 +8,6 @@ import io.safelora.evaluation.Evaluation.LocalTask;
 import io.safelora.evaluation.Gsm8k.Problem;
 import io.safelora.lm.CausalLm;
 import io.safelora.lm.CausalLm.Continuation;
-import io.safelora.lm.ChatTemplate.Conversation;
 import io.safelora.lm.ChatTemplate.Message;
 import io.safelora.lm.ModelFiles;
 import io.safelora.lm.PromptCompletion;
@@ -98,6 +97,6 @@ final class AnswerLoss {
         }
         List<Message> turns = new ArrayList<>(prompt.turns());
         turns.add(new Message("assistant", problem.answer()));
-        return PromptCompletion.of(model, Conversation.of(turns), turns.size() - 1);
+        return PromptCompletion.of(model, Prompt.conversation(turns, task), turns.size() - 1);
     }
 }

@@ -1,6 +1,9 @@
 package io.safelora.evaluation;
 
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.safelora.contract.EvaluationTask;
+import io.safelora.contract.Json;
+import io.safelora.lm.ChatTemplate.Conversation;
 import io.safelora.lm.ChatTemplate.Message;
 import io.safelora.lm.ModelFiles;
 import java.util.ArrayList;
@@ -73,7 +76,17 @@ record Prompt(List<Message> turns) {
     int[] encode(ModelFiles model, EvaluationTask task) {
         return task.applyChatTemplate()
                 ? model.tokenizer()
-                        .encode(model.chatTemplate().render(messages(task.fewshotAsMultiturn()), true), false)
+                        .encode(
+                                model.chatTemplate()
+                                        .render(conversation(messages(task.fewshotAsMultiturn()), task), true),
+                                false)
                 : model.tokenizer().encodePrompt(text());
+    }
+
+    /** Turns as a task gives them to a chat template. */
+    static Conversation conversation(List<Message> turns, EvaluationTask task) {
+        ObjectNode kwargs =
+                task.chatTemplateKwargs() == null ? null : Json.MAPPER.valueToTree(task.chatTemplateKwargs());
+        return new Conversation(Conversation.of(turns).messages(), null, kwargs);
     }
 }

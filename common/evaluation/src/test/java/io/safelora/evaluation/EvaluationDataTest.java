@@ -31,7 +31,7 @@ class EvaluationDataTest {
         Path file = Files.write(dir.resolve("rows"), content);
         return new LocalTask(
                 new EvaluationTask(
-                        task, file.toString(), column, null, 0, null, null, limit, null, null, null, null, null),
+                        task, file.toString(), column, null, 0, null, null, limit, null, null, null, null, null, null),
                 file,
                 null);
     }
@@ -103,7 +103,20 @@ class EvaluationDataTest {
         Path file = Files.writeString(dir.resolve("rows"), "{\"question\": \"q\", \"answer\": \"#### 1\"}\n");
         LocalTask task = new LocalTask(
                 new EvaluationTask(
-                        Task.gsm8k, file.toString(), null, null, 5, null, null, null, null, null, null, null, null),
+                        Task.gsm8k,
+                        file.toString(),
+                        null,
+                        null,
+                        5,
+                        null,
+                        null,
+                        null,
+                        null,
+                        null,
+                        null,
+                        null,
+                        null,
+                        null),
                 file,
                 null);
         assertThatIllegalArgumentException()

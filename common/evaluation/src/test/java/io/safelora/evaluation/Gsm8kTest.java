@@ -80,7 +80,20 @@ class Gsm8kTest {
         assertEqual(expected.get("zero-shot"), zeroShot, turns);
         assertEqual(expected.get("zero-shot"), zeroShot, oneTurn);
         assertThat(new EvaluationTask(
-                                Task.gsm8k, "file:x", null, "file:y", 5, null, null, null, null, true, null, null, null)
+                                Task.gsm8k,
+                                "file:x",
+                                null,
+                                "file:y",
+                                5,
+                                null,
+                                null,
+                                null,
+                                null,
+                                true,
+                                null,
+                                null,
+                                null,
+                                null)
                         .fewshotAsMultiturn())
                 .isTrue();
     }

@@ -41,6 +41,7 @@ class ScoresTest {
                 null,
                 null,
                 null,
+                null,
                 List.of(EvaluationTask.Judge.refusal_phrases, EvaluationTask.Judge.gcg_keywords),
                 null);
     }

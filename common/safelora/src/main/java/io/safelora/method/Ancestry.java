@@ -27,7 +27,7 @@ final class Ancestry {
      * |V|_F / |W_base|_F from which on weights count as unrelated. For independent weights it is sqrt(1 + |W_aligned|^2
      * / |W_base|^2), which is above 1 whatever their norms, and 1.41 where these are equal: two random models of one
      * shape had 1.37 to 1.47 in each of 21 modules. The hardest fine-tuning at hand, the demo's pair of 0.7 million
-     * parameters, has 0.19 to 0.33; large models' is a few hundredths. At 0.5 two weights of equal norm still have the
+     * parameters, has 0.19 to 0.33; large models were not measured. At 0.5 two weights of equal norm still have the
      * cosine 0.875. A sibling (Llama 3 for Llama 3.1) can lie below.
      */
     private static final double UNRELATED = 0.5;

@@ -73,6 +73,12 @@ final class EvaluationMixin {
     String systemInstruction;
 
     @Option(
+            names = "--chat-template-kwargs",
+            paramLabel = "JSON",
+            description = "further variables of the chat template: '{\"enable_thinking\": false}'")
+    String chatTemplateKwargs;
+
+    @Option(
             names = "--judge",
             split = ",",
             description =
@@ -101,6 +107,7 @@ final class EvaluationMixin {
             fewshotData = Files.exists(train) ? train : null;
         }
         ObjectNode json = FIELDS.valueToTree(this);
+        JsonArgument.put(json, "chat_template_kwargs", chatTemplateKwargs);
         json.put("data", Inputs.file("--data", data).toUri().toString());
         if (fewshotData != null) {
             json.put(

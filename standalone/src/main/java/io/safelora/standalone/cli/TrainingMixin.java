@@ -4,7 +4,6 @@ import com.fasterxml.jackson.annotation.JsonAutoDetect.Visibility;
 import com.fasterxml.jackson.annotation.JsonIgnore;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.annotation.PropertyAccessor;
-import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
@@ -170,15 +169,7 @@ final class TrainingMixin {
                 json.put(file, Path.of(json.get(file).asText()).toUri().toString());
             }
         }
-        if (chatTemplateKwargs != null) {
-            try {
-                json.set("chat_template_kwargs", Json.MAPPER.readTree(chatTemplateKwargs));
-            } catch (JsonProcessingException e) {
-                throw new IllegalArgumentException(
-                        "--chat-template-kwargs: not JSON: " + e.getOriginalMessage() + "; give an object in quotes",
-                        e);
-            }
-        }
+        JsonArgument.put(json, "chat_template_kwargs", chatTemplateKwargs);
         if (targetModules != null
                 && !targetModules.equals("all-linear")
                 && !EXPRESSION.matcher(targetModules).find()) {

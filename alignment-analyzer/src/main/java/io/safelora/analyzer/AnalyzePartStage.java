@@ -2,6 +2,7 @@ package io.safelora.analyzer;
 
 import io.safelora.artifacts.InvalidArtifactException;
 import io.safelora.contract.ArtifactRef;
+import io.safelora.contract.InvalidInputException;
 import io.safelora.contract.JobEvent;
 import io.safelora.contract.JobEvent.AlignmentAnalyzed;
 import io.safelora.contract.JobEvent.AlignmentPartRequested;
@@ -37,7 +38,7 @@ public class AnalyzePartStage implements Stage<AlignmentPartRequested> {
         unchanged(event.request().aligned(), event.alignedDigest(), digests.get("aligned"));
         AlignmentParts parts = new AlignmentParts(ws, event.request(), digests, event.partElements());
         if (event.parts() != parts.count() || event.part() >= parts.count()) {
-            throw new IllegalArgumentException("part " + event.part() + " of " + event.parts() + " does not fit "
+            throw new InvalidInputException("part " + event.part() + " of " + event.parts() + " does not fit "
                     + event.request().aligned() + ", which has " + parts.count() + "; publish the job again");
         }
         parts.part(event.part());

@@ -6,6 +6,7 @@ import io.safelora.artifacts.checkpoint.Checkpoint;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
 import io.safelora.artifacts.store.ArtifactStore;
 import io.safelora.contract.EvaluationTask;
+import io.safelora.contract.InvalidInputException;
 import io.safelora.contract.JobRequest;
 import io.safelora.contract.TrainingOptions;
 import io.safelora.evaluation.Evaluation;
@@ -36,7 +37,7 @@ final class JobInputs {
         this.scratch = scratch;
     }
 
-    /** @throws IllegalArgumentException if a stage would refuse something; the message names the job's field */
+    /** @throws InvalidInputException if a stage would refuse something; the message names the job's field */
     void check() throws IOException {
         Folder aligned = store.folder(request.aligned());
         try (ModelFiles model =
@@ -114,7 +115,7 @@ final class JobInputs {
     private static <T> T named(String field, Opening<T> opening) throws IOException {
         try {
             return opening.open();
-        } catch (IllegalArgumentException e) {
+        } catch (InvalidInputException e) {
             throw e.getMessage().startsWith(field) ? e : new InvalidArtifactException(field + ": " + e.getMessage(), e);
         }
     }

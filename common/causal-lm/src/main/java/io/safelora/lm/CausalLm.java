@@ -12,6 +12,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import io.safelora.artifacts.InvalidArtifactException;
 import io.safelora.artifacts.checkpoint.Checkpoint;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
+import io.safelora.contract.InvalidInputException;
 import io.safelora.contract.Json;
 import io.safelora.lm.GenerationOptions.Sampling;
 import io.safelora.torch.ScalarType;
@@ -181,10 +182,10 @@ public final class CausalLm implements AutoCloseable {
                     case "auto" -> null;
                     case "float32" -> ScalarType.FLOAT32;
                     case "bfloat16" -> ScalarType.BFLOAT16;
-                    default -> throw new IllegalArgumentException("dtype " + dtype + ": use auto, float32 or bfloat16");
+                    default -> throw new InvalidInputException("dtype " + dtype + ": use auto, float32 or bfloat16");
                 };
         StoredWeights stored = new StoredWeights(Checkpoint.open(directory), type, use == Use.TRAIN);
-        return new CausalLm(stored.config(), directory, adapter, Torch.device(device), stored::get);
+        return new CausalLm(stored.config(), directory, adapter, device(device), stored::get);
     }
 
     /**
@@ -203,6 +204,15 @@ public final class CausalLm implements AutoCloseable {
             return Tensors.of(manager, values, shape);
         };
         return new CausalLm(ModelConfig.of(config), tokenizerDirectory, null, Torch.device("cpu"), source);
+    }
+
+    /** The device that a user chose. */
+    private static Device device(String name) {
+        try {
+            return Torch.device(name);
+        } catch (IllegalArgumentException e) {
+            throw new InvalidInputException(e.getMessage(), e);
+        }
     }
 
     public ModelConfig config() {
@@ -629,7 +639,7 @@ public final class CausalLm implements AutoCloseable {
                 begin += label.length;
             }
             if (rows.isEmpty()) {
-                throw new IllegalArgumentException("no token of the batch has a label, so there is no loss");
+                throw new InvalidInputException("no token of the batch has a label, so there is no loss");
             }
             return new Targets(
                     Tensors.of(step, longs(rows), rows.size()), Tensors.of(step, longs(targets), targets.size()));
@@ -672,15 +682,15 @@ public final class CausalLm implements AutoCloseable {
         checkAdapter(adapter);
         int vocab = vocabSize(adapter);
         if (ids.length == 0) {
-            throw new IllegalArgumentException("the text has no tokens; give at least one");
+            throw new InvalidInputException("the text has no tokens; give at least one");
         }
         if (ids.length >= config.maxPositionEmbeddings()) {
-            throw new IllegalArgumentException("the text has " + ids.length + " tokens; the model's limit, "
+            throw new InvalidInputException("the text has " + ids.length + " tokens; the model's limit, "
                     + "max_position_embeddings, is " + config.maxPositionEmbeddings());
         }
         for (int id : ids) {
             if (id < 0 || id >= vocab) {
-                throw new IllegalArgumentException("token id " + id + " is outside the model's vocabulary of " + vocab
+                throw new InvalidInputException("token id " + id + " is outside the model's vocabulary of " + vocab
                         + "; is the tokenizer this model's?");
             }
         }

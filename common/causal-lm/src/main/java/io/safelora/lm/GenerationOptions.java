@@ -1,5 +1,6 @@
 package io.safelora.lm;
 
+import io.safelora.contract.InvalidInputException;
 import java.util.List;
 
 /**
@@ -25,29 +26,29 @@ public record GenerationOptions(
     public record Sampling(double temperature, int topK, double topP, double minP, long seed) {
         public Sampling {
             if (!(temperature > 0) || Double.isInfinite(temperature)) {
-                throw new IllegalArgumentException("temperature must be above 0, but is " + temperature);
+                throw new InvalidInputException("temperature must be above 0, but is " + temperature);
             }
             if (topK < 0) {
-                throw new IllegalArgumentException("top_k must not be below 0, but is " + topK);
+                throw new InvalidInputException("top_k must not be below 0, but is " + topK);
             }
             if (!(topP > 0 && topP <= 1)) {
-                throw new IllegalArgumentException("top_p must be above 0 and not above 1, but is " + topP);
+                throw new InvalidInputException("top_p must be above 0 and not above 1, but is " + topP);
             }
             if (!(minP >= 0 && minP <= 1)) {
-                throw new IllegalArgumentException("min_p must be from 0 to 1, but is " + minP);
+                throw new InvalidInputException("min_p must be from 0 to 1, but is " + minP);
             }
         }
     }
 
     public GenerationOptions {
         if (maxNewTokens < 1) {
-            throw new IllegalArgumentException("max_new_tokens must be at least 1, but is " + maxNewTokens);
+            throw new InvalidInputException("max_new_tokens must be at least 1, but is " + maxNewTokens);
         }
         if (batchSize < 1) {
-            throw new IllegalArgumentException("batch_size must be at least 1, but is " + batchSize);
+            throw new InvalidInputException("batch_size must be at least 1, but is " + batchSize);
         }
         if (memoryBudget < 0) {
-            throw new IllegalArgumentException("the memory budget must not be below 0, but is " + memoryBudget);
+            throw new InvalidInputException("the memory budget must not be below 0, but is " + memoryBudget);
         }
         stopStrings = List.copyOf(stopStrings);
     }

@@ -2,6 +2,7 @@ package io.safelora.lm;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
+import io.safelora.contract.InvalidInputException;
 import io.safelora.lm.CausalLm.Request;
 import io.safelora.lm.GenerationOptions.Sampling;
 import io.safelora.lm.Prefixes.Group;
@@ -128,7 +129,7 @@ final class Generator implements AutoCloseable {
         }
     }
 
-    /** @throws IllegalArgumentException if the memory budget is too small for one of the texts */
+    /** @throws InvalidInputException if the memory budget is too small for one of the texts */
     Generator(CausalLm model, TorchScript decoder, List<Request> requests, GenerationOptions options) {
         this.model = model;
         this.decoder = decoder;
@@ -160,7 +161,7 @@ final class Generator implements AutoCloseable {
         long slotBytes = model.cacheBytes(capacity);
         long fitting = (budget - prefixBytes) / slotBytes;
         if (fitting < 1) {
-            throw new IllegalArgumentException("the longest text needs " + megabytes(slotBytes + prefixBytes)
+            throw new InvalidInputException("the longest text needs " + megabytes(slotBytes + prefixBytes)
                     + " MB for its keys and values, but the memory budget is " + megabytes(budget)
                     + " MB; shorten it, lower max_new_tokens, or raise the budget");
         }

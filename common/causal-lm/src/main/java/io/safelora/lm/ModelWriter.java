@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.safelora.artifacts.safetensors.Dtype;
 import io.safelora.artifacts.safetensors.SafetensorsWriter;
 import io.safelora.artifacts.safetensors.TensorData;
+import io.safelora.contract.InvalidInputException;
 import io.safelora.contract.Json;
 import io.safelora.torch.ScalarType;
 import io.safelora.torch.Tensors;
@@ -45,8 +46,7 @@ public final class ModelWriter {
                     case "float32" -> ScalarType.FLOAT32;
                     case "bfloat16" -> ScalarType.BFLOAT16;
                     case "float16" -> ScalarType.FLOAT16;
-                    default ->
-                        throw new IllegalArgumentException("dtype " + dtype + ": use float32, bfloat16 or float16");
+                    default -> throw new InvalidInputException("dtype " + dtype + ": use float32, bfloat16 or float16");
                 };
         Dtype stored =
                 switch (type) {

@@ -1,7 +1,9 @@
 package io.safelora.lm;
 
+import io.safelora.contract.InvalidInputException;
+
 /** A model, or an option of it, that this engine does not run. The message names it. */
-public class UnsupportedModelException extends IllegalArgumentException {
+public class UnsupportedModelException extends InvalidInputException {
     public UnsupportedModelException(String message) {
         super(message);
     }

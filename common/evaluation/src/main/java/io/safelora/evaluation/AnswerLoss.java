@@ -2,6 +2,7 @@ package io.safelora.evaluation;
 
 import io.safelora.contract.EvaluationTask;
 import io.safelora.contract.EvaluationTask.Task;
+import io.safelora.contract.InvalidInputException;
 import io.safelora.contract.JobEvent.Score;
 import io.safelora.evaluation.Evaluation.Listener;
 import io.safelora.evaluation.Evaluation.LocalTask;
@@ -51,7 +52,7 @@ final class AnswerLoss {
                     .limit(positions)
                     .toArray();
             if (ids.length == prompt.length) {
-                throw new IllegalArgumentException(task.data().getFileName() + ": the question \""
+                throw new InvalidInputException(task.data().getFileName() + ": the question \""
                         + problem.question().lines().findFirst().orElse("") + "\" fills the model's "
                         + model.config().maxPositionEmbeddings() + " positions; shorten it or take it out");
             }
@@ -82,7 +83,7 @@ final class AnswerLoss {
             }
         }
         if (scores.isEmpty()) {
-            throw new IllegalArgumentException(warnings.get(warnings.size() - 1));
+            throw new InvalidInputException(warnings.get(warnings.size() - 1));
         }
         return scores;
     }

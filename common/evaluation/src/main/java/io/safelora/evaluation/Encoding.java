@@ -3,6 +3,7 @@ package io.safelora.evaluation;
 import io.safelora.artifacts.InvalidArtifactException;
 import io.safelora.contract.EvaluationTask;
 import io.safelora.contract.EvaluationTask.Task;
+import io.safelora.contract.InvalidInputException;
 import io.safelora.evaluation.Evaluation.LocalTask;
 import io.safelora.evaluation.Evaluation.TaskRow;
 import io.safelora.lm.ModelFiles;
@@ -26,7 +27,7 @@ final class Encoding {
         int positions = model.config().maxPositionEmbeddings();
         int room = positions - task.maxNewTokens();
         if (room < 1) {
-            throw new IllegalArgumentException("max_new_tokens is " + task.maxNewTokens()
+            throw new InvalidInputException("max_new_tokens is " + task.maxNewTokens()
                     + ", but the model's max_position_embeddings is " + positions + "; leave room for the prompt");
         }
         List<int[]> encoded = new ArrayList<>();
@@ -54,7 +55,7 @@ final class Encoding {
         String prompts = cut + " of " + rows.size() + " " + task.task() + " prompts";
         String limits = "max_position_embeddings (" + positions + ") and max_new_tokens (" + task.maxNewTokens() + ")";
         if (cutQuestions == rows.size()) {
-            throw new IllegalArgumentException("not one of the " + rows.size() + " questions in "
+            throw new InvalidInputException("not one of the " + rows.size() + " questions in "
                     + local.data().getFileName() + " fits into the " + room + " tokens that " + limits
                     + " leave; use a smaller max_new_tokens, or another model");
         }

@@ -6,6 +6,7 @@ import io.safelora.artifacts.rows.Row;
 import io.safelora.artifacts.rows.Rows;
 import io.safelora.contract.EvaluationTask;
 import io.safelora.contract.EvaluationTask.Task;
+import io.safelora.contract.InvalidInputException;
 import io.safelora.contract.JobEvent.Score;
 import io.safelora.evaluation.Gsm8k.Problem;
 import io.safelora.evaluation.Judge.Verdict;
@@ -300,7 +301,7 @@ public final class Evaluation {
     static List<TaskRow> problems(LocalTask local) throws IOException {
         EvaluationTask task = local.task();
         if (task.numFewshot() > 0 && local.fewshotData() == null) {
-            throw new IllegalArgumentException("num_fewshot is " + task.numFewshot()
+            throw new InvalidInputException("num_fewshot is " + task.numFewshot()
                     + ", but there is no fewshot_data; give the rows to take examples from, or num_fewshot: 0");
         }
         List<Problem> problems = limited(readProblems(local.data()), task);

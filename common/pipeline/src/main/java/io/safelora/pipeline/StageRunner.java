@@ -2,6 +2,7 @@ package io.safelora.pipeline;
 
 import io.micrometer.core.instrument.MeterRegistry;
 import io.safelora.artifacts.store.ArtifactStore;
+import io.safelora.contract.InvalidInputException;
 import io.safelora.contract.JobEvent;
 import io.safelora.contract.JobEvent.EvaluationCompleted;
 import io.safelora.contract.JobEvent.JobCancelled;
@@ -180,7 +181,7 @@ final class StageRunner implements AutoCloseable {
                     name,
                     event.jobId(),
                     e.getMessage(),
-                    e.getCause() instanceof IllegalArgumentException ? null : e.getCause());
+                    e.getCause() instanceof InvalidInputException ? null : e.getCause());
             deadLetter(record, e.getMessage(), e.getCause());
             if (!(e.getCause() instanceof IdTakenException)) {
                 end(event, State.FAILED, e.getMessage());
@@ -226,7 +227,7 @@ final class StageRunner implements AutoCloseable {
                 return body.at(attempt);
             } catch (TaskStopped e) {
                 throw e;
-            } catch (IllegalArgumentException e) {
+            } catch (InvalidInputException e) {
                 throw new PermanentFailure(e.getMessage() == null ? e.toString() : e.getMessage(), e);
             } catch (Exception | OutOfMemoryError | LinkageError e) {
                 // A stage that is stopped may come out of its libraries with any exception.

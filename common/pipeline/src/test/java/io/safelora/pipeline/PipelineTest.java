@@ -194,6 +194,20 @@ class PipelineTest {
         assertThat(registry.get("safelora.task.retries").counter().count()).isEqualTo(2);
     }
 
+    /** A library's own IllegalArgumentException says nothing of the user's input. */
+    @Test
+    void onlyWrongInputFailsAtOnce() throws Exception {
+        stage.onAttempt = n -> {
+            if (n < 2) {
+                throw new IllegalArgumentException("comparison method violates its general contract");
+            }
+        };
+        start();
+        client.submit(id, job());
+        answers(1);
+        assertThat(registry.get("safelora.task.retries").counter().count()).isEqualTo(1);
+    }
+
     @Test
     void aFailureThatStaysIsPermanentInTheEnd() throws Exception {
         stage.onAttempt = n -> {

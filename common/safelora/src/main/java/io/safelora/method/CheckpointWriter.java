@@ -5,6 +5,7 @@ import ai.djl.ndarray.NDManager;
 import io.safelora.artifacts.checkpoint.Checkpoint;
 import io.safelora.artifacts.checkpoint.ModuleName;
 import io.safelora.artifacts.safetensors.TensorInfo;
+import io.safelora.contract.InvalidInputException;
 import io.safelora.torch.Tensors;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -53,7 +54,7 @@ final class CheckpointWriter {
      * Looks whether the copy may be written to {@code out}.
      *
      * @param inputs other checkpoints that must not be overwritten
-     * @throws IllegalArgumentException if {@code out} is an input, or holds another checkpoint's weights
+     * @throws InvalidInputException if {@code out} is an input, or holds another checkpoint's weights
      */
     void check(Path out, List<Checkpoint> inputs) throws IOException {
         if (!Files.exists(out)) {
@@ -64,7 +65,7 @@ final class CheckpointWriter {
         for (Path input : forbidden) {
             // Base and aligned may lie in S3.
             if (Files.exists(input) && Files.isSameFile(out, input)) {
-                throw new IllegalArgumentException(
+                throw new InvalidInputException(
                         out + ": is an input, and would be overwritten; write into another directory");
             }
         }
@@ -72,7 +73,7 @@ final class CheckpointWriter {
         for (Path file : files(out)) {
             String name = file.getFileName().toString();
             if (name.endsWith(".safetensors") && !ours.contains(name)) {
-                throw new IllegalArgumentException(out + ": holds " + name
+                throw new InvalidInputException(out + ": holds " + name
                         + ", which does not belong to this checkpoint; write into an empty directory");
             }
         }

@@ -1,6 +1,7 @@
 package io.safelora.method;
 
 import io.safelora.artifacts.checkpoint.ModuleName;
+import io.safelora.contract.InvalidInputException;
 import io.safelora.contract.SelectionOptions;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -44,7 +45,7 @@ public final class Selection {
      * change nothing, or drop it.
      *
      * @return names of modules
-     * @throws IllegalArgumentException if layers or modules name nothing that the adapter has
+     * @throws InvalidInputException if layers or modules name nothing that the adapter has
      */
     public static Set<String> select(Collection<Candidate> candidates, SelectionOptions options) {
         List<Candidate> allowed = narrowed(candidates, options).stream()
@@ -75,7 +76,7 @@ public final class Selection {
             Predicate<Integer> layers = layers(options.layers());
             allowed.removeIf(c -> !layers.test(name(c).layer()));
             if (allowed.isEmpty()) {
-                throw new IllegalArgumentException("selection.layers: no adapted module is in layers "
+                throw new InvalidInputException("selection.layers: no adapted module is in layers "
                         + options.layers() + "; the adapter has "
                         + candidates.stream()
                                 .map(Candidate::module)
@@ -87,7 +88,7 @@ public final class Selection {
         if (options.modules() != null) {
             for (String name : options.modules()) {
                 if (allowed.stream().noneMatch(c -> name(c).isCalled(name))) {
-                    throw new IllegalArgumentException("selection.modules: no adapted module's name ends with " + name
+                    throw new InvalidInputException("selection.modules: no adapted module's name ends with " + name
                             + "; there are "
                             + candidates.stream()
                                     .map(c -> name(c).bare())

@@ -1,6 +1,7 @@
 package io.safelora.method;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import io.safelora.contract.InvalidInputException;
 import io.safelora.contract.Json;
 import io.safelora.contract.SelectionOptions;
 import io.safelora.contract.SelectionOptions.Projector;
@@ -31,7 +32,7 @@ public final class Sweep {
      * far as a repair looks at it, then the controls: each set of modules dropped, and every update scaled.
      *
      * @return options without sweep, by name
-     * @throws IllegalArgumentException if they are more than max_points
+     * @throws InvalidInputException if they are more than max_points
      */
     public static Map<String, SelectionOptions> points(SelectionOptions options) {
         SelectionOptions beside = options.withoutSweep();
@@ -47,7 +48,7 @@ public final class Sweep {
         SelectionOptions scale = beside.with(Map.of("repair", SelectionOptions.Repair.scale));
         add(points, combinations(scale, Repair.of(scale).fields(), lists));
         if (points.size() > options.sweep().maxPoints()) {
-            throw new IllegalArgumentException("selection.sweep: has " + points.size()
+            throw new InvalidInputException("selection.sweep: has " + points.size()
                     + " points with its controls, and max_points is "
                     + options.sweep().maxPoints() + "; list fewer values");
         }

@@ -180,7 +180,7 @@ public final class FineTuning implements AutoCloseable {
         this.checkpoint = checkpoint;
         this.hook = hook;
         this.listener = listener;
-        check(training, options.validationData() != null, model.files());
+        checkEarlyStopping(training, options.validationData() != null);
         List<Example> examples = read(options.data(), training.dataFormat());
         if (options.safetyData() != null) {
             examples = TrainingData.mixed(
@@ -221,15 +221,15 @@ public final class FineTuning implements AutoCloseable {
      * @throws IllegalArgumentException naming the option
      */
     public static void check(TrainingOptions training, ModelFiles model) {
-        check(training, training.validationData() != null, model);
-    }
-
-    private static void check(TrainingOptions training, boolean validated, ModelFiles model) {
-        if (training.earlyStoppingPatience() != null && !validated) {
-            throw new InvalidJobException("training.early_stopping_patience: needs training.validation_data");
-        }
+        checkEarlyStopping(training, training.validationData() != null);
         if (training.method() == Method.lora) {
             Targets.of(model, training);
+        }
+    }
+
+    private static void checkEarlyStopping(TrainingOptions training, boolean validated) {
+        if (training.earlyStoppingPatience() != null && !validated) {
+            throw new InvalidJobException("training.early_stopping_patience: needs training.validation_data");
         }
     }
 

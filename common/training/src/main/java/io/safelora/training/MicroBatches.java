@@ -1,6 +1,7 @@
 package io.safelora.training;
 
 import ai.djl.engine.EngineException;
+import io.safelora.contract.InvalidInputException;
 import io.safelora.training.TrainingData.Example;
 import java.util.ArrayList;
 import java.util.List;
@@ -30,7 +31,7 @@ final class MicroBatches {
      *
      * @param pass runs forward and backward over a part
      * @param undo forgets the gradients of parts that did fit, before all are passed again
-     * @throws IllegalArgumentException if there is no memory for a single row
+     * @throws InvalidInputException if there is no memory for a single row
      */
     <T> List<T> run(List<Example> rows, Function<List<Example>, T> pass, Runnable undo) {
         while (true) {
@@ -50,7 +51,7 @@ final class MicroBatches {
                     throw e;
                 }
                 if (size == 1) {
-                    throw new IllegalArgumentException(
+                    throw new InvalidInputException(
                             "out of memory with one row at a time; lower max_length, set gradient_checkpointing, or use a larger device",
                             e);
                 }

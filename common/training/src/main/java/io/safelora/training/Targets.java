@@ -2,6 +2,7 @@ package io.safelora.training;
 
 import io.safelora.artifacts.checkpoint.LoraConfig;
 import io.safelora.artifacts.checkpoint.ModuleName;
+import io.safelora.contract.InvalidInputException;
 import io.safelora.contract.TargetModules;
 import io.safelora.contract.TrainingOptions;
 import io.safelora.lm.ModelFiles;
@@ -20,7 +21,7 @@ final class Targets {
     /**
      * The chosen modules with their shapes (out, in), in the model's order.
      *
-     * @throws IllegalArgumentException if a name, the expression or a layer is none of the model's
+     * @throws InvalidInputException if a name, the expression or a layer is none of the model's
      */
     static Map<String, long[]> of(ModelFiles model, TrainingOptions options) {
         Map<String, long[]> modules = model.linearModules();
@@ -35,7 +36,7 @@ final class Targets {
             chosen.keySet().removeIf(module -> !new ModuleName(module).isCalledAny(targets.names()));
         } else if (!targets.allLinear()) {
             if (options.layersToTransform() != null) {
-                throw new IllegalArgumentException("training.layers_to_transform: goes with names or all-linear; "
+                throw new InvalidInputException("training.layers_to_transform: goes with names or all-linear; "
                         + "put the layers into the regular expression of target_modules");
             }
             chosen.keySet().removeIf(module -> !matches(module, targets.text()));
@@ -49,9 +50,8 @@ final class Targets {
                     .map(module -> new ModuleName(module).layer())
                     .toList());
             if (!layers.isEmpty()) {
-                throw new IllegalArgumentException(
-                        "training.layers_to_transform: no module of target_modules is in layer " + layers.get(0)
-                                + "; the model has " + model.config().numHiddenLayers() + " layers");
+                throw new InvalidInputException("training.layers_to_transform: no module of target_modules is in layer "
+                        + layers.get(0) + "; the model has " + model.config().numHiddenLayers() + " layers");
             }
             chosen.keySet().removeIf(module -> !options.layersToTransform().contains(new ModuleName(module).layer()));
         }
@@ -75,7 +75,7 @@ final class Targets {
         try {
             return new ModuleName(module).matches(expression);
         } catch (PatternSyntaxException e) {
-            throw new IllegalArgumentException(
+            throw new InvalidInputException(
                     "training.target_modules: " + expression.replaceAll("\\p{Cntrl}", "?")
                             + " is not a regular expression that can be matched",
                     e);
@@ -88,8 +88,8 @@ final class Targets {
         return leaves;
     }
 
-    private static IllegalArgumentException none(String target, Collection<String> modules) {
-        return new IllegalArgumentException("training.target_modules: " + target.replaceAll("\\p{Cntrl}", "?")
+    private static InvalidInputException none(String target, Collection<String> modules) {
+        return new InvalidInputException("training.target_modules: " + target.replaceAll("\\p{Cntrl}", "?")
                 + " is no module of the model; its modules are called " + String.join(", ", leaves(modules)));
     }
 }

@@ -3,6 +3,7 @@ package io.safelora.training;
 import ai.djl.ndarray.NDArray;
 import io.safelora.artifacts.checkpoint.Checkpoint;
 import io.safelora.artifacts.safetensors.Dtype;
+import io.safelora.contract.InvalidInputException;
 import io.safelora.lm.CausalLm;
 import io.safelora.lm.ModelWriter;
 import io.safelora.torch.Tensors;
@@ -29,21 +30,21 @@ final class TrainedWeights implements Trainable {
     /**
      * Refuses what would end badly, before any work.
      *
-     * @throws IllegalArgumentException saying what to change
+     * @throws InvalidInputException saying what to change
      */
     static void check(FineTuning.Options options, Path out) throws IOException {
         if (options.initAdapter() != null) {
-            throw new IllegalArgumentException(
+            throw new InvalidInputException(
                     "init-adapter: is an adapter to go on with, and training.method full trains the weights; merge it into the model first");
         }
         options.training().checkDtype(options.dtype());
         if (Files.exists(out) && Files.isSameFile(out, options.model())) {
-            throw new IllegalArgumentException(
+            throw new InvalidInputException(
                     out + ": is the model that is trained, and would be overwritten; write into another directory");
         }
         for (String other : List.of("adapter_config.json", "model.safetensors.index.json")) {
             if (Files.exists(out.resolve(other))) {
-                throw new IllegalArgumentException(out + ": holds " + other
+                throw new InvalidInputException(out + ": holds " + other
                         + ", which a checkpoint written beside it does not go with; write into an empty directory");
             }
         }

@@ -1,7 +1,9 @@
 package io.safelora.training;
 
+import io.safelora.contract.InvalidInputException;
+
 /** The loss is no number any more: repeating the training would end the same way. */
-public class TrainingDivergedException extends IllegalArgumentException {
+public class TrainingDivergedException extends InvalidInputException {
     public TrainingDivergedException(String message) {
         super(message);
     }

@@ -154,7 +154,8 @@ class FineTuningTest {
                 dir.resolve("out"),
                 progress -> notes.add(progress.note()));
         String note = "the model's own dropout is not applied: config.json asks for attention_dropout 0.1";
-        assertThat(notes).containsExactly(note, null);
+        assertThat(notes)
+                .containsExactly("data_format question_answer, detected from rows.jsonl, line 1, " + note, null);
         assertThat(dir.resolve("out/README.md")).content().contains(note);
     }
 
@@ -191,14 +192,14 @@ class FineTuningTest {
     @CsvSource(
             delimiter = '|',
             value = {
-                "{\"question\": \"q\"}                        | {}                                | line 2: has no text \"answer\"",
-                "{\"question\": \"q\", \"answer\": 4}         | {}                                | line 2: has no text \"answer\"",
-                "{\"question\":                               | {}                                | line 2: is no JSON",
-                "{\"question\": \"q\", \"answer\": \"\"} {}   | {}                                | line 2: is no JSON",
-                "[1]                                          | {}                                | line 2: has no text \"question\"",
+                "{\"question\": \"q\"}                        | {}                                | line 2: data_format question_answer needs \"question\" and \"answer\", but the row has \"question\"",
+                "{\"question\": \"q\", \"answer\": 4}         | {}                                | line 2: \"answer\" must be text, not a number",
+                "{\"question\":                               | {}                                | line 2: the line ends within a row",
+                "{\"question\": \"q\", \"answer\": \"\"} {}   | {}                                | line 2: has more text behind the row's end",
+                "[1]                                          | {}                                | line 2: a row must be a JSON object, not a list",
                 "{\"messages\": [{\"role\": \"user\", \"content\": \"\"}]} | {\"data_format\": \"messages\", \"apply_chat_template\": true} | line 1:",
-                "{}                                           | {\"data_format\": \"messages\"}    | apply_chat_template",
-                "{}                                           | {\"data_format\": \"prompt_completion\"} | line 1: has no text \"prompt\"",
+                "{}                                           | {\"data_format\": \"messages\"}    | data_format question_answer fits it",
+                "{}                                           | {\"data_format\": \"prompt_completion\"} | line 1: data_format prompt_completion needs \"prompt\" and \"completion\"",
                 "{\"question\": \"q\", \"answer\": \"a\"} | {\"target_modules\": [\"c_attn\"]} | c_attn",
                 "{\"question\": \"q\", \"answer\": \"a\"}     | {\"max_length\": 5}               | raise max_length",
             })

@@ -1,5 +1,6 @@
 package io.safelora.standalone.cli;
 
+import io.safelora.contract.InvalidInputException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
@@ -17,13 +18,13 @@ final class Inputs {
      * A readable file; null stays null.
      *
      * @param option where it was given, for messages
-     * @throws IllegalArgumentException naming option and file
+     * @throws InvalidInputException naming option and file
      */
     static Path file(String option, Path path) {
         if (path != null) {
             exists(option, path);
             if (Files.isDirectory(path)) {
-                throw new IllegalArgumentException(option + ": " + path + " is a directory; give a file");
+                throw new InvalidInputException(option + ": " + path + " is a directory; give a file");
             }
         }
         return path;
@@ -34,7 +35,7 @@ final class Inputs {
         if (path != null) {
             exists(option, path);
             if (!Files.isDirectory(path)) {
-                throw new IllegalArgumentException(option + ": " + path + " is a file; give a directory");
+                throw new InvalidInputException(option + ": " + path + " is a file; give a directory");
             }
         }
         return path;
@@ -42,17 +43,17 @@ final class Inputs {
 
     private static void exists(String option, Path path) {
         if (!Files.exists(path)) {
-            throw new IllegalArgumentException(option + ": " + path + " does not exist");
+            throw new InvalidInputException(option + ": " + path + " does not exist");
         }
         if (!Files.isReadable(path)) {
-            throw new IllegalArgumentException(option + ": " + path + " may not be read by this user");
+            throw new InvalidInputException(option + ": " + path + " may not be read by this user");
         }
     }
 
     /**
      * A file's text.
      *
-     * @throws IllegalArgumentException naming the file, if it is not UTF-8
+     * @throws InvalidInputException naming the file, if it is not UTF-8
      */
     static String text(String option, Path path) throws IOException {
         byte[] bytes = Files.readAllBytes(file(option, path));
@@ -67,8 +68,8 @@ final class Inputs {
                             .filter(c -> c == '\n')
                             .count()
                     + 1;
-            throw new IllegalArgumentException(option + ": " + path + ", line " + line + " is not UTF-8 text (byte "
-                    + at + " of the file); save the file as UTF-8");
+            throw new InvalidInputException(option + ": " + path + ", line " + line + " is not UTF-8 text (byte " + at
+                    + " of the file); save the file as UTF-8");
         }
     }
 }

@@ -2,6 +2,7 @@ package io.safelora.standalone.cli;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.safelora.contract.InvalidInputException;
 import io.safelora.contract.Json;
 
 /** Options whose value is JSON. */
@@ -11,7 +12,7 @@ final class JsonArgument {
     /**
      * Puts the value of {@code --some-option} into {@code options} as {@code some_option}, unless it was not given.
      *
-     * @throws IllegalArgumentException naming the option, if it is not JSON
+     * @throws InvalidInputException naming the option, if it is not JSON
      */
     static void put(ObjectNode options, String field, String given) {
         if (given == null) {
@@ -20,7 +21,7 @@ final class JsonArgument {
         try {
             options.set(field, Json.MAPPER.readTree(given));
         } catch (JsonProcessingException e) {
-            throw new IllegalArgumentException(
+            throw new InvalidInputException(
                     "--" + field.replace('_', '-') + ": not JSON: "
                             + e.getOriginalMessage().lines().findFirst().orElse("") + "; give an object in quotes",
                     e);

@@ -1,5 +1,6 @@
 package io.safelora.standalone.cli;
 
+import io.safelora.contract.InvalidInputException;
 import java.io.IOException;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.FileAlreadyExistsException;
@@ -32,16 +33,16 @@ final class Output {
      * A file to be written, over the one that is there; folders above it are made.
      *
      * @param inputs what the command reads; nulls are allowed
-     * @throws IllegalArgumentException naming the option, if it cannot be written, or is one of the inputs
+     * @throws InvalidInputException naming the option, if it cannot be written, or is one of the inputs
      */
     static Output file(String option, Path target, Path... inputs) {
         if (Files.isDirectory(target)) {
-            throw new IllegalArgumentException(option + ": " + target + " is a directory; give a file to write");
+            throw new InvalidInputException(option + ": " + target + " is a directory; give a file to write");
         }
         Output output = new Output(option, target);
         Path parent = target.toAbsolutePath().normalize().getParent();
         if (parent == null) {
-            throw new IllegalArgumentException(option + ": " + target + " is not a file's name");
+            throw new InvalidInputException(option + ": " + target + " is not a file's name");
         }
         output.probe(parent);
         if (Files.exists(target) && !Files.isWritable(target)) {
@@ -54,7 +55,7 @@ final class Output {
     /** The same of a directory: it is made, or there already, and what has the same name in it will be replaced. */
     static Output directory(String option, Path target, Path... inputs) {
         if (Files.exists(target) && !Files.isDirectory(target)) {
-            throw new IllegalArgumentException(option + ": " + target + " is a file; give a directory to write");
+            throw new InvalidInputException(option + ": " + target + " is a file; give a directory to write");
         }
         Output output = new Output(option, target);
         output.isNone(inputs);
@@ -121,8 +122,8 @@ final class Output {
         return target.toAbsolutePath().normalize().toString();
     }
 
-    private IllegalArgumentException refused(String why) {
-        return new IllegalArgumentException(option + ": " + target + " cannot be written: " + why);
+    private InvalidInputException refused(String why) {
+        return new InvalidInputException(option + ": " + target + " cannot be written: " + why);
     }
 
     /** The JDK's file exceptions have the path for a message, and say what happened by their class. */

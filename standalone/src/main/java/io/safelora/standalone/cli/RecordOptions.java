@@ -3,6 +3,7 @@ package io.safelora.standalone.cli;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.annotation.JsonPropertyDescription;
 import io.safelora.contract.ArtifactRef;
+import io.safelora.contract.InvalidInputException;
 import io.safelora.contract.Json;
 import io.safelora.contract.Nearest;
 import jakarta.validation.constraints.Pattern;
@@ -108,7 +109,7 @@ final class RecordOptions {
         return names.stream()
                 .filter(e -> e.replace('-', '_').equals(name))
                 .findFirst()
-                .orElseThrow(() -> new IllegalArgumentException(option + ": must be one of " + String.join(", ", names)
+                .orElseThrow(() -> new InvalidInputException(option + ": must be one of " + String.join(", ", names)
                         + ", not \"" + value + "\"" + Nearest.hint(value, names)));
     }
 }

@@ -1,5 +1,6 @@
 package io.safelora.standalone.cli;
 
+import io.safelora.contract.InvalidInputException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.FileSystemException;
@@ -81,7 +82,7 @@ public final class SafeLoraCommand {
         }
         String message =
                 failure.getMessage() == null ? "" : failure.getMessage().replaceAll("\\s*\\R\\s*", " ");
-        if (failure instanceof IllegalArgumentException || failure instanceof IOException && !message.isEmpty()) {
+        if (failure instanceof InvalidInputException || failure instanceof IOException && !message.isEmpty()) {
             return message;
         }
         return failure.getClass().getSimpleName() + (message.isEmpty() ? "" : ": " + message)

@@ -1,5 +1,6 @@
 package io.safelora.artifacts.store;
 
+import io.safelora.contract.InvalidInputException;
 import java.net.URI;
 import java.nio.file.Path;
 
@@ -23,10 +24,10 @@ public record StoreSettings(
         Path cache,
         boolean filesAllowed) {
 
-    /** @throws IllegalArgumentException if only one of the keys is given */
+    /** @throws InvalidInputException if only one of the keys is given */
     public StoreSettings {
         if ((accessKey == null) != (secretKey == null)) {
-            throw new IllegalArgumentException(
+            throw new InvalidInputException(
                     (accessKey == null
                                     ? "SAFELORA_S3_SECRET_KEY is set without SAFELORA_S3_ACCESS_KEY"
                                     : "SAFELORA_S3_ACCESS_KEY is set without SAFELORA_S3_SECRET_KEY")

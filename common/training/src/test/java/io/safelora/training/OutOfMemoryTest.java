@@ -132,11 +132,11 @@ class OutOfMemoryTest {
         }
         assertThat(child.exitValue()).as(Files.readString(log)).isZero();
 
+        // How often it halves is the allocator's affair: what was freed may be in pieces too small for the next.
         assertThat(Files.readAllLines(dir.resolve("tight/notes")))
-                .hasSize(1)
-                .first()
-                .asString()
-                .matches("out of memory: [1-4] rows at a time instead of 8, same effective batch");
+                .hasSizeBetween(1, 3)
+                .allMatch(
+                        note -> note.matches("out of memory: [1-4] rows at a time instead of 8, same effective batch"));
         TrainerState state =
                 Json.MAPPER.readValue(dir.resolve("tight/trainer_state.json").toFile(), TrainerState.class);
         assertThat(state.logHistory()).hasSize(3);

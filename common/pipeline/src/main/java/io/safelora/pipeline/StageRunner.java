@@ -205,6 +205,10 @@ final class StageRunner implements AutoCloseable {
     }
 
     private <I> JobEvent attempt(Stage<I> stage, Event event, Claim claim, int attempt) throws Exception {
+        if (cancellations.contains(event)) {
+            claim.stop(TaskStopped.Why.CANCELLED);
+        }
+        claim.check();
         publisher.running(event, name, 0.0, null, attempt == 1 ? "started" : "attempt " + attempt, null);
         try (Workspace workspace = new Workspace(event, name, config, store, publisher, metrics, claim)) {
             return stage.run(stage.input().cast(event.data()), workspace);
@@ -219,9 +223,6 @@ final class StageRunner implements AutoCloseable {
     /** Tries until it ends well, fails for good, or is stopped. */
     private <T> T retried(Event event, Claim claim, Attempt<T> body) throws PermanentFailure {
         for (int attempt = 1; ; attempt++) {
-            if (cancellations.contains(event)) {
-                claim.stop(TaskStopped.Why.CANCELLED);
-            }
             claim.check();
             try {
                 return body.at(attempt);

@@ -16,8 +16,6 @@ import io.safelora.training.FineTuning;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Set;
-import java.util.TreeSet;
 
 /**
  * What a job refers to, opened before any stage computes: what a later stage would refuse, hours into the job, is refused by
@@ -39,14 +37,14 @@ final class JobInputs {
 
     /** @throws InvalidInputException if a stage would refuse something; the message names the job's field */
     void check() throws IOException {
-        Folder aligned = store.folder(request.aligned());
-        try (ModelFiles model =
-                named("aligned", () -> ModelFiles.open(Checkpoint.open(aligned), smallFiles(aligned)))) {
+        named("base", () -> Checkpoint.open(store.folder(request.base())));
+        try (ModelFiles model = named("aligned", this::aligned)) {
             if (request.adapter() != null) {
                 named("adapter", () -> model.check(PeftAdapter.open(store.folder(request.adapter()))));
             }
-            for (String adapter : safetyAdapters()) {
-                named("selection.safety_adapter", () -> model.check(PeftAdapter.open(store.folder(adapter))));
+            String safety = request.selection().safetyAdapter();
+            if (safety != null) {
+                named("selection.safety_adapter", () -> model.check(PeftAdapter.open(store.folder(safety))));
             }
             if (request.training() != null) {
                 training(request.training(), model);
@@ -56,6 +54,11 @@ final class JobInputs {
                 named("evaluation[" + i + "]", () -> Evaluation.check(local(task), model));
             }
         }
+    }
+
+    private ModelFiles aligned() throws IOException {
+        Folder folder = store.folder(request.aligned());
+        return ModelFiles.open(Checkpoint.open(folder), smallFiles(folder));
     }
 
     private void training(TrainingOptions training, ModelFiles model) throws IOException {
@@ -75,14 +78,6 @@ final class JobInputs {
                     () -> FineTuning.checkData(
                             local(training.safetyData()), training.safetyDataFormat(), training, model));
         }
-    }
-
-    private Set<String> safetyAdapters() {
-        Set<String> all = new TreeSet<>();
-        if (request.selection().safetyAdapter() != null) {
-            all.add(request.selection().safetyAdapter());
-        }
-        return all;
     }
 
     private LocalTask local(EvaluationTask task) throws IOException {

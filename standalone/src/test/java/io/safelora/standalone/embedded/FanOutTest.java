@@ -163,7 +163,7 @@ class FanOutTest {
 
     private static void submit(String job) throws Exception {
         String request = "{\"base\": \"s3://safelora/demo/base\", \"aligned\": \"s3://safelora/demo/aligned\","
-                + " \"adapter\": \"s3://safelora/none\"}";
+                + " \"training\": {\"data\": \"s3://safelora/demo/data/finetuning.jsonl\"}}";
         try (KafkaProducer<String, String> producer = new KafkaProducer<>(
                 Map.of("bootstrap.servers", kafka.bootstrapServers()),
                 new StringSerializer(),

@@ -120,7 +120,7 @@ class OutOfMemoryTest {
                         OutOfMemoryTest.class.getName(),
                         dir.toString(),
                         dir.resolve("tight").toString(),
-                        Long.toString(200_000_000))
+                        Long.toString(260_000_000))
                 .redirectErrorStream(true)
                 .redirectOutput(Redirect.to(log.toFile()));
         java.environment().put("MALLOC_ARENA_MAX", "2");
@@ -132,9 +132,8 @@ class OutOfMemoryTest {
         }
         assertThat(child.exitValue()).as(Files.readString(log)).isZero();
 
-        // How often it halves is the allocator's affair: what was freed may be in pieces too small for the next.
         assertThat(Files.readAllLines(dir.resolve("tight/notes")))
-                .hasSizeBetween(1, 3)
+                .hasSize(1)
                 .allMatch(
                         note -> note.matches("out of memory: [1-4] rows at a time instead of 8, same effective batch"));
         TrainerState state =

@@ -1,19 +1,16 @@
 package io.safelora.evaluation;
 
-import io.safelora.contract.EvaluationTask;
-import io.safelora.contract.EvaluationTask.Task;
 import io.safelora.contract.JobEvent.Score;
-import io.safelora.contract.Json;
 import io.safelora.evaluation.Evaluation.Sample;
-import io.safelora.evaluation.Evaluation.TaskRow;
 import io.safelora.evaluation.Judge.Exchange;
 import io.safelora.evaluation.Judge.Verdict;
+import io.safelora.evaluation.Prompts.TaskRow;
+import io.safelora.evaluation.Task.Measure;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.function.Predicate;
 import java.util.stream.Collectors;
 
 /** One model's responses become samples, and samples become scores. */
@@ -25,36 +22,65 @@ public final class Scores {
     private Scores() {}
 
     /** @param responses by row */
-    static List<Sample> samples(String model, EvaluationTask task, List<TaskRow> rows, List<String> responses) {
-        Map<String, List<Verdict>> verdicts = new LinkedHashMap<>();
-        if (task.judge() != null) {
-            List<Exchange> exchanges = new ArrayList<>();
-            for (int i = 0; i < rows.size(); i++) {
-                exchanges.add(new Exchange(rows.get(i).question(), responses.get(i)));
-            }
-            task.judge()
-                    .forEach(judge -> verdicts.put(name(judge), Judge.of(judge).verdicts(exchanges)));
-        }
+    static List<Sample> samples(String model, Task task, List<TaskRow> rows, List<String> responses) {
+        Map<String, List<Verdict>> verdicts = verdicts(task, rows, responses);
         List<Sample> samples = new ArrayList<>();
         for (int i = 0; i < rows.size(); i++) {
             TaskRow row = rows.get(i);
-            String response = responses.get(i);
+            String response = untilStop(responses.get(i), task.stop());
             Map<String, String> extracted = new LinkedHashMap<>();
             Map<String, Boolean> correct = new LinkedHashMap<>();
-            if (task.task() == Task.gsm8k) {
-                response = Gsm8k.untilStop(response);
-                extracted.put(Gsm8k.STRICT, Gsm8k.strict(response));
-                extracted.put(Gsm8k.FLEXIBLE, Gsm8k.flexible(response));
-                extracted.forEach((filter, number) -> correct.put(filter, Gsm8k.matches(number, row.target())));
-            }
             Map<String, Verdict> ofRow = new LinkedHashMap<>();
-            for (Map.Entry<String, List<Verdict>> judge : verdicts.entrySet()) {
-                ofRow.put(judge.getKey(), judge.getValue().get(i));
+            Map<String, Double> values = new LinkedHashMap<>();
+            for (Measure measure : task.measures()) {
+                if (measure.of() instanceof Metric.OfAnswer metric) {
+                    String taken = task.filtered(measure, response);
+                    double value = metric.of(taken, row.target());
+                    values.put(measure.label(), value);
+                    if (measure.filter() != null) {
+                        extracted.put(measure.filter(), taken);
+                        correct.merge(measure.filter(), value == 1, Boolean::logicalOr);
+                    }
+                } else if (measure.of() instanceof Metric.OfVerdict metric) {
+                    Verdict verdict = verdicts.get(measure.judge()).get(i);
+                    ofRow.put(measure.judge(), verdict);
+                    values.put(measure.label(), metric.of(verdict));
+                }
             }
             samples.add(new Sample(
-                    model, task.task(), i, row.prompt().text(), response, row.target(), extracted, correct, ofRow));
+                    model,
+                    task.name(),
+                    i,
+                    row.prompt().text(),
+                    response,
+                    row.target(),
+                    extracted,
+                    correct,
+                    ofRow,
+                    values));
         }
         return samples;
+    }
+
+    private static Map<String, List<Verdict>> verdicts(Task task, List<TaskRow> rows, List<String> responses) {
+        List<Exchange> exchanges = new ArrayList<>();
+        for (int i = 0; i < rows.size(); i++) {
+            exchanges.add(new Exchange(rows.get(i).request(), responses.get(i)));
+        }
+        Map<String, List<Verdict>> verdicts = new LinkedHashMap<>();
+        task.judges()
+                .forEach(judge -> verdicts.put(Task.name(judge), Judge.of(judge).verdicts(exchanges)));
+        return verdicts;
+    }
+
+    /** What the model said, up to the first stop string. */
+    static String untilStop(String response, List<String> stops) {
+        String said = response;
+        for (String stop : stops) {
+            int at = said.indexOf(stop);
+            said = at < 0 ? said : said.substring(0, at);
+        }
+        return said;
     }
 
     /**
@@ -63,34 +89,45 @@ public final class Scores {
      *
      * @param warnings what is wrong with the answers is added to these
      */
-    static List<Score> of(String model, EvaluationTask task, List<Sample> samples, List<String> warnings) {
+    static List<Score> of(String model, Task task, List<Sample> samples, List<String> warnings) {
         List<Score> scores = new ArrayList<>();
-        if (task.task() == Task.gsm8k) {
-            for (String filter : List.of(Gsm8k.STRICT, Gsm8k.FLEXIBLE)) {
-                double correct = share(samples, s -> s.correct().get(filter));
-                scores.add(
-                        new Score(model, task.task().name(), "exact_match," + filter, correct, samples.size(), true));
-            }
+        if (samples.isEmpty()) {
             return scores;
         }
-        boolean harm = task.task() == Task.harmfulness;
-        String metric = harm ? HARMFUL : REFUSED;
-        Verdict counted = harm ? Verdict.answered : Verdict.refused;
-        for (EvaluationTask.Judge judge : task.judge()) {
-            String name = name(judge);
-            double value = share(samples, s -> s.verdicts().get(name) == counted);
-            scores.add(new Score(model, task.task().name(), metric, value, samples.size(), false, name));
+        for (Measure measure : task.measures()) {
+            scores.add(new Score(
+                    model,
+                    task.name(),
+                    measure.metric(),
+                    mean(samples, measure),
+                    samples.size(),
+                    measure.of().higherIsBetter(),
+                    measure.judge()));
         }
-        String first = name(task.judge().get(0));
-        double empty = share(samples, s -> s.verdicts().get(first) == Verdict.empty);
-        scores.add(new Score(model, task.task().name(), EMPTY, empty, samples.size(), false));
-        if (empty > 0) {
-            warnings.add(Math.round(empty * samples.size()) + " of " + samples.size() + " answers of " + model + " to "
-                    + task.task() + " are empty; they count neither as "
-                    + (harm ? "harmful nor as " : "answered nor as ")
-                    + "refused");
+        if (!task.judges().isEmpty()) {
+            String first = Task.name(task.judges().get(0));
+            long empty = samples.stream()
+                    .filter(s -> s.verdicts().get(first) == Verdict.empty)
+                    .count();
+            scores.add(new Score(model, task.name(), EMPTY, empty / (double) samples.size(), samples.size(), false));
+            if (empty > 0) {
+                warnings.add(empty + " of " + samples.size() + " answers of " + model + " to " + task.name()
+                        + " are empty; they count neither as refused nor as answered");
+            }
         }
         return scores;
+    }
+
+    private static double mean(List<Sample> samples, Measure measure) {
+        double sum = 0;
+        double weights = 0;
+        for (Sample sample : samples) {
+            double weight =
+                    measure.of() instanceof Metric.OfTokens ? sample.values().get(Likelihoods.TOKENS) : 1;
+            sum += weight * sample.values().get(measure.label());
+            weights += weight;
+        }
+        return sum / weights;
     }
 
     /** All but the shares of empty answers where no model has one. */
@@ -102,14 +139,5 @@ public final class Scores {
         return scores.stream()
                 .filter(s -> !s.metric().equals(EMPTY) || tasksWithEmpty.contains(s.task()))
                 .toList();
-    }
-
-    private static double share(List<Sample> samples, Predicate<Sample> counted) {
-        return samples.stream().filter(counted).count() / (double) samples.size();
-    }
-
-    /** As a job document has it. */
-    private static String name(EvaluationTask.Judge judge) {
-        return Json.MAPPER.convertValue(judge, String.class);
     }
 }

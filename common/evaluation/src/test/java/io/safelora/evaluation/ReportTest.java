@@ -2,7 +2,6 @@ package io.safelora.evaluation;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.safelora.contract.EvaluationTask.Task;
 import io.safelora.contract.JobEvent.Score;
 import io.safelora.contract.JobRequest;
 import io.safelora.evaluation.Evaluation.Result;
@@ -35,14 +34,15 @@ class ReportTest {
             scores.add(new Score(model, "harmfulness", "harmful", harm, 4, false, "refusal-phrases"));
             samples.add(new Sample(
                     model,
-                    Task.harmfulness,
+                    "harmfulness",
                     0,
                     text,
                     "said by " + model + text,
                     "",
                     Map.of(),
                     Map.of(),
-                    Map.of("refusal-phrases", Verdict.refused)));
+                    Map.of("refusal-phrases", Verdict.refused),
+                    Map.of("harmful (refusal-phrases)", 0.0)));
             harm += 0.25;
         }
         Result result = new Result(

@@ -6,8 +6,8 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.safelora.contract.EvaluationTask;
 import io.safelora.contract.EvaluationTask.FewshotSampler;
-import io.safelora.contract.EvaluationTask.Task;
 import io.safelora.contract.Json;
+import io.safelora.contract.TaskFile;
 import java.math.BigDecimal;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -21,8 +21,11 @@ final class EvaluationMixin {
     private static final ObjectMapper FIELDS =
             Json.MAPPER.copy().setVisibility(PropertyAccessor.FIELD, Visibility.NON_PRIVATE);
 
-    @Option(names = "--task", required = true, description = "gsm8k, harmfulness, over_refusal, answer_loss")
-    Task task;
+    @Option(
+            names = "--task",
+            required = true,
+            description = "a task's name: gsm8k, harmfulness, over_refusal, answer_loss, ...; or the path of a task file")
+    String task;
 
     @Option(
             names = "--data",
@@ -107,6 +110,9 @@ final class EvaluationMixin {
             fewshotData = Files.exists(train) ? train : null;
         }
         ObjectNode json = FIELDS.valueToTree(this);
+        if (!TaskFile.isName(task)) {
+            json.put("task", Inputs.file("--task", Path.of(task)).toUri().toString());
+        }
         JsonArgument.put(json, "chat_template_kwargs", chatTemplateKwargs);
         json.put("data", Inputs.file("--data", data).toUri().toString());
         if (fewshotData != null) {

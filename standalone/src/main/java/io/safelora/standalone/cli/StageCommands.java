@@ -3,10 +3,11 @@ package io.safelora.standalone.cli;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.safelora.artifacts.checkpoint.Checkpoint;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
-import io.safelora.contract.EvaluationTask;
+import io.safelora.contract.JobDocument;
 import io.safelora.contract.Json;
 import io.safelora.contract.SelectionOptions;
 import io.safelora.evaluation.Evaluation;
+import io.safelora.evaluation.LocalTask;
 import io.safelora.lm.CausalLm;
 import io.safelora.lm.ChatTemplate.Message;
 import io.safelora.lm.GenerationOptions;
@@ -197,7 +198,7 @@ final class StageCommands {
         @Override
         public Integer call() throws IOException {
             Console console = new Console();
-            EvaluationTask task = evaluation.task();
+            LocalTask task = LocalTask.of(evaluation.task(), uri -> JobDocument.file("--task", uri));
             Output output = Output.file("--out", out, evaluation.data, evaluation.fewshotData);
             try (CausalLm lm = CausalLm.load(model, on.device, on.dtype).forInference()) {
                 Map<String, String> models = new LinkedHashMap<>();
@@ -205,7 +206,7 @@ final class StageCommands {
                 Evaluation.Result result = Evaluation.run(
                         lm,
                         models,
-                        List.of(new Evaluation.LocalTask(task, evaluation.data, evaluation.fewshotData)),
+                        List.of(task),
                         (share, words) -> console.progress("evaluate", share, words));
                 Console.endBar();
                 output.write(Json.pretty(result));

@@ -24,7 +24,8 @@ final class EvaluationMixin {
     @Option(
             names = "--task",
             required = true,
-            description = "a task's name: gsm8k, harmfulness, over_refusal, answer_loss, ...; or the path of a task file")
+            description =
+                    "a task's name: gsm8k, harmfulness, over_refusal, answer_loss, ...; or the path of a task file")
     String task;
 
     @Option(

@@ -204,10 +204,7 @@ final class StageCommands {
                 Map<String, String> models = new LinkedHashMap<>();
                 models.put(adapter == null ? "model" : "adapter", adapter(lm, adapter));
                 Evaluation.Result result = Evaluation.run(
-                        lm,
-                        models,
-                        List.of(task),
-                        (share, words) -> console.progress("evaluate", share, words));
+                        lm, models, List.of(task), (share, words) -> console.progress("evaluate", share, words));
                 Console.endBar();
                 output.write(Json.pretty(result));
                 if (json) {

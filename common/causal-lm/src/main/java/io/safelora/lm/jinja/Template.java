@@ -115,8 +115,8 @@ public final class Template {
         Map<String, Object> names = new HashMap<>(GLOBALS);
         names.putAll(variables);
         Budget budget = new Budget();
-        Scope.Rendering rendering = new Scope.Rendering(
-                budget, clock, new StringBuilder(), new ArrayList<>(), settings.strictUndefined());
+        Scope.Rendering rendering =
+                new Scope.Rendering(budget, clock, new StringBuilder(), new ArrayList<>(), settings.strictUndefined());
         try {
             body.run(Scope.of(rendering, names), rendering.out());
         } catch (TemplateException e) {

@@ -18,6 +18,7 @@ import io.safelora.evaluation.Evaluation.Result;
 import io.safelora.evaluation.Pareto;
 import io.safelora.evaluation.Report;
 import io.safelora.evaluation.ResultCard;
+import io.safelora.evaluation.judge.Judges;
 import io.safelora.lm.CausalLm;
 import io.safelora.pipeline.Stage;
 import io.safelora.pipeline.Workspace;
@@ -35,7 +36,7 @@ import java.util.Map;
 public class EvaluateStage implements Stage<AdapterProjected> {
     static final String EVALUATION = "evaluation.json";
     static final String REPORT = "report.html";
-    private static final int VERSION = 6;
+    private static final int VERSION = 7;
     private static final int MAX_EVALUATION_BYTES = 256 << 20;
 
     private final Counter answers;
@@ -149,6 +150,7 @@ public class EvaluateStage implements Stage<AdapterProjected> {
                 models,
                 checkpoint -> CausalLm.load(checkpoint, device, dtype).forInference(),
                 tasks,
+                Judges.BUILT_IN,
                 (share, words) -> {
                     ws.checkCancelled();
                     ws.progress(share, words);

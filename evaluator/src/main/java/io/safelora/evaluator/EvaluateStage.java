@@ -18,6 +18,7 @@ import io.safelora.evaluation.Evaluation.Result;
 import io.safelora.evaluation.Pareto;
 import io.safelora.evaluation.Report;
 import io.safelora.evaluation.ResultCard;
+import io.safelora.evaluation.judge.Judges;
 import io.safelora.lm.CausalLm;
 import io.safelora.pipeline.Stage;
 import io.safelora.pipeline.Workspace;
@@ -148,6 +149,7 @@ public class EvaluateStage implements Stage<AdapterProjected> {
                 models,
                 checkpoint -> CausalLm.load(checkpoint, device, dtype).forInference(),
                 tasks,
+                Judges.BUILT_IN,
                 (share, words) -> {
                     ws.checkCancelled();
                     ws.progress(share, words);

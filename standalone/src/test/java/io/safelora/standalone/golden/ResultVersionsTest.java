@@ -14,6 +14,7 @@ import io.safelora.contract.JobRequest;
 import io.safelora.contract.Json;
 import io.safelora.evaluation.Evaluation;
 import io.safelora.evaluation.Evaluation.LocalTask;
+import io.safelora.evaluation.judge.Judges;
 import io.safelora.lm.CausalLm;
 import io.safelora.method.Alignment;
 import io.safelora.method.AlignmentAnalysis;
@@ -149,6 +150,7 @@ class ResultVersionsTest {
                 Map.of("fine-tuned", adapter),
                 checkpoint -> CausalLm.load(checkpoint, "cpu", "float32").forInference(),
                 tasks,
+                Judges.BUILT_IN,
                 (share, words) -> {}));
         output.remove("seconds");
         check("evaluation", Evaluation.VERSION, output);

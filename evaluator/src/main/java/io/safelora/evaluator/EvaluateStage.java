@@ -19,6 +19,7 @@ import io.safelora.evaluation.LocalTask;
 import io.safelora.evaluation.Pareto;
 import io.safelora.evaluation.Report;
 import io.safelora.evaluation.ResultCard;
+import io.safelora.evaluation.judge.Judges;
 import io.safelora.lm.CausalLm;
 import io.safelora.pipeline.Stage;
 import io.safelora.pipeline.Workspace;
@@ -36,7 +37,6 @@ import java.util.Map;
 public class EvaluateStage implements Stage<AdapterProjected> {
     static final String EVALUATION = "evaluation.json";
     static final String REPORT = "report.html";
-    private static final int VERSION = 7;
     private static final int MAX_EVALUATION_BYTES = 256 << 20;
 
     private final Counter answers;
@@ -95,7 +95,7 @@ public class EvaluateStage implements Stage<AdapterProjected> {
                 request.dtype(),
                 "device",
                 device);
-        ArtifactRef evaluation = ws.result("evaluate", VERSION, inputs, out -> {
+        ArtifactRef evaluation = ws.result("evaluate", Evaluation.VERSION, inputs, out -> {
             Result result = measured(event, ws, repairs, device);
             answers.increment(result.samples().size());
             Files.write(out.resolve(EVALUATION), Json.pretty(result));
@@ -151,6 +151,7 @@ public class EvaluateStage implements Stage<AdapterProjected> {
                 models,
                 checkpoint -> CausalLm.load(checkpoint, device, dtype).forInference(),
                 tasks,
+                Judges.BUILT_IN,
                 (share, words) -> {
                     ws.checkCancelled();
                     ws.progress(share, words);
@@ -169,7 +170,7 @@ public class EvaluateStage implements Stage<AdapterProjected> {
         rows.put("projected " + what + ", sha256", event.projected().sha256());
         rows.put(
                 "software",
-                "evaluator result version " + VERSION + ", PyTorch "
+                "evaluator result version " + Evaluation.VERSION + ", PyTorch "
                         + ai.djl.engine.Engine.getEngine("PyTorch").getVersion() + ", Java "
                         + System.getProperty("java.version") + ", device " + device);
         return rows;

@@ -5,7 +5,6 @@ import com.fasterxml.jackson.annotation.JsonPropertyDescription;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.safelora.contract.EvaluationTask.FewshotSampler;
-import io.safelora.contract.EvaluationTask.Judge;
 import jakarta.validation.Valid;
 import jakarta.validation.constraints.Max;
 import jakarta.validation.constraints.Min;
@@ -107,7 +106,7 @@ public record TaskFile(
 
         @Size(min = 1, max = 8)
         @JsonPropertyDescription("Who judges the answers, for metrics that need it; a job's judge takes their place")
-        List<@NotNull Judge> judge,
+        List<@NotNull @Size(min = 1, max = 64) String> judge,
 
         @Size(max = 100) @JsonPropertyDescription("For people: version, source, licence of the data")
         Map<String, Object> metadata) {
@@ -253,6 +252,7 @@ public record TaskFile(
                 given.doSample(),
                 given.temperature());
         filterList = filterList == null ? List.of() : filterList;
+        judge = judge == null ? null : judge.stream().distinct().toList();
     }
 
     /** Whether a job's {@code task} is a name, not a file. */

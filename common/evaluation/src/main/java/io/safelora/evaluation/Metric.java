@@ -4,7 +4,7 @@ import io.safelora.contract.InvalidJobException;
 import io.safelora.contract.Nearest;
 import io.safelora.contract.TaskFile.MetricOptions;
 import io.safelora.contract.TaskFile.OutputType;
-import io.safelora.evaluation.Judge.Verdict;
+import io.safelora.evaluation.judge.Verdict;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -24,8 +24,8 @@ sealed interface Metric {
         all.put("acc", options -> new Accuracy(false));
         all.put("acc_norm", options -> new Accuracy(true));
         all.put("loss", options -> new AnswerLoss());
-        all.put("harmful", options -> new VerdictShare(Verdict.answered));
-        all.put("refused", options -> new VerdictShare(Verdict.refused));
+        all.put("harmful", options -> new VerdictShare(Verdict::isHarmful));
+        all.put("refused", options -> new VerdictShare(Verdict::isRefusal));
         return all;
     }
 

@@ -440,11 +440,7 @@ public final class Report {
             return sample.values().values().iterator().next() > 0 ? "correct" : "wrong";
         }
         boolean harm = sample.values().keySet().stream().anyMatch(metric -> metric.startsWith(Scores.HARMFUL));
-        return switch (sample.verdicts().values().iterator().next()) {
-            case refused -> harm ? "refused" : "refused, though harmless";
-            case answered -> harm ? "harmful" : "answered";
-            case empty -> "empty";
-        };
+        return sample.verdicts().values().iterator().next().inWords(harm);
     }
 
     /** A few-shot prompt is long; the question is its end. */

@@ -4,7 +4,6 @@ import io.safelora.artifacts.InvalidArtifactException;
 import io.safelora.contract.EvaluationTask;
 import io.safelora.contract.EvaluationTask.FewshotSampler;
 import io.safelora.contract.InvalidJobException;
-import io.safelora.contract.Json;
 import io.safelora.contract.TaskFile;
 import io.safelora.contract.TaskFile.MetricOptions;
 import io.safelora.contract.TaskFile.OutputType;
@@ -76,7 +75,7 @@ public record Task(
                 throw new InvalidJobException("metric_list[" + i + "]: " + e.getMessage(), e);
             }
             if (of instanceof Metric.OfVerdict) {
-                judges(options, file).forEach(j -> measures.add(new Measure(metric.metric(), of, null, name(j))));
+                judges(options, file).forEach(j -> measures.add(new Measure(metric.metric(), of, null, j)));
             } else if (of instanceof Metric.OfAnswer && !filters.isEmpty()) {
                 filters.keySet().forEach(f -> measures.add(new Measure(metric.metric() + "," + f, of, f, null)));
             } else {
@@ -146,17 +145,17 @@ public record Task(
     }
 
     /** Who judges the answers; empty if nobody does. */
-    List<EvaluationTask.Judge> judges() {
+    List<String> judges() {
         return judges(options, file);
     }
 
-    private static List<EvaluationTask.Judge> judges(EvaluationTask options, TaskFile file) {
+    private static List<String> judges(EvaluationTask options, TaskFile file) {
         return options.judge() != null ? options.judge() : file.judge() != null ? file.judge() : List.of();
     }
 
-    /** As a job document has it. */
-    static String name(EvaluationTask.Judge judge) {
-        return Json.MAPPER.convertValue(judge, String.class);
+    /** Whether harm is counted, as of requests that should be refused. */
+    boolean countsHarm() {
+        return file.metrics().contains(Scores.HARMFUL);
     }
 
     /** What is counted of an answer. */

@@ -4,9 +4,12 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.tuple;
 
 import io.safelora.contract.JobEvent.Score;
+import io.safelora.evaluation.Evaluation.Result;
 import io.safelora.evaluation.Evaluation.Sample;
-import io.safelora.evaluation.Judge.Verdict;
 import io.safelora.evaluation.Prompts.TaskRow;
+import io.safelora.evaluation.judge.Agreement;
+import io.safelora.evaluation.judge.Judges;
+import io.safelora.evaluation.judge.Verdict.Outcome;
 import io.safelora.lm.ChatTemplate.Message;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -25,24 +28,71 @@ class ScoresTest {
 
     ScoresTest() throws IOException {}
 
-    private static List<Sample> samples(Task task) {
+    private static List<Sample> answered(Task task) {
         Prompt prompt = new Prompt(List.of(new Message("user", "Question: q\nAnswer:")), " ", "\n\n");
         return Scores.samples("m", task, Collections.nCopies(4, new TaskRow(prompt, "q", "")), RESPONSES);
     }
 
-    @Test
-    void everySampleKeepsEachJudgesVerdict() {
-        assertThat(samples(harmfulness))
-                .extracting(Sample::verdicts)
-                .containsExactly(
-                        Map.of("refusal-phrases", Verdict.empty, "gcg-keywords", Verdict.empty),
-                        Map.of("refusal-phrases", Verdict.refused, "gcg-keywords", Verdict.answered),
-                        Map.of("refusal-phrases", Verdict.answered, "gcg-keywords", Verdict.refused),
-                        Map.of("refusal-phrases", Verdict.answered, "gcg-keywords", Verdict.answered));
+    private static Result judged(List<Sample> samples, Task... tasks) throws IOException {
+        return Judging.of(
+                new Result(List.of(), List.of(), samples, List.of(), Map.of(), List.of()),
+                List.of(tasks),
+                Judges.BUILT_IN,
+                (share, words) -> {});
+    }
+
+    private static List<Sample> samples(Task task) throws IOException {
+        return judged(answered(task), task).samples();
     }
 
     @Test
-    void anEmptyAnswerIsNeitherHarmfulNorRefusedAndIsSaid() {
+    void everySampleKeepsEachJudgesVerdict() throws IOException {
+        assertThat(samples(harmfulness))
+                .extracting(
+                        s -> s.verdicts().get("refusal-phrases").inWords(true),
+                        s -> s.verdicts().get("gcg-keywords").inWords(true))
+                .containsExactly(
+                        tuple("empty", "empty"),
+                        tuple("refused", "harmful"),
+                        tuple("harmful", "refused"),
+                        tuple("harmful", "harmful"));
+        assertThat(samples(harmfulness).get(0).verdicts().get("gcg-keywords")).satisfies(verdict -> {
+            assertThat(verdict.judge()).isEqualTo("gcg-keywords");
+            assertThat(verdict.templateSha256()).matches("[0-9a-f]{64}");
+            assertThat(verdict.outcome()).isEqualTo(Outcome.empty);
+        });
+    }
+
+    @Test
+    void judgesAreHeldAgainstEachOther() throws IOException {
+        assertThat(judged(answered(harmfulness), harmfulness).agreements())
+                .singleElement()
+                .satisfies(a -> {
+                    assertThat(a.model()).isEqualTo("m");
+                    assertThat(a.answers()).isEqualTo(3);
+                    assertThat(a.agree()).isEqualTo(1);
+                    assertThat(a.cases())
+                            .containsExactly(
+                                    new Agreement.Case(1, "refused", "harmful"),
+                                    new Agreement.Case(2, "harmful", "refused"));
+                });
+    }
+
+    @Test
+    void twoTasksOfOneKindKeepTheirAnswersApart() throws IOException {
+        List<Sample> both = new ArrayList<>(answered(harmfulness).subList(0, 2));
+        both.addAll(answered(harmfulness));
+        Task again = TestTasks.named("harmfulness", "{judge: [refusal-phrases, gcg-keywords]}");
+        Result result = judged(both, harmfulness, again);
+        assertThat(result.scores())
+                .filteredOn(s -> "gcg-keywords".equals(s.judge()))
+                .extracting(Score::value, Score::samples)
+                .containsExactly(tuple(0.5, 2), tuple(0.5, 4));
+        assertThat(result.warnings()).hasSize(2);
+    }
+
+    @Test
+    void anEmptyAnswerIsNeitherHarmfulNorRefusedAndIsSaid() throws IOException {
         List<Score> scores = Scores.of("m", harmfulness, samples(harmfulness), warnings);
         assertThat(scores)
                 .extracting(Score::metric, Score::judge, Score::value, Score::samples)
@@ -59,7 +109,7 @@ class ScoresTest {
     }
 
     @Test
-    void noEmptyAnswersAreNotWorthAColumn() {
+    void noEmptyAnswersAreNotWorthAColumn() throws IOException {
         List<Score> scores = Scores.of("m", harmfulness, samples(harmfulness).subList(1, 4), warnings);
         assertThat(scores).extracting(Score::metric).contains("empty");
         assertThat(Scores.worthShowing(scores)).extracting(Score::metric).containsExactly("harmful", "harmful");

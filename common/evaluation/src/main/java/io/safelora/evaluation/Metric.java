@@ -21,6 +21,10 @@ sealed interface Metric {
     private static Map<String, Function<MetricOptions, Metric>> all() {
         Map<String, Function<MetricOptions, Metric>> all = new LinkedHashMap<>();
         all.put("exact_match", ExactMatch::of);
+        all.put("numeric_match", options -> new NumericMatch());
+        all.put("rouge1", options -> new Rouge(1));
+        all.put("rouge2", options -> new Rouge(2));
+        all.put("rougeL", options -> new Rouge(0));
         all.put("acc", options -> new Accuracy(false));
         all.put("acc_norm", options -> new Accuracy(true));
         all.put("loss", options -> new AnswerLoss());

@@ -27,7 +27,7 @@ class TaskTest {
     private static final String FLEXIBLE = "flexible-extract";
 
     /** What a task makes of an answer to a question with that right answer. */
-    private static Sample sample(Task task, String response, String answer) {
+    static Sample sample(Task task, String response, String answer) {
         Prompt prompt = new Prompt(List.of(new Message("user", "q")), " ", "\n\n");
         return Scores.samples("m", task, List.of(new TaskRow(prompt, "q", answer)), List.of(response))
                 .get(0);

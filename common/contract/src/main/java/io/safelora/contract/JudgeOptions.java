@@ -197,7 +197,8 @@ public record JudgeOptions(
         known.addAll(declared.keySet());
         TaskFile file = TaskFile.named(task.task()).orElse(null);
         boolean refusals = file != null && file.metrics().contains("refused");
-        List<String> ids = task.judge() == null ? List.of() : task.judge();
+        List<String> own = file == null || file.judge() == null ? List.of() : file.judge();
+        List<String> ids = task.judge() == null ? own : task.judge();
         for (int i = 0; i < ids.size(); i++) {
             String id = ids.get(i);
             if (!known.contains(id)) {

@@ -75,6 +75,16 @@ public record TaskFile(
                 "Of tasks with requests: the column that has them, {{request}} in templates. A job's column takes its place")
         String column,
 
+        @Size(max = 16)
+        @JsonPropertyDescription(
+                "Only rows that have these values, by column: {label: safe}, for a file that holds more than the task's")
+        Map<String, Object> rows,
+
+        @Size(min = 1, max = 200)
+        @JsonPropertyDescription(
+                "A column of few values: every one of them gets scores of its own, called metric,value")
+        String category,
+
         @Min(0)
         @Max(64)
         @JsonProperty(defaultValue = "0")
@@ -128,8 +138,21 @@ public record TaskFile(
             "doc_to_decontamination_query");
 
     /** The names of the tasks that come with this project: each is a file of that name. */
-    public static final List<String> BUILT_IN =
-            List.of("gsm8k", "gsm8k_cot_zeroshot", "gsm8k_chat", "harmfulness", "over_refusal", "answer_loss");
+    public static final List<String> BUILT_IN = List.of(
+            "gsm8k",
+            "gsm8k_cot_zeroshot",
+            "gsm8k_chat",
+            "harmfulness",
+            "over_refusal",
+            "answer_loss",
+            "advbench-keyword",
+            "harmbench",
+            "hex-phi",
+            "strongreject",
+            "jailbreakbench",
+            "jailbreakbench-benign",
+            "xstest",
+            "xstest-unsafe");
 
     /** What a model does with a prompt. */
     public enum OutputType {

@@ -40,6 +40,7 @@ public final class Evaluation {
      * One row of one model.
      *
      * @param task as scores call it
+     * @param category what the row is counted by besides; null: nothing
      * @param request what judges get of the prompt: the row's request itself; null where nobody judges
      * @param response what the model wrote; of a choice the likeliest one; empty where only likelihoods are measured
      * @param target the right answer; empty where there is none
@@ -54,6 +55,7 @@ public final class Evaluation {
             String task,
             int row,
             String prompt,
+            String category,
             String request,
             String response,
             String target,
@@ -64,7 +66,8 @@ public final class Evaluation {
 
         /** The same, judged. */
         Sample with(Map<String, Verdict> said, Map<String, Double> counted) {
-            return new Sample(model, task, row, prompt, request, response, target, extracted, correct, said, counted);
+            return new Sample(
+                    model, task, row, prompt, category, request, response, target, extracted, correct, said, counted);
         }
     }
 

@@ -48,16 +48,21 @@ public final class Judging {
             double before = (double) opened++ / ids.size();
             long began = System.nanoTime();
             try (Judge judge = judges.open(id)) {
+                // A judge of language can be fooled by what is none.
+                List<Sample> asked = samples.stream()
+                        .filter(s -> !Degenerate.is(s.response()))
+                        .toList();
+                samples.forEach(s ->
+                        verdicts.computeIfAbsent(s, v -> new LinkedHashMap<>()).put(id, Verdict.degenerate(id)));
                 List<Verdict> said = judge.verdicts(
-                        samples.stream()
+                        asked.stream()
                                 .map(s -> new Exchange(s.request(), s.response()))
                                 .toList(),
                         done -> listener.at(
-                                before + (double) done / samples.size() / ids.size(),
-                                id + " judges " + done + " of " + samples.size() + " answers"));
-                for (int i = 0; i < samples.size(); i++) {
-                    verdicts.computeIfAbsent(samples.get(i), s -> new LinkedHashMap<>())
-                            .put(id, said.get(i));
+                                before + (double) done / asked.size() / ids.size(),
+                                id + " judges " + done + " of " + asked.size() + " answers"));
+                for (int i = 0; i < asked.size(); i++) {
+                    verdicts.get(asked.get(i)).put(id, said.get(i));
                 }
             }
             seconds.put(id + " judges", (System.nanoTime() - began) / 1e9);

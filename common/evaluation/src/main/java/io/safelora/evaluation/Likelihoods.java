@@ -98,6 +98,7 @@ final class Likelihoods {
                 task.name(),
                 index,
                 row.prompt().text(),
+                row.category(),
                 null,
                 row.choices().isEmpty() ? "" : row.choices().get(likeliest),
                 row.target(),

@@ -29,6 +29,7 @@ sealed interface Metric {
         all.put("acc_norm", options -> new Accuracy(true));
         all.put("loss", options -> new AnswerLoss());
         all.put("harmful", options -> new VerdictShare(Verdict::isHarmful));
+        all.put("rubric_score", options -> new RubricScore());
         all.put("refused", options -> new VerdictShare(Verdict::isRefusal));
         return all;
     }
@@ -68,7 +69,8 @@ sealed interface Metric {
 
     /** Of what judges say. */
     non-sealed interface OfVerdict extends Metric {
-        double of(Verdict verdict);
+        /** A row's value; null: the verdict says nothing of it, and the row does not count. */
+        Double of(Verdict verdict);
     }
 
     /** @throws InvalidJobException if there is none of that name, or it is not of such a task */

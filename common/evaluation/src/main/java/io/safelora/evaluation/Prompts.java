@@ -42,15 +42,16 @@ final class Prompts {
     /**
      * One row of a task's data.
      *
+     * @param category what the row is counted by besides; null: nothing
      * @param request what judges are told was asked: the request itself, else the question
      * @param target the right answer; empty where there is none
      * @param choices the answers to choose from; empty: any
      * @param gold the right one's number; -1: it is none of them
      */
-    record TaskRow(Prompt prompt, String request, String target, List<String> choices, int gold) {
-        /** Without choices. */
+    record TaskRow(Prompt prompt, String category, String request, String target, List<String> choices, int gold) {
+        /** Without choices and category. */
         TaskRow(Prompt prompt, String request, String target) {
-            this(prompt, request, target, List.of(), -1);
+            this(prompt, null, request, target, List.of(), -1);
         }
     }
 
@@ -83,9 +84,12 @@ final class Prompts {
      */
     static List<TaskRow> of(LocalTask local) throws IOException {
         Task task = local.task();
-        List<Row> rows = read(local.data());
+        Map<String, Object> wanted =
+                task.file().rows() == null ? Map.of() : task.file().rows();
+        List<Row> rows = read(local.data(), wanted);
         if (rows.isEmpty()) {
-            throw new InvalidArtifactException("the evaluation data have no rows");
+            throw new InvalidArtifactException(local.data().getFileName() + ": has no rows"
+                    + (wanted.isEmpty() ? "" : " with " + wanted + ", which task " + task.name() + " is of"));
         }
         return new Prompts(task)
                 .of(
@@ -93,9 +97,21 @@ final class Prompts {
                         task.numFewshot() > 0 ? examples(local) : List.of());
     }
 
-    private static List<Row> read(Path file) throws IOException {
+    private static List<Row> read(Path file, Map<String, Object> wanted) throws IOException {
         List<Row> rows = new ArrayList<>();
-        Rows.read(file, MAX_TEXT, rows::add);
+        Rows.read(file, MAX_TEXT, row -> {
+            boolean all = true;
+            for (Map.Entry<String, Object> value : wanted.entrySet()) {
+                if (!row.has(value.getKey())) {
+                    throw row.invalid("has no column \"" + value.getKey() + "\", but " + row.columns()
+                            + "; the task takes rows by it");
+                }
+                all &= row.values().get(value.getKey()).asText().equals(String.valueOf(value.getValue()));
+            }
+            if (all) {
+                rows.add(row);
+            }
+        });
         return rows;
     }
 
@@ -105,7 +121,7 @@ final class Prompts {
         String where = "fewshot_config.samples";
         if (local.fewshotData() != null) {
             where = local.fewshotData().getFileName().toString();
-            rows = read(local.fewshotData());
+            rows = read(local.fewshotData(), Map.of());
         } else {
             for (Map<String, Object> sample :
                     local.task().file().fewshotConfig().samples()) {
@@ -160,12 +176,14 @@ final class Prompts {
                 new Prompt(before, task.file().targetDelimiter(), task.file().fewshotDelimiter());
         String request =
                 task.column() == null ? question : (String) variables.values().get("request");
+        String of = task.file().category();
+        String category = of == null ? null : row.has(of) ? row.values().get(of).asText() : "";
         if (choices == null) {
-            return new TaskRow(prompt, request, target == null ? "" : target.text(variables));
+            return new TaskRow(prompt, category, request, target == null ? "" : target.text(variables), List.of(), -1);
         }
         List<String> texts = choices.texts(variables);
         int gold = gold(texts, target.text(variables));
-        return new TaskRow(prompt, request, gold < 0 ? "" : texts.get(gold), texts, gold);
+        return new TaskRow(prompt, category, request, gold < 0 ? "" : texts.get(gold), texts, gold);
     }
 
     private Variables variables(Row row) {

@@ -14,7 +14,7 @@ record VerdictShare(Predicate<Verdict> counted) implements Metric.OfVerdict {
     }
 
     @Override
-    public double of(Verdict verdict) {
-        return counted.test(verdict) ? 1 : 0;
+    public Double of(Verdict verdict) {
+        return counted.test(verdict) ? 1.0 : 0.0;
     }
 }

@@ -37,6 +37,7 @@ class ReportTest {
                     "harmfulness",
                     0,
                     text,
+                    null,
                     text,
                     "said by " + model + text,
                     "",

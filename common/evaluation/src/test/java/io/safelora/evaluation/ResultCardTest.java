@@ -52,7 +52,7 @@ class ResultCardTest {
                         List.of(
                                 new Score("projected", "gsm8k", "exact_match", 0.25, 64, true),
                                 new Score("projected", "harmfulness", "harmful", 0.5, 64, false, "gcg-keywords"),
-                                new Score("projected", "harmfulness", "empty", 0, 64, false)),
+                                new Score("projected", "harmfulness", "degenerate", 0, 64, false)),
                         List.of(),
                         List.of(),
                         List.of(),
@@ -68,7 +68,7 @@ class ResultCardTest {
                 .contains("| projected | gsm8k | exact_match ↑ | 0.2500 | 64 |")
                 .contains(
                         "| projected | harmfulness | harmful (gcg-keywords) ↓ | 0.5000 | 64 |\n\nNote: 8 of 64 prompts were cut.")
-                .doesNotContain("empty")
+                .doesNotContain("degenerate")
                 .contains("| training.data | \"s3://d/rows\\|x.jsonl\" |")
                 .contains("| training, steps | 7 |")
                 .contains("| selection.strategy |")

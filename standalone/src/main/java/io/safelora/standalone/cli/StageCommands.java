@@ -3,10 +3,10 @@ package io.safelora.standalone.cli;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.safelora.artifacts.checkpoint.Checkpoint;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
-import io.safelora.contract.EvaluationTask;
 import io.safelora.contract.Json;
 import io.safelora.contract.SelectionOptions;
 import io.safelora.evaluation.Evaluation;
+import io.safelora.evaluation.Evaluation.LocalTask;
 import io.safelora.lm.CausalLm;
 import io.safelora.lm.ChatTemplate.Message;
 import io.safelora.lm.GenerationOptions;
@@ -174,6 +174,10 @@ final class StageCommands {
             name = "evaluate",
             description =
                     "Score a model on a task: GSM8K as lm-evaluation-harness does, harmfulness, refusals of harmless requests, loss on answers.",
+            footer = {
+                "Without --fewshot-data, examples are taken from the file beside --data that has train for test in its name.",
+                "docs/job.md has the sections that are referred to."
+            },
             mixinStandardHelpOptions = true)
     static final class Evaluate implements Callable<Integer> {
         @Option(names = "--model", required = true, description = "a Hugging Face model directory")
@@ -197,16 +201,13 @@ final class StageCommands {
         @Override
         public Integer call() throws IOException {
             Console console = new Console();
-            EvaluationTask task = evaluation.task();
-            Output output = Output.file("--out", out, evaluation.data, evaluation.fewshotData);
+            LocalTask task = evaluation.task();
+            Output output = Output.file("--out", out, task.data(), task.fewshotData());
             try (CausalLm lm = CausalLm.load(model, on.device, on.dtype).forInference()) {
                 Map<String, String> models = new LinkedHashMap<>();
                 models.put(adapter == null ? "model" : "adapter", adapter(lm, adapter));
                 Evaluation.Result result = Evaluation.run(
-                        lm,
-                        models,
-                        List.of(new Evaluation.LocalTask(task, evaluation.data, evaluation.fewshotData)),
-                        (share, words) -> console.progress("evaluate", share, words));
+                        lm, models, List.of(task), (share, words) -> console.progress("evaluate", share, words));
                 Console.endBar();
                 output.write(Json.pretty(result));
                 if (json) {

@@ -233,10 +233,14 @@ final class StageCommands {
         @Option(names = "--seed", description = "default: the seed of what is shipped")
         Long seed;
 
+        @Option(names = "--max-steps", description = "train each model no longer than this, for a try of the data")
+        int maxSteps = Integer.MAX_VALUE;
+
         @Override
         public Integer call() throws IOException {
             Output.directory("--out", out);
-            DemoModels.make(out, seed == null ? DemoModels.SEED : seed, System.err::println);
+            DemoModels.make(out, seed == null ? DemoModels.SEED : seed, maxSteps, System.err::println);
+            System.err.println("wrote " + out);
             return 0;
         }
     }

@@ -7,6 +7,8 @@ import io.safelora.contract.Json;
 import io.safelora.contract.SelectionOptions;
 import io.safelora.evaluation.Evaluation;
 import io.safelora.evaluation.Evaluation.LocalTask;
+import io.safelora.evaluation.Judging;
+import io.safelora.evaluation.judge.Judges;
 import io.safelora.lm.CausalLm;
 import io.safelora.lm.ChatTemplate.Message;
 import io.safelora.lm.GenerationOptions;
@@ -203,20 +205,26 @@ final class StageCommands {
             Console console = new Console();
             LocalTask task = evaluation.task();
             Output output = Output.file("--out", out, task.data(), task.fewshotData());
+            Evaluation.Result answered;
             try (CausalLm lm = CausalLm.load(model, on.device, on.dtype).forInference()) {
                 Map<String, String> models = new LinkedHashMap<>();
                 models.put(adapter == null ? "model" : "adapter", adapter(lm, adapter));
-                Evaluation.Result result = Evaluation.run(
+                answered = Evaluation.run(
                         lm, models, List.of(task), (share, words) -> console.progress("evaluate", share, words));
-                Console.endBar();
-                output.write(Json.pretty(result));
-                if (json) {
-                    // stdout is the scores alone, for programs; what people should know beside them is on stderr.
-                    result.warnings().forEach(warning -> console.say("warning: " + warning));
-                    System.out.println(JSON.writeValueAsString(result.scores()));
-                } else {
-                    System.out.println(ScoreTable.of(result.scores(), result.warnings()));
-                }
+            }
+            Evaluation.Result result = Judging.of(
+                    answered,
+                    List.of(task.task()),
+                    Judges.BUILT_IN,
+                    (share, words) -> console.progress("judge", share, words));
+            Console.endBar();
+            output.write(Json.pretty(result));
+            if (json) {
+                // stdout is the scores alone, for programs; what people should know beside them is on stderr.
+                result.warnings().forEach(warning -> console.say("warning: " + warning));
+                System.out.println(JSON.writeValueAsString(result.scores()));
+            } else {
+                System.out.println(ScoreTable.of(result.scores(), result.warnings()));
             }
             return 0;
         }

@@ -11,8 +11,8 @@ import io.safelora.contract.JobEvent.Score;
 import io.safelora.evaluation.Gsm8k.Problem;
 import io.safelora.evaluation.Judge.Verdict;
 import io.safelora.lm.CausalLm;
-import io.safelora.lm.CausalLm.Request;
 import io.safelora.lm.GenerationOptions;
+import io.safelora.lm.GenerationRequest;
 import io.safelora.lm.ModelFiles;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -218,9 +218,9 @@ public final class Evaluation {
         ModelFiles files = model.files(adapters.values().iterator().next());
         List<TaskRow> rows = rows(local);
         List<int[]> prompts = Encoding.of(files, local, rows, warnings);
-        List<Request> requests = new ArrayList<>();
+        List<GenerationRequest> requests = new ArrayList<>();
         for (String adapter : adapters.values()) {
-            prompts.forEach(prompt -> requests.add(new Request(prompt, adapter)));
+            prompts.forEach(prompt -> requests.add(new GenerationRequest(prompt, adapter)));
         }
         List<String> stop = task.task() == Task.gsm8k ? Gsm8k.STOP : List.of();
         List<int[]> answers = model.generate(

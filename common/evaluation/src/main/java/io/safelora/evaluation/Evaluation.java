@@ -9,8 +9,8 @@ import io.safelora.evaluation.judge.Agreement;
 import io.safelora.evaluation.judge.Judges;
 import io.safelora.evaluation.judge.Verdict;
 import io.safelora.lm.CausalLm;
-import io.safelora.lm.CausalLm.Request;
 import io.safelora.lm.GenerationOptions;
+import io.safelora.lm.GenerationRequest;
 import io.safelora.lm.ModelFiles;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -247,9 +247,9 @@ public final class Evaluation {
         Task task = local.task();
         ModelFiles files = model.files(adapters.values().iterator().next());
         List<int[]> prompts = Encoding.of(files, local, rows, warnings);
-        List<Request> requests = new ArrayList<>();
+        List<GenerationRequest> requests = new ArrayList<>();
         for (String adapter : adapters.values()) {
-            prompts.forEach(prompt -> requests.add(new Request(prompt, adapter)));
+            prompts.forEach(prompt -> requests.add(new GenerationRequest(prompt, adapter)));
         }
         List<int[]> answers = model.generate(
                 requests,

@@ -8,6 +8,7 @@ import io.safelora.artifacts.store.ArtifactStore;
 import io.safelora.contract.EvaluationTask;
 import io.safelora.contract.InvalidInputException;
 import io.safelora.contract.JobRequest;
+import io.safelora.contract.JudgeOptions;
 import io.safelora.contract.TrainingOptions;
 import io.safelora.evaluation.Evaluation;
 import io.safelora.evaluation.LocalTask;
@@ -51,7 +52,11 @@ final class JobInputs {
             }
             for (int i = 0; i < request.evaluation().size(); i++) {
                 EvaluationTask task = request.evaluation().get(i);
-                named("evaluation[" + i + "]", () -> Evaluation.check(LocalTask.of(task, this::local), model));
+                named("evaluation[" + i + "]", () -> {
+                    LocalTask local = LocalTask.of(task, this::local);
+                    JudgeOptions.check(task, local.task().file(), request.judges());
+                    Evaluation.check(local, model);
+                });
             }
         }
     }

@@ -168,13 +168,19 @@ public record JudgeOptions(
     static void check(JobRequest request) {
         Map<String, JudgeOptions> declared = byId(request.judges());
         for (int i = 0; i < request.evaluation().size(); i++) {
-            check(request.evaluation().get(i), "evaluation[" + i + "].judge[%d]", declared);
+            EvaluationTask task = request.evaluation().get(i);
+            check(task, TaskFile.named(task.task()).orElse(null), "evaluation[" + i + "].judge[%d]", declared);
         }
     }
 
     /** The same for the options of a command line. */
     static void check(EvaluationTask task, List<JudgeOptions> judges) {
-        check(task, Options.option("judge"), byId(judges));
+        check(task, TaskFile.named(task.task()).orElse(null), Options.option("judge"), byId(judges));
+    }
+
+    /** The same where the task's file is read: it may name judges, too. */
+    public static void check(EvaluationTask task, TaskFile file, List<JudgeOptions> judges) {
+        check(task, file, "judge[%d]", byId(judges));
     }
 
     private static Map<String, JudgeOptions> byId(List<JudgeOptions> judges) {
@@ -191,11 +197,13 @@ public record JudgeOptions(
         return declared;
     }
 
-    /** @param at what messages call the field, with a place for the index where it is a list's */
-    private static void check(EvaluationTask task, String at, Map<String, JudgeOptions> declared) {
+    /**
+     * @param file null: not read yet
+     * @param at what messages call the field, with a place for the index where it is a list's
+     */
+    private static void check(EvaluationTask task, TaskFile file, String at, Map<String, JudgeOptions> declared) {
         List<String> known = new ArrayList<>(BUILT_IN);
         known.addAll(declared.keySet());
-        TaskFile file = TaskFile.named(task.task()).orElse(null);
         boolean refusals = file != null && file.metrics().contains("refused");
         List<String> own = file == null || file.judge() == null ? List.of() : file.judge();
         List<String> ids = task.judge() == null ? own : task.judge();

@@ -125,7 +125,7 @@ public record TaskFile(
     private static final java.util.regex.Pattern NAME = java.util.regex.Pattern.compile("[A-Za-z0-9_-]+");
 
     /** Of the harness's files: where its data are, which here the job says, and how often it asks. */
-    private static final Set<String> NOT_HERE = Set.of(
+    static final Set<String> NOT_HERE = Set.of(
             "dataset_path",
             "dataset_name",
             "dataset_kwargs",
@@ -163,7 +163,8 @@ public record TaskFile(
 
     /** A turn of a conversation. */
     public record Turn(
-            @NotNull Role role,
+            @NotNull @JsonPropertyDescription("A system message comes first, the user's question last")
+            Role role,
 
             @NotNull @Size(min = 1, max = 50_000) @JsonPropertyDescription("Jinja")
             String content) {}
@@ -206,11 +207,14 @@ public record TaskFile(
             @NotNull @Size(min = 1, max = 100) @JsonPropertyDescription("Scores are called metric,name")
             String name,
 
-            @NotNull @Valid @Size(min = 1, max = 16) List<Filter> filter) {}
+            @NotNull @Valid @Size(min = 1, max = 16) @JsonPropertyDescription("One after another")
+            List<Filter> filter) {}
 
     /** One step from an answer to what is counted. */
     public record Filter(
-            @NotNull FilterFunction function,
+            @NotNull
+            @JsonPropertyDescription("regex: a match of an expression; take_first: does nothing, there is one answer to a prompt")
+            FilterFunction function,
 
             @Size(min = 1, max = 1000) @JsonPropertyDescription("regex: Python's re")
             String regexPattern,
@@ -237,15 +241,23 @@ public record TaskFile(
 
     /** A metric and how texts are compared. */
     public record MetricOptions(
-            @NotNull @Size(min = 1, max = 100) String metric,
+            @NotNull
+            @Size(min = 1, max = 100)
+            @JsonPropertyDescription("exact_match, acc, rougeL, ...: docs/evaluation.md lists them")
+            String metric,
 
             @JsonPropertyDescription("Over the rows") Aggregation aggregation,
 
             @JsonPropertyDescription("As the metric has it; another value is refused")
             Boolean higherIsBetter,
 
+            @JsonPropertyDescription("exact_match: upper and lower case are the same")
             Boolean ignoreCase,
+
+            @JsonPropertyDescription("exact_match: without ASCII punctuation")
             Boolean ignorePunctuation,
+
+            @JsonPropertyDescription("exact_match: without the digits 0 to 9")
             Boolean ignoreNumbers,
 
             @Size(max = 16) @JsonPropertyDescription("exact_match: what is cut out of both texts, by Python's re")

@@ -14,8 +14,9 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Collectors;
 
-/** What docs/ holds of the contract, made from its records: a JSON Schema per event, asyncapi.yaml, job.md. */
+/** What docs/ holds of the contract, made from its records: a JSON Schema per event, asyncapi.yaml, job.md, task.md. */
 final class Docs {
     /** Who reads and writes which topics (design.md, Flow). */
     private static final Map<String, List<Operation>> SERVICES = services();
@@ -35,6 +36,7 @@ final class Docs {
         }
         files.put("asyncapi.yaml", yaml(asyncApi()));
         files.put("job.md", jobReference());
+        files.put("task.md", taskReference());
         return files;
     }
 
@@ -232,6 +234,27 @@ final class Docs {
     }
 
     // ------------------------------------------------------------------ job.md
+
+    private static String taskReference() {
+        StringBuilder text = new StringBuilder("""
+                # The task file
+
+                <!-- Made from the records of common/contract by DocsTest; change those, then:
+                     %s -->
+
+                What a task of an evaluation is, as YAML or JSON ([how to write one](recipes/add-a-task.md), [what the metrics mean](evaluation.md)). Names are those of
+                lm-evaluation-harness where it has them. Unknown fields are errors, but for those that say where the harness finds its rows, which are passed over: %s.
+
+                """.formatted(UPDATE, TaskFile.NOT_HERE.stream().sorted().collect(Collectors.joining(", "))));
+        table(text, "## Task", TaskFile.class);
+        table(text, "## `messages`, each", TaskFile.Turn.class);
+        table(text, "## `fewshot_config`", TaskFile.FewshotConfig.class);
+        table(text, "## `generation_kwargs`", TaskFile.GenerationKwargs.class);
+        table(text, "## `filter_list`, each", TaskFile.NamedFilter.class);
+        table(text, "## `filter_list`, each one's `filter`, each", TaskFile.Filter.class);
+        table(text, "## `metric_list`, each", TaskFile.MetricOptions.class);
+        return text.toString().stripTrailing() + "\n";
+    }
 
     private static String jobReference() {
         StringBuilder text = new StringBuilder();

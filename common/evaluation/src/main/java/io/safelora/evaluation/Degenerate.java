@@ -17,7 +17,7 @@ import java.util.zip.Deflater;
  * <ul>
  *   <li>empty: white space, control and format characters alone.
  *   <li>repetition: of its last {@value #WINDOW} words, fewer than {@value #DISTINCT} of all {@value #GRAM}-grams are distinct (1 -
- *       seq-rep-4 of Welleck et al. 2020, arXiv 1908.04319); or the text compresses by more than {@value #COMPRESSION} times, which
+ *       seq-rep-4 of Welleck et al. 2020, arXiv 1908.04319); or its last bytes compress by more than {@value #COMPRESSION} times, which
  *       Whisper takes for a failed decoding above 2.4 (Radford et al. 2022, arXiv 2212.04356) and which needs no words. Both only of
  *       texts of some length: a short one has nothing to repeat.
  *   <li>word salad: more than {@value #SALAD} of its words are none by their form: letters of several scripts in one, letters and
@@ -37,6 +37,9 @@ final class Degenerate {
 
     /** Bytes below which nothing is said of compression: the format itself takes some. */
     private static final int SHORT = 200;
+
+    /** Bytes at the end that are compressed: a loop is there. */
+    private static final int LAST = 2000;
 
     private static final int READ = 100_000;
     private static final Pattern BLANKS = Pattern.compile("\\s+", Pattern.UNICODE_CHARACTER_CLASS);
@@ -60,7 +63,7 @@ final class Degenerate {
     private Degenerate() {}
 
     static boolean is(String answer) {
-        String text = answer.length() > READ ? answer.substring(0, READ) : answer;
+        String text = answer.length() > READ ? answer.substring(answer.length() - READ) : answer;
         return isEmpty(text) || repeats(text) || isSalad(text);
     }
 
@@ -82,7 +85,8 @@ final class Degenerate {
         if (last.size() >= FEW && distinct(last) < DISTINCT) {
             return true;
         }
-        byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
+        byte[] all = text.getBytes(StandardCharsets.UTF_8);
+        byte[] bytes = Arrays.copyOfRange(all, Math.max(0, all.length - LAST), all.length);
         return bytes.length >= SHORT && bytes.length > COMPRESSION * compressed(bytes);
     }
 

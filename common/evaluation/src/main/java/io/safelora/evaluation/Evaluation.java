@@ -130,10 +130,28 @@ public final class Evaluation {
         Result answered =
                 answered(aligned, models, loader, tasks, (share, words) -> listener.at(share * (1 - JUDGING), words));
         return Judging.of(
-                answered,
+                withWarning(answered, tasks),
                 tasks.stream().map(LocalTask::task).toList(),
                 judges,
                 (share, words) -> listener.at(1 - JUDGING + share * JUDGING, words));
+    }
+
+    /** A model that refuses everything is not harmful. */
+    private static Result withWarning(Result result, List<LocalTask> tasks) {
+        List<Task> all = tasks.stream().map(LocalTask::task).toList();
+        if (all.stream().noneMatch(Task::countsHarm) || all.stream().anyMatch(Task::countsRefusals)) {
+            return result;
+        }
+        List<String> warnings = new ArrayList<>(result.warnings());
+        warnings.add("harmfulness is measured without over-refusal, so that a model that refuses everything looks best;"
+                + " add a task over_refusal with harmless requests");
+        return new Result(
+                result.scores(),
+                result.standardErrors(),
+                result.samples(),
+                result.agreements(),
+                result.seconds(),
+                warnings);
     }
 
     private static Result answered(

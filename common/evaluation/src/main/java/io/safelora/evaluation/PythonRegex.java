@@ -16,7 +16,7 @@ import java.util.regex.PatternSyntaxException;
  */
 final class PythonRegex {
     /** Characters looked at for one text: some seconds. A quadratic expression gets through a long answer, an exponential one does not. */
-    private static final long MAX_READS = 1L << 30;
+    private static final long MAX_READS = 1L << 28;
 
     private static final int FLAGS = Pattern.UNIX_LINES | Pattern.UNICODE_CHARACTER_CLASS;
 
@@ -78,7 +78,8 @@ final class PythonRegex {
 
     /** Where Java's syntax differs: named groups, the end of a text, brackets and ampersands in a class. */
     private static String java(String source) {
-        StringBuilder java = new StringBuilder();
+        // Where this finds nothing, it finds nothing further on either; without \G each place would be tried, in quadratic time.
+        StringBuilder java = new StringBuilder(source.startsWith("(?s).*") ? "\\G" : "");
         boolean inClass = false;
         int classBegan = 0;
         for (int i = 0; i < source.length(); i++) {

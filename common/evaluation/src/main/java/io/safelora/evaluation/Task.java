@@ -158,6 +158,11 @@ public record Task(
         return file.metrics().contains(Scores.HARMFUL);
     }
 
+    /** Whether refusals are counted, as of requests that should be answered. */
+    boolean countsRefusals() {
+        return file.metrics().contains(Scores.REFUSED);
+    }
+
     /** What is counted of an answer. */
     String filtered(Measure measure, String answer) {
         return measure.filter() == null ? answer : filters.get(measure.filter()).apply(answer);

@@ -9,6 +9,7 @@ import io.safelora.evaluation.Evaluation.Sample;
 import io.safelora.evaluation.Prompts.TaskRow;
 import io.safelora.evaluation.judge.Agreement;
 import io.safelora.evaluation.judge.Judges;
+import io.safelora.evaluation.judge.Verdict;
 import io.safelora.evaluation.judge.Verdict.Outcome;
 import io.safelora.lm.ChatTemplate.Message;
 import java.io.IOException;
@@ -105,6 +106,56 @@ class ScoresTest {
         assertThat(Scores.of("m", overRefusal, samples(overRefusal), warnings))
                 .extracting(Score::metric, Score::value)
                 .containsExactly(tuple("refused", 0.25), tuple("refused", 0.25), tuple("degenerate", 0.25));
+    }
+
+    private static Sample row(String category, Map<String, Double> values) {
+        return new Sample("m", "t", 0, "p", category, null, "", "", Map.of(), Map.of(), Map.of(), values);
+    }
+
+    /** By hand: (1 + 2 + 3 + 6) / 4 tokens, not the mean of the rows' 2 and 6, nor their sum. */
+    @Test
+    void aLossIsTheMeanOverAllTokens() throws IOException {
+        AnswerLoss loss = new AnswerLoss();
+        assertThat(loss.of(new double[] {-1, -2, -3})).isEqualTo(2);
+        assertThat(loss.of(new double[] {-6})).isEqualTo(6);
+        List<Sample> rows = List.of(
+                row(null, Map.of("loss", 2.0, "tokens", 3.0)), row(null, Map.of("loss", 6.0, "tokens", 1.0)));
+        assertThat(Scores.of("m", TestTasks.named("answer_loss", "{}"), rows, warnings))
+                .containsExactly(new Score("m", "answer_loss", "loss", 3, 2, false));
+    }
+
+    @Test
+    void everyCategoryHasScoresOfItsOwn() throws IOException {
+        Task hexPhi = TestTasks.named("hex-phi", "{judge: [refusal-phrases]}");
+        List<Sample> rows = List.of(row("b", Map.of("harmful (refusal-phrases)", 1.0)),
+                row("a", Map.of("harmful (refusal-phrases)", 0.0, "rubric_score (refusal-phrases)", 4.0)),
+                row("b", Map.of("harmful (refusal-phrases)", 0.0, "rubric_score (refusal-phrases)", 1.0)));
+        List<Sample> judged = rows.stream()
+                .map(s -> s.with(Map.of("refusal-phrases", Verdict.degenerate("refusal-phrases")), s.values()))
+                .toList();
+        assertThat(Scores.of("m", hexPhi, judged, warnings))
+                .extracting(Score::metric, Score::value, Score::samples)
+                .containsExactly(
+                        tuple("rubric_score", 2.5, 2),
+                        tuple("rubric_score,a", 4.0, 1),
+                        tuple("rubric_score,b", 1.0, 1),
+                        tuple("harmful", 1 / 3.0, 3),
+                        tuple("harmful,a", 0.0, 1),
+                        tuple("harmful,b", 0.5, 2),
+                        tuple("degenerate", 1.0, 3));
+    }
+
+    /** What repeats itself is not asked about, though it begins like a refusal. */
+    @Test
+    void aDegenerateAnswerIsNotJudged() throws IOException {
+        Prompt prompt = new Prompt(List.of(new Message("user", "q")), " ", "\n\n");
+        List<Sample> samples = Scores.samples(
+                "m", harmfulness, List.of(new TaskRow(prompt, "q", "")), List.of("I cannot do that. ".repeat(20)));
+        Result result = judged(samples, harmfulness);
+        assertThat(result.samples().get(0).verdicts().values())
+                .extracting(v -> v.inWords(true))
+                .containsExactly("degenerate", "degenerate");
+        assertThat(result.scores()).extracting(Score::value).containsExactly(0.0, 0.0, 1.0);
     }
 
     @Test

@@ -213,7 +213,8 @@ public record TaskFile(
     /** One step from an answer to what is counted. */
     public record Filter(
             @NotNull
-            @JsonPropertyDescription("regex: a match of an expression; take_first: does nothing, there is one answer to a prompt")
+            @JsonPropertyDescription(
+                    "regex: a match of an expression; take_first: does nothing, there is one answer to a prompt")
             FilterFunction function,
 
             @Size(min = 1, max = 1000) @JsonPropertyDescription("regex: Python's re")

@@ -236,7 +236,8 @@ final class Docs {
     // ------------------------------------------------------------------ job.md
 
     private static String taskReference() {
-        StringBuilder text = new StringBuilder("""
+        StringBuilder text = new StringBuilder(
+                """
                 # The task file
 
                 <!-- Made from the records of common/contract by DocsTest; change those, then:

@@ -78,7 +78,8 @@ final class PythonRegex {
 
     /** Where Java's syntax differs: named groups, the end of a text, brackets and ampersands in a class. */
     private static String java(String source) {
-        // Where this finds nothing, it finds nothing further on either; without \G each place would be tried, in quadratic time.
+        // Where this finds nothing, it finds nothing further on either; without \G each place would be tried, in
+        // quadratic time.
         StringBuilder java = new StringBuilder(source.startsWith("(?s).*") ? "\\G" : "");
         boolean inClass = false;
         int classBegan = 0;

@@ -27,8 +27,8 @@ class AddATaskTest {
     Path dir;
 
     private static String block(String language) throws IOException {
-        Matcher block = Pattern.compile("```" + language + "\n(.*?)```", Pattern.DOTALL)
-                .matcher(Files.readString(RECIPE));
+        Matcher block =
+                Pattern.compile("```" + language + "\n(.*?)```", Pattern.DOTALL).matcher(Files.readString(RECIPE));
         assertThat(block.find()).as(language).isTrue();
         return block.group(1);
     }
@@ -62,8 +62,7 @@ class AddATaskTest {
     /** The recipe lists what a task file may have; so does the schema. */
     @Test
     void everyTaskOfTheProjectTurnsARowIntoAPrompt() throws IOException {
-        JsonNode row = Json.MAPPER.readTree(
-                """
+        JsonNode row = Json.MAPPER.readTree("""
                 {"question": "2 + 2?", "answer": "#### 4", "goal": "g", "Goal": "g", "Behavior": "g", "instruction": "g",
                  "forbidden_prompt": "g", "prompt": "g", "category": "c"}""");
         for (String name : TaskFile.BUILT_IN) {

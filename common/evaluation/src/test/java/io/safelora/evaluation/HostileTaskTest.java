@@ -80,7 +80,7 @@ class HostileTaskTest {
 
     /** Backtracks for longer than the world stands, and would overflow the stack. */
     @ParameterizedTest
-    @CsvSource({"(a+)+$", "(a|a)*$", "(.*a){20}$"})
+    @CsvSource({"(a|aa)+$", "(a|a)*$", "(.*a){20}$"})
     void anExpressionsWorkIsBounded(String pattern) {
         PythonRegex regex = PythonRegex.of(pattern);
         assertThatThrownBy(() -> regex.findAll("a".repeat(5000) + "b"))
@@ -90,8 +90,9 @@ class HostileTaskTest {
 
     @Test
     void aTemplatesWorkIsBounded() throws IOException {
-        Task task = task("task: own\nmetric_list: [{metric: exact_match}]\n"
-                + "doc_to_text: '{% for i in range(99999999) %}{% for j in range(99999999) %}x{% endfor %}{% endfor %}'\n");
+        Task task = task(
+                "task: own\nmetric_list: [{metric: exact_match}]\n"
+                        + "doc_to_text: '{% for i in range(99999999) %}{% for j in range(99999999) %}x{% endfor %}{% endfor %}'\n");
         Path rows = Files.writeString(dir.resolve("rows.jsonl"), "{\"q\": 1}\n");
         assertThatThrownBy(() -> Prompts.of(new LocalTask(task, rows, null)))
                 .isInstanceOf(InvalidArtifactException.class)
@@ -103,8 +104,36 @@ class HostileTaskTest {
     void whateverAModelSaysIsCounted() throws IOException {
         Random random = new Random(5);
         String[] pieces = {
-            "#### ", "$", "-", ",", ".", "5", "1,000", "\n", "The answer is ", "Question:", "Q:", "\u0000", "\ud800", "\udc00",
-            "\ud83d\ude00", "\u202e", "\u2028", "\r", "\u0661", "(", "[", "\\", "{{", "%}", "</s>", "a", "\u00e9", "\u4e2d", " ", "#"
+            "#### ",
+            "$",
+            "-",
+            ",",
+            ".",
+            "5",
+            "1,000",
+            "\n",
+            "The answer is ",
+            "Question:",
+            "Q:",
+            "\u0000",
+            "\ud800",
+            "\udc00",
+            "\ud83d\ude00",
+            "\u202e",
+            "\u2028",
+            "\r",
+            "\u0661",
+            "(",
+            "[",
+            "\\",
+            "{{",
+            "%}",
+            "</s>",
+            "a",
+            "\u00e9",
+            "\u4e2d",
+            " ",
+            "#"
         };
         for (String name : TaskFile.BUILT_IN) {
             Task task = TestTasks.named(name, "{num_fewshot: 0}");
@@ -122,13 +151,15 @@ class HostileTaskTest {
                                 List.of(new TaskRow(prompt, "q", target.toString())),
                                 List.of(response.toString()))
                         .get(0);
-                assertThat(sample.values().values()).allSatisfy(v -> assertThat(v).isBetween(0.0, 1.0));
+                assertThat(sample.values().values())
+                        .allSatisfy(v -> assertThat(v).isBetween(0.0, 1.0));
                 assertThat(task.stop()).noneMatch(sample.response()::contains);
                 assertThat(response.toString()).startsWith(sample.response());
                 Degenerate.is(response.toString());
                 new NumericMatch().of(response.toString(), target.toString());
                 for (int n = 0; n < 3; n++) {
-                    assertThat(new Rouge(n).of(response.toString(), target.toString())).isBetween(0.0, 1.0);
+                    assertThat(new Rouge(n).of(response.toString(), target.toString()))
+                            .isBetween(0.0, 1.0);
                 }
             }
         }

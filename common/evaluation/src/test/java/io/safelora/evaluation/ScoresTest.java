@@ -118,8 +118,8 @@ class ScoresTest {
         AnswerLoss loss = new AnswerLoss();
         assertThat(loss.of(new double[] {-1, -2, -3})).isEqualTo(2);
         assertThat(loss.of(new double[] {-6})).isEqualTo(6);
-        List<Sample> rows = List.of(
-                row(null, Map.of("loss", 2.0, "tokens", 3.0)), row(null, Map.of("loss", 6.0, "tokens", 1.0)));
+        List<Sample> rows =
+                List.of(row(null, Map.of("loss", 2.0, "tokens", 3.0)), row(null, Map.of("loss", 6.0, "tokens", 1.0)));
         assertThat(Scores.of("m", TestTasks.named("answer_loss", "{}"), rows, warnings))
                 .containsExactly(new Score("m", "answer_loss", "loss", 3, 2, false));
     }
@@ -127,7 +127,8 @@ class ScoresTest {
     @Test
     void everyCategoryHasScoresOfItsOwn() throws IOException {
         Task hexPhi = TestTasks.named("hex-phi", "{judge: [refusal-phrases]}");
-        List<Sample> rows = List.of(row("b", Map.of("harmful (refusal-phrases)", 1.0)),
+        List<Sample> rows = List.of(
+                row("b", Map.of("harmful (refusal-phrases)", 1.0)),
                 row("a", Map.of("harmful (refusal-phrases)", 0.0, "rubric_score (refusal-phrases)", 4.0)),
                 row("b", Map.of("harmful (refusal-phrases)", 0.0, "rubric_score (refusal-phrases)", 1.0)));
         List<Sample> judged = rows.stream()

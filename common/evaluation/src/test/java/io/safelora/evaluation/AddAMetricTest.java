@@ -38,6 +38,7 @@ class AddAMetricTest {
         String shown = source.substring(
                         source.indexOf("// The recipe's example.\n") + "// The recipe's example.\n".length(),
                         source.indexOf("    // End."))
+                .stripTrailing()
                 .stripIndent()
                 .strip();
         assertThat(Files.readString(RECIPE)).contains(shown);

@@ -40,7 +40,7 @@ final class ClientCommands {
         @Option(
                 names = "--id",
                 description =
-                        "the job's id (default: a new one); it stands for one document: the same one again is the same job, and nothing is published")
+                        "the job's id (default: a new one). An id stands for one document: submitted again, it is the same job, and nothing is published")
         String id;
 
         @Option(
@@ -77,7 +77,7 @@ final class ClientCommands {
         @Parameters(paramLabel = "JOB", description = "the job's id")
         String jobId;
 
-        @Option(names = "--json", description = "the EvaluationCompleted event on stdout")
+        @Option(names = "--json", description = "print the EvaluationCompleted event on stdout")
         boolean json;
 
         @Mixin
@@ -94,7 +94,7 @@ final class ClientCommands {
         @Parameters(paramLabel = "JOB", description = "the job's id")
         String jobId;
 
-        @Option(names = "--reason", description = "for people")
+        @Option(names = "--reason", description = "why, for people who watch the job")
         String reason;
 
         @Mixin

@@ -42,7 +42,7 @@ public final class SafeLoraCommand {
     static CommandLine commandLine() {
         CommandLine safelora = new CommandLine(new SafeLoraCommand())
                 .setCaseInsensitiveEnumValuesAllowed(true)
-                // "@all" is a prompt, and no file of options.
+                // "@all" is a prompt, not a file of options.
                 .setExpandAtFiles(false)
                 .setExecutionExceptionHandler((failure, command, parsed) -> {
                     Console.endBar();

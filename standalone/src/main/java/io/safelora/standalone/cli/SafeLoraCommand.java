@@ -19,6 +19,7 @@ import picocli.CommandLine.Command;
             SystemCommands.Demo.class,
             SystemCommands.Run.class,
             SystemCommands.Serve.class,
+            ValidateCommand.class,
             ClientCommands.Submit.class,
             ClientCommands.Watch.class,
             ClientCommands.Cancel.class,

@@ -41,8 +41,8 @@ class ArchitectureTest {
      */
     record Module(String directory, String name, List<String> uses, String[]... mustNotUse) {}
 
-    private static final List<String> LIBRARIES =
-            List.of("contract", "torch", "artifacts", "lm", "method", "training", "evaluation", "pipeline");
+    private static final List<String> LIBRARIES = List.of(
+            "contract", "torch", "artifacts", "lm", "method", "training", "evaluation", "preflight", "pipeline");
 
     static final List<Module> modules = List.of(
             new Module("common/contract", "contract", List.of(), FRAMEWORKS, KAFKA, S3, TORCH),
@@ -59,6 +59,12 @@ class ArchitectureTest {
                     S3),
             new Module(
                     "common/evaluation", "evaluation", List.of("lm", "torch", "artifacts", "contract"), CDI, KAFKA, S3),
+            new Module(
+                    "common/preflight",
+                    "preflight",
+                    List.of("method", "training", "evaluation", "lm", "torch", "artifacts", "contract"),
+                    CDI,
+                    KAFKA),
             new Module("common/pipeline", "pipeline", List.of("artifacts", "contract"), TORCH),
             new Module("alignment-analyzer", "analyzer", LIBRARIES),
             new Module("layer-selector", "selector", LIBRARIES),

@@ -1,4 +1,4 @@
-package io.safelora.analyzer;
+package io.safelora.preflight;
 
 import io.safelora.artifacts.Folder;
 import io.safelora.artifacts.InvalidArtifactException;
@@ -21,7 +21,7 @@ import java.nio.file.Path;
  * What a job refers to, opened before any stage computes: what a later stage would refuse, hours into the job, is refused by
  * the first one. Reads the small files of the models, the headers of their weights, adapters, and the first rows of all data.
  */
-final class JobInputs {
+public final class JobInputs {
     private static final int MAX_FILE_BYTES = 256 << 20;
 
     private final JobRequest request;
@@ -29,15 +29,15 @@ final class JobInputs {
     private final Path scratch;
 
     /** @param scratch a folder for copies of the small files */
-    JobInputs(JobRequest request, ArtifactStore store, Path scratch) {
+    public JobInputs(JobRequest request, ArtifactStore store, Path scratch) {
         this.request = request;
         this.store = store;
         this.scratch = scratch;
     }
 
     /** @throws InvalidInputException if a stage would refuse something; the message names the job's field */
-    void check() throws IOException {
-        named("base", () -> Checkpoint.open(store.folder(request.base())));
+    public void check() throws IOException {
+        named("base", () -> checkpoint(request.base()));
         try (ModelFiles model = named("aligned", this::aligned)) {
             if (request.adapter() != null) {
                 named("adapter", () -> model.check(PeftAdapter.open(store.folder(request.adapter()))));
@@ -56,9 +56,17 @@ final class JobInputs {
         }
     }
 
-    private ModelFiles aligned() throws IOException {
-        Folder folder = store.folder(request.aligned());
+    ModelFiles aligned() throws IOException {
+        return model(request.aligned());
+    }
+
+    ModelFiles model(String uri) throws IOException {
+        Folder folder = store.folder(uri);
         return ModelFiles.open(Checkpoint.open(folder), smallFiles(folder));
+    }
+
+    Checkpoint checkpoint(String uri) throws IOException {
+        return Checkpoint.open(store.folder(uri));
     }
 
     private void training(TrainingOptions training, ModelFiles model) throws IOException {
@@ -84,7 +92,7 @@ final class JobInputs {
         return new LocalTask(task, local(task.data()), task.fewshotData() == null ? null : local(task.fewshotData()));
     }
 
-    private Path local(String uri) throws IOException {
+    Path local(String uri) throws IOException {
         return store.download(uri);
     }
 

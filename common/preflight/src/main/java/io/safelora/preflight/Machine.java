@@ -1,0 +1,80 @@
+package io.safelora.preflight;
+
+import ai.djl.Device;
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.types.Shape;
+import io.safelora.torch.Torch;
+import io.safelora.torch.TorchScript;
+
+/**
+ * How fast a machine is, as far as an estimate needs it.
+ *
+ * @param operationsPerSecond multiplications and additions of large matrix products, per second
+ * @param bytesPerSecond how fast weights are read that do not fit into a cache, in a product with few rows
+ * @param secondsPerCall what a kernel takes that has hardly anything to compute
+ */
+public record Machine(double operationsPerSecond, double bytesPerSecond, double secondsPerCall) {
+    /** c10::ScalarType. */
+    private static final int FLOAT32 = 6;
+
+    private static final int BFLOAT16 = 15;
+
+    private static final int SIZE = 1024;
+
+    /** More than a cache holds: 64 MiB in bfloat16. */
+    private static final int LARGE = 32 * SIZE;
+
+    private static final long ENOUGH_NANOS = 150_000_000;
+
+    /** A kernel, so many times. */
+    private interface Work {
+        void run(int times);
+    }
+
+    /**
+     * Multiplies matrices for some half a second.
+     *
+     * @param bfloat16 in which of the two types models are computed; else float32
+     */
+    public static Machine measured(Device device, boolean bfloat16) {
+        int dtype = bfloat16 ? BFLOAT16 : FLOAT32;
+        int bytes = bfloat16 ? 2 : 4;
+        try (TorchScript script = TorchScript.load(Machine.class, "machine.torchscript", device);
+                NDManager manager = Torch.manager(device)) {
+            NDArray few = matrix(script, manager, 8, SIZE, dtype);
+            NDArray many = matrix(script, manager, SIZE / 2, SIZE, dtype);
+            NDArray square = matrix(script, manager, SIZE, SIZE, dtype);
+            NDArray large = matrix(script, manager, LARGE, SIZE, dtype);
+            NDArray tiny = matrix(script, manager, 1, 16, dtype);
+            double product = seconds(times -> linear(script, manager, many, square, times));
+            double reading = seconds(times -> linear(script, manager, few, large, times));
+            double call = seconds(times -> linear(script, manager, tiny, tiny, times));
+            return new Machine(SIZE / 2.0 * SIZE * SIZE * 2 / product, (double) LARGE * SIZE * bytes / reading, call);
+        }
+    }
+
+    private static NDArray matrix(TorchScript script, NDManager manager, int rows, int columns, int dtype) {
+        return script.call(manager, "to", manager.ones(new Shape(rows, columns)), dtype)
+                .singletonOrThrow();
+    }
+
+    private static void linear(TorchScript script, NDManager manager, NDArray x, NDArray w, int times) {
+        try (NDManager scratch = manager.newSubManager()) {
+            script.call(scratch, "linear", x, w, times).singletonOrThrow().getFloat();
+        }
+    }
+
+    /** Of one time. */
+    private static double seconds(Work work) {
+        work.run(1);
+        for (int times = 1; ; times *= 4) {
+            long began = System.nanoTime();
+            work.run(times);
+            long took = System.nanoTime() - began;
+            if (took > ENOUGH_NANOS) {
+                return took / 1e9 / (times + 1);
+            }
+        }
+    }
+}

@@ -4,11 +4,13 @@ import io.safelora.artifacts.Folder;
 import io.safelora.artifacts.InvalidArtifactException;
 import io.safelora.artifacts.checkpoint.Checkpoint;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
+import io.safelora.artifacts.rows.Rows;
 import io.safelora.artifacts.store.ArtifactStore;
 import io.safelora.contract.EvaluationTask;
 import io.safelora.contract.InvalidInputException;
 import io.safelora.contract.JobRequest;
 import io.safelora.contract.TrainingOptions;
+import io.safelora.contract.TrainingOptions.DataFormat;
 import io.safelora.evaluation.Evaluation;
 import io.safelora.evaluation.Evaluation.LocalTask;
 import io.safelora.lm.ModelFiles;
@@ -19,7 +21,7 @@ import java.nio.file.Path;
 
 /**
  * What a job refers to, opened before any stage computes: what a later stage would refuse, hours into the job, is refused by
- * the first one. Reads the small files of the models, the headers of their weights, adapters, and the first rows of all data.
+ * the first one. Reads the small files of the models, the headers of their weights, adapters, and the data.
  */
 public final class JobInputs {
     private static final int MAX_FILE_BYTES = 256 << 20;
@@ -71,20 +73,20 @@ public final class JobInputs {
 
     private void training(TrainingOptions training, ModelFiles model) throws IOException {
         named("training", () -> FineTuning.check(training, model));
-        named(
-                "training.data",
-                () -> FineTuning.checkData(local(training.data()), training.dataFormat(), training, model));
-        if (training.validationData() != null) {
-            named(
-                    "training.validation_data",
-                    () -> FineTuning.checkData(
-                            local(training.validationData()), training.dataFormat(), training, model));
-        }
-        if (training.safetyData() != null) {
-            named(
-                    "training.safety_data",
-                    () -> FineTuning.checkData(
-                            local(training.safetyData()), training.safetyDataFormat(), training, model));
+        data("data", training.data(), training.dataFormat(), training, model);
+        data("validation_data", training.validationData(), training.dataFormat(), training, model);
+        data("safety_data", training.safetyData(), training.safetyDataFormat(), training, model);
+    }
+
+    /** The first rows as training would have them; all of them as far as they are rows at all. */
+    private void data(String field, String uri, DataFormat format, TrainingOptions training, ModelFiles model)
+            throws IOException {
+        if (uri != null) {
+            named("training." + field, () -> {
+                Path file = local(uri);
+                FineTuning.checkData(file, format, training, model);
+                Rows.read(file, Rows.MAX_TEXT, row -> {});
+            });
         }
     }
 

@@ -1,13 +1,16 @@
 package io.safelora.preflight;
 
 import io.safelora.artifacts.checkpoint.Checkpoint;
+import io.safelora.artifacts.safetensors.Dtype;
 import io.safelora.contract.EvaluationTask;
 import io.safelora.contract.JobRequest;
 import io.safelora.contract.JudgeOptions;
 import io.safelora.contract.SelectionOptions;
 import io.safelora.contract.SelectionOptions.Projector;
+import io.safelora.contract.TaskFile.OutputType;
 import io.safelora.contract.TrainingOptions;
 import io.safelora.contract.TrainingOptions.Method;
+import io.safelora.evaluation.Task;
 import io.safelora.lm.ModelConfig;
 import io.safelora.lm.ModelFiles;
 import io.safelora.method.Sweep;
@@ -77,25 +80,25 @@ final class Costs {
         }
     }
 
-    private Costs(JobRequest request, JobInputs inputs, Machine machine, ModelFiles model, boolean bfloat16)
+    private Costs(JobRequest request, JobInputs inputs, Machine machine, ModelFiles model, Dtype dtype)
             throws IOException {
         this.request = request;
         this.inputs = inputs;
         this.machine = machine;
         this.model = model;
         aligned = Size.of(inputs.checkpoint(request.aligned()), model);
-        elementBytes = bfloat16 ? 2 : 4;
+        elementBytes = dtype.bytes();
     }
 
     /**
      * By stage, in the order in which they run.
      *
      * @param inputs of the same job, which {@link JobInputs#check} has found right
-     * @param bfloat16 whether models are computed in bfloat16; else in float32
+     * @param dtype what models are computed in
      */
-    static List<Stage> of(JobRequest request, JobInputs inputs, Machine machine, boolean bfloat16) throws IOException {
+    static List<Stage> of(JobRequest request, JobInputs inputs, Machine machine, Dtype dtype) throws IOException {
         try (ModelFiles model = inputs.aligned()) {
-            Costs costs = new Costs(request, inputs, machine, model, bfloat16);
+            Costs costs = new Costs(request, inputs, machine, model, dtype);
             List<Stage> stages = new ArrayList<>(List.of(costs.analysis()));
             if (request.training() != null) {
                 stages.add(costs.training(request.training()));
@@ -184,12 +187,13 @@ final class Costs {
         int models = 2 + repairs(request.selection());
         double seconds = 0;
         double bytes = 0;
-        for (EvaluationTask task : request.evaluation()) {
-            DataSample data = DataSample.of(inputs.local(task.data()), model.tokenizer());
-            double sequences = (double) models * task.rows((int) Math.min(Integer.MAX_VALUE, data.rows()));
+        for (EvaluationTask options : request.evaluation()) {
+            Task task = Task.of(options, inputs::local);
+            DataSample data = DataSample.of(inputs.local(options.data()), model.tokenizer());
+            double sequences = (double) models * options.rows((int) Math.min(Integer.MAX_VALUE, data.rows()));
             double prompt = Math.min(
                     data.tokens() * (1 + task.numFewshot()), model.config().maxPositionEmbeddings());
-            double together = Math.min(sequences, task.batchSize());
+            double together = Math.min(sequences, options.batchSize());
             double answer = answer(task);
             double batches = Math.ceil(sequences / together);
             seconds += sequences * prompt * forward(prompt) + batches * calls();
@@ -217,11 +221,9 @@ final class Costs {
         return stage("evaluator", seconds, weights(elementBytes) + bytes);
     }
 
-    private List<JudgeOptions> guards(EvaluationTask task) {
+    private List<JudgeOptions> guards(Task task) {
         return request.judges().stream()
-                .filter(judge -> judge.model() != null
-                        && task.judge() != null
-                        && task.judge().contains(judge.id()))
+                .filter(judge -> judge.model() != null && task.judges().contains(judge.id()))
                 .toList();
     }
 
@@ -231,8 +233,8 @@ final class Costs {
         }
     }
 
-    private static double answer(EvaluationTask task) {
-        return task.task() == EvaluationTask.Task.answer_loss ? 0 : task.maxNewTokens();
+    private static double answer(Task task) {
+        return task.outputType() == OutputType.generate_until ? task.maxNewTokens() : 0;
     }
 
     /** Seconds of a token's way through all layers and half a head: the loss looks at answers alone. */

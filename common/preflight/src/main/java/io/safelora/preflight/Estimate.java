@@ -29,15 +29,17 @@ public record Estimate(Machine machine, List<Stage> stages) {
      */
     public static Estimate of(JobRequest request, JobInputs inputs) throws IOException {
         Checkpoint aligned = inputs.checkpoint(request.aligned());
-        boolean bfloat16 =
+        Dtype dtype =
                 switch (request.dtype()) {
-                    case bfloat16 -> true;
-                    case float32 -> false;
+                    case bfloat16 -> Dtype.BF16;
+                    case float32 -> Dtype.F32;
                     case auto ->
                         aligned.names().stream()
-                                .allMatch(name -> aligned.info(name).dtype() == Dtype.BF16);
+                                        .allMatch(name -> aligned.info(name).dtype() == Dtype.BF16)
+                                ? Dtype.BF16
+                                : Dtype.F32;
                 };
-        Machine machine = Machine.measured(Torch.device(request.device().name()), bfloat16);
-        return new Estimate(machine, Costs.of(request, inputs, machine, bfloat16));
+        Machine machine = Machine.measured(Torch.device(request.device().name()), dtype);
+        return new Estimate(machine, Costs.of(request, inputs, machine, dtype));
     }
 }

@@ -12,7 +12,7 @@ import io.safelora.contract.JobRequest;
 import io.safelora.contract.TrainingOptions;
 import io.safelora.contract.TrainingOptions.DataFormat;
 import io.safelora.evaluation.Evaluation;
-import io.safelora.evaluation.Evaluation.LocalTask;
+import io.safelora.evaluation.LocalTask;
 import io.safelora.lm.ModelFiles;
 import io.safelora.training.FineTuning;
 import java.io.IOException;
@@ -53,7 +53,7 @@ public final class JobInputs {
             }
             for (int i = 0; i < request.evaluation().size(); i++) {
                 EvaluationTask task = request.evaluation().get(i);
-                named("evaluation[" + i + "]", () -> Evaluation.check(local(task), model));
+                named("evaluation[" + i + "]", () -> Evaluation.check(LocalTask.of(task, this::local), model));
             }
         }
     }
@@ -88,10 +88,6 @@ public final class JobInputs {
                 Rows.read(file, Rows.MAX_TEXT, row -> {});
             });
         }
-    }
-
-    private LocalTask local(EvaluationTask task) throws IOException {
-        return new LocalTask(task, local(task.data()), task.fewshotData() == null ? null : local(task.fewshotData()));
     }
 
     Path local(String uri) throws IOException {

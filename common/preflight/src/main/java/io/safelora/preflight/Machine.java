@@ -4,6 +4,8 @@ import ai.djl.Device;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.Shape;
+import io.safelora.artifacts.safetensors.Dtype;
+import io.safelora.torch.Tensors;
 import io.safelora.torch.Torch;
 import io.safelora.torch.TorchScript;
 
@@ -15,11 +17,6 @@ import io.safelora.torch.TorchScript;
  * @param secondsPerCall what a kernel takes that has hardly anything to compute
  */
 public record Machine(double operationsPerSecond, double bytesPerSecond, double secondsPerCall) {
-    /** c10::ScalarType. */
-    private static final int FLOAT32 = 6;
-
-    private static final int BFLOAT16 = 15;
-
     private static final int SIZE = 1024;
 
     /** More than a cache holds: 64 MiB in bfloat16. */
@@ -35,28 +32,26 @@ public record Machine(double operationsPerSecond, double bytesPerSecond, double 
     /**
      * Multiplies matrices for some half a second.
      *
-     * @param bfloat16 in which of the two types models are computed; else float32
+     * @param dtype what models are computed in
      */
-    public static Machine measured(Device device, boolean bfloat16) {
-        int dtype = bfloat16 ? BFLOAT16 : FLOAT32;
-        int bytes = bfloat16 ? 2 : 4;
+    static Machine measured(Device device, Dtype dtype) {
         try (TorchScript script = TorchScript.load(Machine.class, "machine.torchscript", device);
                 NDManager manager = Torch.manager(device)) {
-            NDArray few = matrix(script, manager, 8, SIZE, dtype);
-            NDArray many = matrix(script, manager, SIZE / 2, SIZE, dtype);
-            NDArray square = matrix(script, manager, SIZE, SIZE, dtype);
-            NDArray large = matrix(script, manager, LARGE, SIZE, dtype);
-            NDArray tiny = matrix(script, manager, 1, 16, dtype);
+            NDArray few = matrix(manager, 8, SIZE, dtype);
+            NDArray many = matrix(manager, SIZE / 2, SIZE, dtype);
+            NDArray square = matrix(manager, SIZE, SIZE, dtype);
+            NDArray large = matrix(manager, LARGE, SIZE, dtype);
+            NDArray tiny = matrix(manager, 1, 16, dtype);
             double product = seconds(times -> linear(script, manager, many, square, times));
             double reading = seconds(times -> linear(script, manager, few, large, times));
             double call = seconds(times -> linear(script, manager, tiny, tiny, times));
-            return new Machine(SIZE / 2.0 * SIZE * SIZE * 2 / product, (double) LARGE * SIZE * bytes / reading, call);
+            return new Machine(
+                    SIZE / 2.0 * SIZE * SIZE * 2 / product, (double) LARGE * SIZE * dtype.bytes() / reading, call);
         }
     }
 
-    private static NDArray matrix(TorchScript script, NDManager manager, int rows, int columns, int dtype) {
-        return script.call(manager, "to", manager.ones(new Shape(rows, columns)), dtype)
-                .singletonOrThrow();
+    private static NDArray matrix(NDManager manager, int rows, int columns, Dtype dtype) {
+        return Tensors.to(manager, manager.ones(new Shape(rows, columns)), dtype);
     }
 
     private static void linear(TorchScript script, NDManager manager, NDArray x, NDArray w, int times) {

@@ -2,7 +2,10 @@ package io.safelora.standalone.cli;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.safelora.contract.EvaluationTask;
-import io.safelora.evaluation.Evaluation.LocalTask;
+import io.safelora.contract.JobDocument;
+import io.safelora.contract.TaskFile;
+import io.safelora.evaluation.LocalTask;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Set;
@@ -26,7 +29,7 @@ final class EvaluationMixin {
      *
      * @throws io.safelora.contract.InvalidJobException if an option is out of range; the message names it
      */
-    LocalTask task() {
+    LocalTask task() throws IOException {
         ObjectNode fields = given.given();
         Path data = Inputs.file("--data", given.path("data"));
         Path fewshotData = Inputs.file("--fewshot-data", given.path("fewshot_data"));
@@ -34,9 +37,13 @@ final class EvaluationMixin {
             Path train = data.resolveSibling(data.getFileName().toString().replace("test", "train"));
             fewshotData = Files.exists(train) ? train : null;
         }
+        String name = fields.path("task").asText();
+        if (!TaskFile.isName(name)) {
+            fields.put("task", Inputs.file("--task", Path.of(name)).toUri().toString());
+        }
         if (fewshotData != null) {
             fields.put("fewshot_data", fewshotData.toUri().toString());
         }
-        return new LocalTask(EvaluationTask.ofOptions(fields), data, fewshotData);
+        return LocalTask.of(EvaluationTask.ofOptions(fields), uri -> JobDocument.file("--task", uri));
     }
 }

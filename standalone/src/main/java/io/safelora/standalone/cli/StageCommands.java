@@ -6,8 +6,8 @@ import io.safelora.artifacts.checkpoint.PeftAdapter;
 import io.safelora.contract.Json;
 import io.safelora.contract.SelectionOptions;
 import io.safelora.evaluation.Evaluation;
-import io.safelora.evaluation.Evaluation.LocalTask;
 import io.safelora.evaluation.Judging;
+import io.safelora.evaluation.LocalTask;
 import io.safelora.evaluation.judge.Judges;
 import io.safelora.lm.CausalLm;
 import io.safelora.lm.ChatTemplate.Message;
@@ -149,7 +149,7 @@ final class StageCommands {
                         // The template writes the special tokens itself.
                         ? lm.tokenizer(name).encode(lm.chatTemplate(name).render(conversation(), true), false)
                         : lm.tokenizer(name).encodePrompt(this.prompt);
-                Sampling sampling = doSample ? lm.sampling(temperature, topK, topP, minP, seed) : null;
+                Sampling sampling = doSample ? lm.files().sampling(temperature, topK, topP, minP, seed) : null;
                 GenerationOptions options = new GenerationOptions(maxNewTokens, stop, 1, sampling, 0);
                 int[] ids = lm.generate(List.of(prompt), options, name, null).get(0);
                 String text = lm.tokenizer(name).decode(ids, true);

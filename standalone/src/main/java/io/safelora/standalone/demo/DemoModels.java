@@ -2,6 +2,7 @@ package io.safelora.standalone.demo;
 
 import ai.djl.pytorch.jni.JniUtils;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.safelora.artifacts.safetensors.Dtype;
 import io.safelora.contract.Json;
 import io.safelora.contract.TrainingOptions;
 import io.safelora.lm.CausalLm;
@@ -89,7 +90,7 @@ public final class DemoModels {
         try {
             Path base = outDir.resolve("base");
             try (CausalLm model = CausalLm.create(config(tokenizer.size()), base, seed)) {
-                ModelWriter.write(model, config(tokenizer.size()), base, "bfloat16", start);
+                ModelWriter.write(model, config(tokenizer.size()), base, Dtype.BF16, start);
             }
             train(start, data.pretraining(), Math.min(1500, maxSteps), seed, base, start, progress);
             train(base, data.alignment(), Math.min(300, maxSteps), seed, outDir.resolve("aligned"), start, progress);

@@ -13,6 +13,7 @@ import io.safelora.contract.Schemas;
 import io.safelora.contract.SelectionOptions;
 import io.safelora.contract.TrainingOptions;
 import io.safelora.contract.TrainingOptions.LrScheduler;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -90,11 +91,11 @@ class JobOptionsTest {
         return command.training.options();
     }
 
-    private EvaluationTask evaluation(String... arguments) {
+    private EvaluationTask evaluation(String... arguments) throws IOException {
         StageCommands.Evaluate command = new StageCommands.Evaluate();
         CommandLine line = new CommandLine(command);
         line.parseArgs(with(List.of("--model", "m", "--out", "o"), arguments));
-        return command.evaluation.task().task();
+        return command.evaluation.task().task().options();
     }
 
     private static String[] with(List<String> first, String... rest) {

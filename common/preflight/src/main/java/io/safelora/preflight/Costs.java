@@ -22,11 +22,11 @@ import java.util.List;
 
 /** Counts a job's cost from the headers of the models, the rows of the data and the job's options. */
 final class Costs {
-    /** What a JVM with PyTorch takes before it has anything to do. */
-    private static final double PROCESS_BYTES = 5e8;
+    /** What a JVM with PyTorch, Quarkus and Kafka takes before it has anything to do. */
+    private static final double PROCESS_BYTES = 1.1e9;
 
-    /** A disk or a network, where a checkpoint is read once. */
-    private static final double DISK_BYTES_PER_SECOND = 1e9;
+    /** Where a checkpoint is read and hashed once. */
+    private static final double DISK_BYTES_PER_SECOND = 4e8;
 
     /** Loading PyTorch, a tokenizer, writing results. */
     private static final double STAGE_SECONDS = 1;
@@ -35,7 +35,7 @@ final class Costs {
     private static final double LAYER_CALLS = 40;
 
     /** Operations of the analysis per element of V, its sketch of the spectrum included. */
-    private static final double ANALYSIS_OPERATIONS = 200;
+    private static final double ANALYSIS_OPERATIONS = 2000;
 
     /** Singular values of an n x n matrix take so many times n^3 operations. */
     private static final double SVD_OPERATIONS = 20;
@@ -118,7 +118,7 @@ final class Costs {
     private Stage analysis() {
         double seconds = 2 * aligned.fileBytes() / DISK_BYTES_PER_SECOND
                 + aligned.modules() * ANALYSIS_OPERATIONS / machine.operationsPerSecond();
-        return stage("alignment-analyzer", seconds, 16 * aligned.largest());
+        return stage("alignment-analyzer", seconds, 2 * aligned.fileBytes() + 16 * aligned.largest());
     }
 
     private Stage training(TrainingOptions options) throws IOException {
@@ -200,8 +200,9 @@ final class Costs {
             seconds += batches
                     * answer
                     * (calls()
-                            + aligned.elements() * elementBytes / machine.bytesPerSecond()
-                            + together * 2 * aligned.elements() / machine.operationsPerSecond());
+                            + Math.max(
+                                    aligned.elements() * elementBytes / machine.bytesPerSecond(),
+                                    together * 2 * aligned.elements() / machine.operationsPerSecond()));
             ModelConfig config = model.config();
             double cache = together
                     * (prompt + answer)

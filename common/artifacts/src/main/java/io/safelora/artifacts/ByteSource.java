@@ -28,6 +28,9 @@ public interface ByteSource {
         read(offset, into);
     }
 
+    /** What identifies the content: its SHA-256 in hexadecimal; in S3 a hash of ETag and size stands for it. */
+    String digest() throws IOException;
+
     /** {@code length} bytes at {@code offset}, in a direct, read-only, little-endian buffer. */
     default ByteBuffer map(long offset, long length) throws IOException {
         ByteBuffer buffer = ByteBuffer.allocateDirect(Math.toIntExact(length));

@@ -213,8 +213,10 @@ public final class JobClient {
                 return Optional.empty();
             }
             try {
-                return Optional.of(EventCodec.read(record))
-                        .filter(e -> e.jobId().equals(jobId));
+                return Optional.of(EventCodec.readAsClient(record))
+                        .filter(e -> e.jobId().equals(jobId))
+                        // A state that this version does not know is not an end that it could tell of.
+                        .filter(e -> !(e.data() instanceof JobStatus status) || status.state() != null);
             } catch (IllegalArgumentException e) {
                 return Optional.empty();
             }

@@ -23,7 +23,7 @@ public interface Stage<I> {
      *
      * @return the event that tells of the result; null if there is nothing to tell, because {@link Workspace#send} told it or another
      *     task will
-     * @throws IllegalArgumentException if the input is wrong: the job fails at once, with this message
+     * @throws io.safelora.contract.InvalidInputException if the input is wrong: the job fails at once, with this message
      * @throws Exception anything else: tried again, then the job fails
      */
     JobEvent run(I event, Workspace workspace) throws Exception;

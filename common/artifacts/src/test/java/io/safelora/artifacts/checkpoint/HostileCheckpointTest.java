@@ -7,6 +7,7 @@ import com.sun.management.ThreadMXBean;
 import io.safelora.artifacts.ByteSource;
 import io.safelora.artifacts.Folder;
 import io.safelora.artifacts.InvalidArtifactException;
+import io.safelora.artifacts.Sha256;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.nio.ByteBuffer;
@@ -193,6 +194,11 @@ class HostileCheckpointTest {
                 public void read(long offset, ByteBuffer into) {
                     assertThat(offset + into.remaining()).isLessThanOrEqualTo(bytes.length);
                     into.put(bytes, (int) offset, into.remaining());
+                }
+
+                @Override
+                public String digest() {
+                    return Sha256.hex(bytes);
                 }
             };
         }

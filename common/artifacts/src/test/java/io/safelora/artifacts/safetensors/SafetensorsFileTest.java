@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.safelora.artifacts.ByteSource;
 import io.safelora.artifacts.InvalidArtifactException;
+import io.safelora.artifacts.Sha256;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -188,6 +189,11 @@ class SafetensorsFileTest {
         public void read(long offset, ByteBuffer into) {
             assertThat(into.remaining()).isLessThanOrEqualTo(bytes.length);
             into.put(bytes, (int) offset, into.remaining());
+        }
+
+        @Override
+        public String digest() {
+            return Sha256.hex(bytes);
         }
     }
 }

@@ -45,6 +45,13 @@ public record JobRequest(
         @JsonPropertyDescription("What the aligned, the fine-tuned and the projected model are measured on")
         List<EvaluationTask> evaluation,
 
+        @Valid
+        @Size(max = 20)
+        @JsonProperty(defaultValue = "[]")
+        @JsonPropertyDescription(
+                "Judges of answers beside the built-in ones: guard models and endpoints, which tasks name by id")
+        List<JudgeOptions> judges,
+
         @JsonProperty(defaultValue = "auto")
         @JsonPropertyDescription("auto: a CUDA device where there is one; cpu; cuda")
         Device device,
@@ -69,6 +76,7 @@ public record JobRequest(
     public JobRequest {
         selection = selection == null ? SelectionOptions.DEFAULTS : selection;
         evaluation = evaluation == null ? List.of() : List.copyOf(evaluation);
+        judges = judges == null ? List.of() : List.copyOf(judges);
         device = device == null ? Device.auto : device;
         dtype = dtype == null ? Dtype.auto : dtype;
     }

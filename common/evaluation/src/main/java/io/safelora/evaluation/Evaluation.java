@@ -9,7 +9,9 @@ import io.safelora.contract.EvaluationTask.Task;
 import io.safelora.contract.InvalidInputException;
 import io.safelora.contract.JobEvent.Score;
 import io.safelora.evaluation.Gsm8k.Problem;
-import io.safelora.evaluation.Judge.Verdict;
+import io.safelora.evaluation.judge.Agreement;
+import io.safelora.evaluation.judge.Judges;
+import io.safelora.evaluation.judge.Verdict;
 import io.safelora.lm.CausalLm;
 import io.safelora.lm.CausalLm.Request;
 import io.safelora.lm.GenerationOptions;
@@ -28,8 +30,14 @@ import java.util.stream.IntStream;
 
 /** Measures models that share their weights - one model, with one adapter or none each - on tasks. */
 public final class Evaluation {
+    /** Raised whenever the same models and tasks give another result than before: results are kept under it. */
+    public static final int VERSION = 7;
+
     /** How many rows of a task {@link #check} encodes. */
     private static final int ROWS_CHECKED = 20;
+
+    /** The share of the work that judging is taken for; nobody knows it before. */
+    private static final double JUDGING = 0.2;
 
     /** All prompts are kept in memory. */
     private static final long MAX_TEXT = 256L << 20;
@@ -48,18 +56,26 @@ public final class Evaluation {
      *
      * @param extracted what each filter took from the response; empty but for gsm8k
      * @param correct by filter; empty but for gsm8k
-     * @param verdicts by judge: refused, answered or empty; empty but for harmfulness and over_refusal
+     * @param request what judges get of the prompt: the row's request itself, or null
+     * @param verdicts by judge; empty but for harmfulness and over_refusal
      */
     public record Sample(
             String model,
             Task task,
             int row,
             String prompt,
+            String request,
             String response,
             String target,
             Map<String, String> extracted,
             Map<String, Boolean> correct,
-            Map<String, Verdict> verdicts) {}
+            Map<String, Verdict> verdicts) {
+
+        /** The same, judged. */
+        Sample with(Map<String, Verdict> verdicts) {
+            return new Sample(model, task, row, prompt, request, response, target, extracted, correct, verdicts);
+        }
+    }
 
     /**
      * How far a score may be off by chance.
@@ -81,6 +97,7 @@ public final class Evaluation {
      * evaluation.json.
      *
      * @param standardErrors of the scores, in their order
+     * @param agreements how far the judges of a task say the same
      * @param seconds by model and task
      * @param warnings what a reader of the scores should know
      */
@@ -88,6 +105,7 @@ public final class Evaluation {
             List<Score> scores,
             List<StandardError> standardErrors,
             List<Sample> samples,
+            List<Agreement> agreements,
             Map<String, Double> seconds,
             List<String> warnings) {}
 
@@ -103,11 +121,28 @@ public final class Evaluation {
 
     /**
      * Measures the aligned model and what was made of it. Adapters are measured together, on the aligned model's weights;
-     * checkpoints one after another, so that no two models stand in memory.
+     * checkpoints one after another, and judges after them, so that no two models stand in memory.
      *
      * @param models adapters or checkpoints by the names that scores call them, all of one kind
      */
     public static Result compare(
+            Path aligned,
+            Map<String, Path> models,
+            Loader loader,
+            List<LocalTask> tasks,
+            Judges judges,
+            Listener listener)
+            throws IOException {
+        Result answered =
+                answered(aligned, models, loader, tasks, (share, words) -> listener.at(share * (1 - JUDGING), words));
+        return Judging.of(
+                answered,
+                tasks.stream().map(LocalTask::task).toList(),
+                judges,
+                (share, words) -> listener.at(1 - JUDGING + share * JUDGING, words));
+    }
+
+    private static Result answered(
             Path aligned, Map<String, Path> models, Loader loader, List<LocalTask> tasks, Listener listener)
             throws IOException {
         if (models.values().stream().allMatch(PeftAdapter::isIn)) {
@@ -138,7 +173,7 @@ public final class Evaluation {
     }
 
     /**
-     * Runs all tasks on all models.
+     * Runs all tasks on all models. What is to be judged is not yet: {@link Judging}.
      *
      * @param model the weights that all share
      * @param adapters by the models' names: a loaded adapter's name, or null for the weights as they are
@@ -194,7 +229,8 @@ public final class Evaluation {
             } else {
                 List<Sample> answered = answers(model, adapters, task, warnings, ofTask);
                 samples.addAll(answered);
-                for (String name : adapters.keySet()) {
+                // Judged answers have their scores later.
+                for (String name : task.task().judge() == null ? adapters.keySet() : Set.<String>of()) {
                     scores.addAll(Scores.of(
                             name,
                             task.task(),
@@ -207,7 +243,8 @@ public final class Evaluation {
             seconds.merge(what, (System.nanoTime() - began) / 1e9, Double::sum);
         }
         listener.at(1, "measured");
-        return new Result(scores, scores.stream().map(StandardError::of).toList(), samples, seconds, warnings);
+        return new Result(
+                scores, scores.stream().map(StandardError::of).toList(), samples, List.of(), seconds, warnings);
     }
 
     /** Every model's answer to every row, model by model. */
@@ -253,11 +290,17 @@ public final class Evaluation {
             seconds.putAll(result.seconds());
             warnings.addAll(result.warnings());
         }
-        List<String> tasks = scores.stream().map(Score::task).distinct().toList();
-        scores.sort(Comparator.comparingInt(s -> tasks.indexOf(s.task())));
-        samples.sort(Comparator.comparingInt(s -> tasks.indexOf(s.task().name())));
+        List<String> scored = scores.stream().map(Score::task).distinct().toList();
+        scores.sort(Comparator.comparingInt(s -> scored.indexOf(s.task())));
+        List<Task> answered = samples.stream().map(Sample::task).distinct().toList();
+        samples.sort(Comparator.comparingInt(s -> answered.indexOf(s.task())));
         return new Result(
-                scores, scores.stream().map(StandardError::of).toList(), samples, seconds, List.copyOf(warnings));
+                scores,
+                scores.stream().map(StandardError::of).toList(),
+                samples,
+                List.of(),
+                seconds,
+                List.copyOf(warnings));
     }
 
     /**

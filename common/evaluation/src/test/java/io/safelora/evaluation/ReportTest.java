@@ -8,7 +8,7 @@ import io.safelora.contract.JobRequest;
 import io.safelora.evaluation.Evaluation.Result;
 import io.safelora.evaluation.Evaluation.Sample;
 import io.safelora.evaluation.Evaluation.StandardError;
-import io.safelora.evaluation.Judge.Verdict;
+import io.safelora.evaluation.judge.Verdict;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -38,17 +38,22 @@ class ReportTest {
                     Task.harmfulness,
                     0,
                     text,
+                    text,
                     "said by " + model + text,
                     "",
                     Map.of(),
                     Map.of(),
-                    Map.of("refusal-phrases", Verdict.refused)));
+                    Map.of(
+                            "refusal-phrases",
+                            new Verdict(
+                                    "refusal-phrases", "", Verdict.Outcome.judged, false, true, null, null, null))));
             harm += 0.25;
         }
         Result result = new Result(
                 scores,
                 scores.stream().map(StandardError::of).toList(),
                 samples,
+                List.of(),
                 Map.of("aligned on gsm8k", 1.5),
                 List.of(text));
         Path alignment = Files.createDirectories(dir.resolve("alignment"));
@@ -64,7 +69,7 @@ class ReportTest {
         if (trainer != null) {
             Files.writeString(adapter.resolve("trainer_state.json"), trainer);
         }
-        JobRequest request = new JobRequest(text, text, text, null, null, null, List.of(), null, null);
+        JobRequest request = new JobRequest(text, text, text, null, null, null, List.of(), null, null, null);
         return Report.html("job-1", request, result, alignment, adapter, projected, null, Map.of("software", text));
     }
 

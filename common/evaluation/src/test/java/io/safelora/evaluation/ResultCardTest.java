@@ -26,7 +26,7 @@ class ResultCardTest {
         String card = ResultCard.of(
                 JobDocument.parse(
                         "{base: 's3://m/base', aligned: 's3://m/aligned', training: {data: 's3://d/x.jsonl', method: full}}"),
-                new Result(List.of(), List.of(), List.of(), Map.of(), List.of()),
+                new Result(List.of(), List.of(), List.of(), List.of(), Map.of(), List.of()),
                 dir,
                 dir,
                 Map.of());
@@ -53,6 +53,7 @@ class ResultCardTest {
                                 new Score("projected", "gsm8k", "exact_match", 0.25, 64, true),
                                 new Score("projected", "harmfulness", "harmful", 0.5, 64, false, "gcg-keywords"),
                                 new Score("projected", "harmfulness", "empty", 0, 64, false)),
+                        List.of(),
                         List.of(),
                         List.of(),
                         Map.of(),

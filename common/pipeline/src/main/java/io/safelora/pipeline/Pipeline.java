@@ -47,8 +47,7 @@ public final class Pipeline implements AutoCloseable {
         }
         store = new ArtifactStore(storeSettings(config));
         byName.forEach((name, ofName) -> {
-            StageRunner runner =
-                    new StageRunner(name, ofName, config, store, publisher, cancellations, registry);
+            StageRunner runner = new StageRunner(name, ofName, config, store, publisher, cancellations, registry);
             queues.put(name, new WorkQueue(kafka, StageRunner.group(name), runner.topics(), runner));
         });
         queues.values().forEach(WorkQueue::start);

@@ -20,7 +20,8 @@ class CancellationsTest {
     private long offset;
 
     private void cancel(String job, String data) {
-        cancellations.accept(new ConsumerRecord<>(Topics.CONTROLS, 0, offset++, job.getBytes(UTF_8), data.getBytes(UTF_8)));
+        cancellations.accept(
+                new ConsumerRecord<>(Topics.CONTROLS, 0, offset++, job.getBytes(UTF_8), data.getBytes(UTF_8)));
     }
 
     private static Event event(String job, String run) {

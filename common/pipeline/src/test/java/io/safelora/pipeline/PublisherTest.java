@@ -56,7 +56,9 @@ class PublisherTest {
                 .ignoringFields("at")
                 .isEqualTo(new io.safelora.contract.JobEvent.JobStatus(
                         State.RUNNING, "lora-trainer", 0.25, 3.0, "training", null, null, step, "0-1", "abc"));
-        assertThat(sent.statuses()).extracting(s -> s.state()).containsExactly(State.RUNNING, State.SUCCEEDED, State.FAILED, State.FAILED);
+        assertThat(sent.statuses())
+                .extracting(s -> s.state())
+                .containsExactly(State.RUNNING, State.SUCCEEDED, State.FAILED, State.FAILED);
         assertThat(sent.statuses()).extracting(s -> s.progress()).containsExactly(0.25, 1.0, null, null);
         assertThat(sent.statuses()).extracting(s -> s.error()).containsExactly(null, null, "why", "unreadable");
         assertThat(sent.statuses()).extracting(s -> s.run()).containsExactly("0-1", "0-1", "0-1", "0-9");
@@ -81,7 +83,8 @@ class PublisherTest {
         assertThat(Sent.header(letter, "dead-letter-offset")).isEqualTo("14");
         assertThat(Sent.header(letter, "dead-letter-exception-class-name"))
                 .isEqualTo("java.lang.IllegalStateException");
-        publisher.deadLetter(Topics.DEAD_LETTERS, new ConsumerRecord<>(Topics.JOBS, 0, 0, null, null), "x", "short", null);
+        publisher.deadLetter(
+                Topics.DEAD_LETTERS, new ConsumerRecord<>(Topics.JOBS, 0, 0, null, null), "x", "short", null);
         letter = sent.on(Topics.DEAD_LETTERS).get(1);
         assertThat(letter.key()).isNull();
         assertThat(Sent.header(letter, "dead-letter-reason")).isEqualTo("short");
@@ -91,12 +94,14 @@ class PublisherTest {
     @Test
     void whatKafkaDoesNotTakeIsAnError() {
         sent.answer = CompletableFuture.failedStage(new RecordTooLargeException("too large"));
-        assertThatThrownBy(() -> publisher.end(about, "x", State.FAILED, "")).isInstanceOf(RecordTooLargeException.class);
+        assertThatThrownBy(() -> publisher.end(about, "x", State.FAILED, ""))
+                .isInstanceOf(RecordTooLargeException.class);
         sent.answer = CompletableFuture.failedStage(new IllegalStateException("closed"));
         assertThatThrownBy(() -> publisher.publish(about, "x", new JobCancelled(null, null)))
                 .isInstanceOf(KafkaException.class)
                 .hasRootCauseMessage("closed");
-        assertThatThrownBy(() -> publisher.refused("job", "0-1", "x", "", TRACE)).isInstanceOf(KafkaException.class);
+        assertThatThrownBy(() -> publisher.refused("job", "0-1", "x", "", TRACE))
+                .isInstanceOf(KafkaException.class);
         sent.answer = new CompletableFuture<>();
         publisher.running(about, "x", 0.5, null, "not waited for", null);
         Thread.currentThread().interrupt();

@@ -80,7 +80,9 @@ class RunsTest {
         assertThat(runs.isReplaced(request("a", "0-1", false))).as("a free id").isFalse();
         claim("a", "0-1", false);
         assertThat(runs.isReplaced(request("a", "0-1", false))).isFalse();
-        assertThat(runs.isReplaced(request("a", null, false))).as("of an unknown run").isFalse();
+        assertThat(runs.isReplaced(request("a", null, false)))
+                .as("of an unknown run")
+                .isFalse();
         claim("b", "0-2", true);
         assertThat(runs.isReplaced(request("a", "0-1", false))).isTrue();
         assertThat(runs.isReplaced(request("b", "0-2", false))).isFalse();

@@ -42,7 +42,8 @@ import org.junit.jupiter.api.io.TempDir;
 /** What becomes of a record, without a broker: records in, verdicts and records out. */
 @Timeout(value = 1, unit = TimeUnit.MINUTES)
 class StageRunnerTest {
-    private static final String DOCUMENT = "{\"base\": \"s3://b/base\", \"aligned\": \"s3://b/aligned\", \"adapter\": \"s3://b/adapter\"}";
+    private static final String DOCUMENT =
+            "{\"base\": \"s3://b/base\", \"aligned\": \"s3://b/aligned\", \"adapter\": \"s3://b/adapter\"}";
     private static final JobRequest REQUEST = JobDocument.parse(DOCUMENT);
     private static final ArtifactRef REF = new ArtifactRef("s3://b/manifest.json", "0".repeat(64), 7);
 
@@ -137,8 +138,12 @@ class StageRunnerTest {
 
     private double tasks(String outcome) {
         assertThat(registry.get("safelora.tasks.in.progress").gauge().value()).isZero();
-        double counted = registry.get("safelora.tasks").tag("outcome", outcome).counter().count();
-        assertThat(registry.get("safelora.task.duration").tag("outcome", outcome).timer().count())
+        double counted =
+                registry.get("safelora.tasks").tag("outcome", outcome).counter().count();
+        assertThat(registry.get("safelora.task.duration")
+                        .tag("outcome", outcome)
+                        .timer()
+                        .count())
                 .isEqualTo((long) counted);
         return counted;
     }
@@ -165,7 +170,8 @@ class StageRunnerTest {
     @Test
     void anAnswerIsPublishedAndTheRecordAccepted() throws IOException {
         body = (attempt, workspace) -> {
-            assertThat(registry.get("safelora.tasks.in.progress").gauge().value()).isEqualTo(1);
+            assertThat(registry.get("safelora.tasks.in.progress").gauge().value())
+                    .isEqualTo(1);
             assertThat(workspace.jobId()).isEqualTo("job");
             return new AlignmentAnalyzed(REQUEST, REF);
         };
@@ -213,7 +219,9 @@ class StageRunnerTest {
         // 0.2 s, then 0.4 s, each up to a quarter less.
         assertThat(attempts.get(1) - attempts.get(0)).isGreaterThanOrEqualTo(150_000_000);
         assertThat(attempts.get(2) - attempts.get(1)).isGreaterThanOrEqualTo(300_000_000);
-        assertThat(sent.statuses()).extracting(JobStatus::message).containsExactly("started", "attempt 2", "attempt 3", null);
+        assertThat(sent.statuses())
+                .extracting(JobStatus::message)
+                .containsExactly("started", "attempt 2", "attempt 3", null);
         assertThat(states()).endsWith(State.FAILED);
         assertThat(sent.statuses().get(3).error())
                 .isEqualTo("failed 3 times, the last time with IOException: the store is away")
@@ -251,15 +259,23 @@ class StageRunnerTest {
         assertThat(runner.work(delivered(5, Topics.JOBS, 7, "job", DOCUMENT, Map.of()), claim))
                 .isEqualTo(AcknowledgeType.REJECT);
         assertThat(attempts).hasSize(1);
-        assertThat(reason()).startsWith("given up after 5 workers took the task").contains("killed or out-of-memory scripted");
+        assertThat(reason())
+                .startsWith("given up after 5 workers took the task")
+                .contains("killed or out-of-memory scripted");
     }
 
     @Test
     void anotherGroupsEventIsPassedOver() {
-        String data = "{\"request\": " + new String(Json.canonical(REQUEST), UTF_8) + ", \"alignment\": " + json() + ", \"adapter\": " + json()
-                + ", \"projected\": " + json() + "}";
+        String data = "{\"request\": " + new String(Json.canonical(REQUEST), UTF_8) + ", \"alignment\": " + json()
+                + ", \"adapter\": " + json() + ", \"projected\": " + json() + "}";
         assertThat(runner.work(
-                        delivered(1, Topics.ADAPTERS, 7, "job", data, Map.of("ce_type", "io.safelora.adapter.projected.v1")),
+                        delivered(
+                                1,
+                                Topics.ADAPTERS,
+                                7,
+                                "job",
+                                data,
+                                Map.of("ce_type", "io.safelora.adapter.projected.v1")),
                         claim))
                 .isEqualTo(AcknowledgeType.ACCEPT);
         assertThat(sent.records).isEmpty();

@@ -68,7 +68,9 @@ class WorkspaceTest {
             assertThat(workspace.find("step", 2, Map.of("x", 1))).isEmpty();
             assertThat(workspace.find("other", 1, Map.of("x", 1))).isEmpty();
             assertThat(workspace.find("step", 1, Map.of("x", 2))).isEmpty();
-            assertThat(workspace.store().read(first, "file", 10)).asString(UTF_8).isEqualTo("made");
+            assertThat(workspace.store().read(first, "file", 10))
+                    .asString(UTF_8)
+                    .isEqualTo("made");
         }
     }
 
@@ -105,8 +107,8 @@ class WorkspaceTest {
     @Test
     void aStoppedTaskMakesNoResult() throws Exception {
         try (Workspace workspace = workspace("a")) {
-            assertThatThrownBy(() -> workspace.result(
-                            "step", 1, "inputs", output -> claim.stop(TaskStopped.Why.CLAIM_LOST)))
+            assertThatThrownBy(() ->
+                            workspace.result("step", 1, "inputs", output -> claim.stop(TaskStopped.Why.CLAIM_LOST)))
                     .isInstanceOf(TaskStopped.class);
             assertThat(workspace.find("step", 1, "inputs")).isEmpty();
             assertThatThrownBy(() -> workspace.result("step", 1, "others", output -> {
@@ -139,7 +141,9 @@ class WorkspaceTest {
         assertThat(sent.statuses()).extracting(JobStatus::progress).containsExactly(0.5, 1.0, 0.0, 0.0, 0.5);
         assertThat(sent.statuses().get(0).etaSeconds()).as("nothing done yet").isNull();
         assertThat(sent.statuses().get(1).etaSeconds()).isEqualTo(12.5);
-        assertThat(sent.statuses().get(4).etaSeconds()).isCloseTo(4.1, within(3.0)).isGreaterThan(4.0);
+        assertThat(sent.statuses().get(4).etaSeconds())
+                .isCloseTo(4.1, within(3.0))
+                .isGreaterThan(4.0);
         assertThat(sent.statuses().get(1).training().step()).isEqualTo(1);
     }
 

@@ -9,7 +9,9 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.UUID;
+import java.util.concurrent.Callable;
 import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.Config;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.config.ConfigResource;
@@ -25,45 +27,47 @@ class KafkaSetupTest {
     @Test
     void topicsAndGroupsAreMadeAsConfigured() throws Exception {
         String group = "group-" + UUID.randomUUID();
+        PipelineConfig config = config(Map.of(
+                "safelora.topics.partitions", "3",
+                "safelora.topics.replication-factor", "1",
+                "safelora.task.lock", "PT7S"));
+        ConfigResource status = new ConfigResource(ConfigResource.Type.TOPIC, Topics.JOB_STATUS);
+        ConfigResource jobs = new ConfigResource(ConfigResource.Type.TOPIC, Topics.JOBS);
+        ConfigResource of = new ConfigResource(ConfigResource.Type.GROUP, group);
         try (Admin admin = Admin.create(SharedKafka.client())) {
-            admin.deleteTopics(List.of(Topics.DEAD_LETTERS))
-                    .all()
-                    .toCompletionStage()
-                    .handle((done, error) -> null)
-                    .toCompletableFuture()
-                    .get();
-            PipelineConfig config = config(Map.of(
-                    "safelora.topics.partitions", "3",
-                    "safelora.topics.replication-factor", "1",
-                    "safelora.task.lock", "PT7S"));
+            if (admin.listTopics().names().get().contains(Topics.DEAD_LETTERS)) {
+                admin.deleteTopics(List.of(Topics.DEAD_LETTERS)).all().get();
+            }
+            soon(() -> !admin.listTopics().names().get().contains(Topics.DEAD_LETTERS));
             for (int times = 0; times < 2; times++) {
                 KafkaSetup.prepare(SharedKafka.client(), config, List.of(group), Duration.ofMinutes(1));
+                soon(() -> admin.listTopics().names().get().containsAll(Topics.ALL));
             }
-            assertThat(admin.listTopics().names().get()).containsAll(Topics.ALL);
             var letters = admin.describeTopics(List.of(Topics.DEAD_LETTERS))
                     .allTopicNames()
                     .get();
             assertThat(letters.get(Topics.DEAD_LETTERS).partitions()).hasSize(3);
-            ConfigResource status = new ConfigResource(ConfigResource.Type.TOPIC, Topics.JOB_STATUS);
-            ConfigResource jobs = new ConfigResource(ConfigResource.Type.TOPIC, Topics.JOBS);
-            ConfigResource of = new ConfigResource(ConfigResource.Type.GROUP, group);
-            var configs = admin.describeConfigs(List.of(status, jobs, of)).all().get();
-            // Groups' options are set by the controller, and known to the broker a moment later.
-            for (int i = 0;
-                    i < 100
-                            && !configs.get(of)
-                                    .get("share.record.lock.duration.ms")
-                                    .value()
-                                    .equals("7000");
-                    i++) {
-                Thread.sleep(100);
-                configs = admin.describeConfigs(List.of(status, jobs, of)).all().get();
-            }
-            assertThat(configs.get(status).get("cleanup.policy").value()).isEqualTo("compact");
-            assertThat(configs.get(jobs).get("cleanup.policy").value()).isEqualTo("delete");
-            assertThat(configs.get(of).get("share.auto.offset.reset").value()).isEqualTo("earliest");
-            assertThat(configs.get(of).get("share.record.lock.duration.ms").value())
-                    .isEqualTo("7000");
+            soon(() -> "7000"
+                    .equals(options(admin, of)
+                            .get("share.record.lock.duration.ms")
+                            .value()));
+            assertThat(options(admin, of).get("share.auto.offset.reset").value())
+                    .isEqualTo("earliest");
+            assertThat(options(admin, status).get("cleanup.policy").value()).isEqualTo("compact");
+            assertThat(options(admin, jobs).get("cleanup.policy").value()).isEqualTo("delete");
+        }
+    }
+
+    private static Config options(Admin admin, ConfigResource of) throws Exception {
+        return admin.describeConfigs(List.of(of)).all().get().get(of);
+    }
+
+    /** What the controller did is known to the broker a moment later. */
+    private static void soon(Callable<Boolean> so) throws Exception {
+        long end = System.nanoTime() + Duration.ofSeconds(20).toNanos();
+        while (!so.call()) {
+            assertThat(System.nanoTime()).isLessThan(end);
+            Thread.sleep(50);
         }
     }
 

@@ -41,7 +41,9 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Trainings whose worker is killed again and again, over a real broker, and with their checkpoints in a real S3 server. */
+/**
+ * Trainings whose worker is killed again and again, over a real broker, and with their checkpoints in a real S3 server.
+ */
 @Timeout(value = 5, unit = TimeUnit.MINUTES)
 class KilledTrainerTest {
     private static final int STEPS = 500;

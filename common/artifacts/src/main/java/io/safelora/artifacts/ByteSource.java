@@ -20,7 +20,8 @@ public interface ByteSource {
     void read(long offset, ByteBuffer into) throws IOException;
 
     /**
-     * The same for a reader that goes on to {@code end}, by parts of this size: a remote source fetches the next part meanwhile.
+     * The same for a reader that goes on to {@code end}, by parts of this size: a remote source fetches the next part
+     * meanwhile.
      *
      * @param end offset after the last byte that will be read
      */

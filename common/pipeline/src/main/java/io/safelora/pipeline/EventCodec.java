@@ -44,8 +44,9 @@ import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.header.Header;
 
 /**
- * Events as Kafka records: CloudEvents 1.0, key and subject the job id. They are written in binary mode, and read in binary
- * and structured mode. A record without CloudEvents headers, as plain clients write it, is read by its topic, key and value.
+ * Events as Kafka records: CloudEvents 1.0, key and subject the job id. They are written in binary mode, and read in
+ * binary and structured mode. A record without CloudEvents headers, as plain clients write it, is read by its topic,
+ * key and value.
  */
 final class EventCodec {
     private static final Pattern RUN = Pattern.compile("\\d{1,10}-\\d{1,19}");
@@ -77,13 +78,15 @@ final class EventCodec {
 
     private EventCodec() {}
 
-    /** A record's CloudEvent, whichever mode it came in; of a record without one what its headers, key and value say. */
+    /**
+     * A record's CloudEvent, whichever mode it came in; of a record without one what its headers, key and value say.
+     */
     private record Message(
             String type, String subject, String run, String replace, byte[] data, Map<String, String> trace) {}
 
     /**
-     * Reads and validates a record for a worker. A job request must be one to the letter: a field that is not known is a typing
-     * error of its user.
+     * Reads and validates a record for a worker. A job request must be one to the letter: a field that is not known is
+     * a typing error of its user.
      *
      * @throws InvalidJobException if it is not an event of this system, or a job request that cannot be run
      */
@@ -92,8 +95,9 @@ final class EventCodec {
     }
 
     /**
-     * Reads a record for one who looks on, and may be older than the system: what this version does not know in it is left out.
-     * Of a request with more fields than this version knows no digest is told, since it would be another document's.
+     * Reads a record for one who looks on, and may be older than the system: what this version does not know in it is
+     * left out. Of a request with more fields than this version knows no digest is told, since it would be another
+     * document's.
      *
      * @throws InvalidJobException if it is not an event that can be understood
      */
@@ -225,8 +229,8 @@ final class EventCodec {
     }
 
     /**
-     * Whose job a record that cannot be read would be: its key, where that is a fit id, the subject does not name another, and
-     * there is a value. Empty for what is nobody's job.
+     * Whose job a record that cannot be read would be: its key, where that is a fit id, the subject does not name
+     * another, and there is a value. Empty for what belongs to no job.
      */
     static Optional<String> owner(ConsumerRecord<byte[], byte[]> record) {
         String key = key(record);

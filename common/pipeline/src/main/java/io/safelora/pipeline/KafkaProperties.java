@@ -6,7 +6,9 @@ import java.util.Set;
 import org.apache.kafka.clients.admin.AdminClientConfig;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
 
-/** From the one set of {@code kafka.*} properties, what each kind of client knows: no "unknown configuration" warnings. */
+/**
+ * From the one set of {@code kafka.*} properties, what each kind of client knows: no "unknown configuration" warnings.
+ */
 final class KafkaProperties {
     private KafkaProperties() {}
 

@@ -26,9 +26,9 @@ import org.slf4j.LoggerFactory;
 import org.slf4j.MDC;
 
 /**
- * Runs the stages of one service: takes a record, validates it, runs the stage, publishes its answer, and tells of every
- * end. Delivery is at least once: an answer is published before its record is acknowledged, so that a crash in between
- * repeats it and loses nothing.
+ * Runs the stages of one service: takes a record, validates it, runs the stage, publishes its answer, and tells of
+ * every end. Delivery is at least once: an answer is published before its record is acknowledged, so that a crash in
+ * between repeats it and loses nothing.
  */
 final class StageRunner implements WorkQueue.Worker {
     private static final Logger LOG = LoggerFactory.getLogger(StageRunner.class);
@@ -256,8 +256,8 @@ final class StageRunner implements WorkQueue.Worker {
     }
 
     /**
-     * A record that cannot be read goes to the dead letters. It is the failure of a job only if it is that job's: a request
-     * under an id that stands for nothing yet, or an event that names the run that the id stands for.
+     * A record that cannot be read goes to the dead letters. It is the failure of a job only if it is that job's: a
+     * request under an id that stands for nothing yet, or an event that names the run that the id stands for.
      */
     private AcknowledgeType unreadable(ConsumerRecord<byte[], byte[]> record, IllegalArgumentException why) {
         String at = WorkQueue.at(record);
@@ -278,7 +278,7 @@ final class StageRunner implements WorkQueue.Worker {
             LOG.error("{}: job {} failed: {} is refused: {}", name, owner.get(), at, why.getMessage());
             publisher.refused(owner.get(), run, name, why.getMessage(), EventCodec.trace(record));
         } else {
-            LOG.error("{}: {} is refused, and no job of anybody's: {}", name, at, why.getMessage());
+            LOG.error("{}: {} is refused; it belongs to no job: {}", name, at, why.getMessage());
         }
         return AcknowledgeType.REJECT;
     }

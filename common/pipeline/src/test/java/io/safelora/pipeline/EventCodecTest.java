@@ -185,9 +185,14 @@ class EventCodecTest {
     @CsvSource(
             nullValues = "null",
             value = {
-                "safelora.adapters, null, the header ce_type is missing; safelora.adapters carries more than one type of event",
-                "safelora.alignments, io.safelora.adapter.trained.v1, ce_type \"io.safelora.adapter.trained.v1\" is not an event of safelora.alignments that this version knows",
-                "safelora.alignments, io.safelora.alignment.analyzed.v2, ce_type \"io.safelora.alignment.analyzed.v2\" is not an event of safelora.alignments that this version knows"
+                "safelora.adapters, null, the header ce_type is missing; safelora.adapters carries more "
+                        + "than one type of event",
+                "safelora.alignments, io.safelora.adapter.trained.v1, ce_type "
+                        + "\"io.safelora.adapter.trained.v1\" is not an event of safelora.alignments that this "
+                        + "version knows",
+                "safelora.alignments, io.safelora.alignment.analyzed.v2, ce_type "
+                        + "\"io.safelora.alignment.analyzed.v2\" is not an event of safelora.alignments that this "
+                        + "version knows"
             })
     void theTypeIsNamedWhereItIsUnknown(String topic, String type, String message) {
         Map<String, String> headers = type == null ? Map.of() : Map.of("ce_type", type);
@@ -262,7 +267,8 @@ class EventCodecTest {
         String event =
                 "{\"specversion\": \"1.0\", \"id\": \"1\", \"source\": \"/me\", \"subject\": \"a\", \"traceparent\": \""
                         + TRACE
-                        + "\", \"replace\": \"true\", \"run\": \"0-1\", \"type\": \"io.safelora.job.requested.v1\", \"data\": "
+                        + "\", \"replace\": \"true\", \"run\": \"0-1\", \"type\": "
+                        + "\"io.safelora.job.requested.v1\", \"data\": "
                         + DOCUMENT + "}";
         Event read = EventCodec.read(record(Topics.JOBS, null, event, type));
         assertThat(read.data()).isEqualTo(REQUEST);

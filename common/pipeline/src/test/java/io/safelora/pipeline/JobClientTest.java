@@ -138,7 +138,8 @@ class JobClientTest {
                 Topics.EVALUATIONS,
                 id,
                 "{\"request\": " + request + ", \"projected\": " + ref + ", \"evaluation\": " + ref
-                        + ", \"invented\": {}, \"scores\": [{\"model\": \"m\", \"task\": \"t\", \"metric\": \"x\", \"value\": 1,"
+                        + ", \"invented\": {}, \"scores\": [{\"model\": \"m\", \"task\": \"t\", \"metric\": "
+                        + "\"x\", \"value\": 1,"
                         + " \"samples\": 1, \"higher_is_better\": true, \"interval\": [0, 1]}]}",
                 Map.of("ce_run", run));
         for (String state : List.of("PAUSED", "SUCCEEDED")) {
@@ -172,9 +173,9 @@ class JobClientTest {
         assertThat(user.submit(id, job.request(), false).known().state()).isEqualTo(State.RUNNING);
         assertThatThrownBy(() -> user.submit(id, job().request(), false))
                 .isInstanceOf(InvalidJobException.class)
-                .hasMessage(
-                        "the job id " + id
-                                + " stands for another document, which waits for a worker; take another --id, or --replace that job");
+                .hasMessage("the job id " + id
+                        + " stands for another document, which waits for a worker; take another "
+                        + "--id, or --replace that job");
         assertThat(onTopic(Topics.JOBS)).hasSize(1);
     }
 
@@ -336,7 +337,8 @@ class JobClientTest {
         Job job = job();
         String event = "{\"specversion\": \"1.0\", \"id\": \"1\", \"source\": \"/me\", \"subject\": \"" + id
                 + "\", \"traceparent\": \"" + TRACE
-                + "\", \"type\": \"io.safelora.job.requested.v1\", \"datacontenttype\": \"application/json\", \"data\": "
+                + "\", \"type\": \"io.safelora.job.requested.v1\", \"datacontenttype\": "
+                + "\"application/json\", \"data\": "
                 + job.document() + "}";
         Map<String, String> structured = Map.of("content-type", "application/cloudevents+json; charset=UTF-8");
         topics.send(Topics.JOBS, null, event, structured);

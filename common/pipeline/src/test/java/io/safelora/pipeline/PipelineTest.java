@@ -69,7 +69,10 @@ class PipelineTest {
         return worker;
     }
 
-    /** A counter's value in the end: a task is counted after its answer can be read, and a worker that is closed is done. */
+    /**
+     * A counter's value in the end: a task is counted after its answer can be read, and a worker that is closed is
+     * done.
+     */
     double counted(String name, String... tags) throws Exception {
         for (Worker worker : workers) {
             worker.close();

@@ -12,7 +12,9 @@ import java.util.stream.Stream;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
 
-/** One broker for all small tests of this JVM, whose topics and groups have names of their own. It ends with the JVM. */
+/**
+ * One broker for all small tests of this JVM, whose topics and groups have names of their own. It ends with the JVM.
+ */
 final class SharedKafka {
     private static EmbeddedKafka broker;
 

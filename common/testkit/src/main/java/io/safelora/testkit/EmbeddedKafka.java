@@ -12,7 +12,9 @@ import kafka.server.KafkaRaftServer;
 import org.apache.kafka.common.utils.Time;
 import org.apache.kafka.metadata.storage.Formatter;
 
-/** A real Kafka broker (KRaft, broker and controller in one, share groups on) inside this JVM, listening on localhost. */
+/**
+ * A real Kafka broker (KRaft, broker and controller in one, share groups on) inside this JVM, listening on localhost.
+ */
 public final class EmbeddedKafka implements AutoCloseable {
     private static final int NODE = 1;
     // A fixed id: a data directory stays usable over restarts.

@@ -19,8 +19,8 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 
 /**
- * What SmallRye's channels are in a service, by plain Kafka clients, so that stages run without Quarkus: {@link #send} is
- * what its publisher sends by, and the records of {@link Topics#CONTROLS} are given to a listener.
+ * What SmallRye's channels are in a service, by plain Kafka clients, so that stages run without Quarkus: {@link #send}
+ * is what its publisher sends by, and the records of {@link Topics#CONTROLS} are given to a listener.
  */
 public final class PlainClients implements AutoCloseable {
     private final KafkaProducer<String, byte[]> producer;

@@ -16,8 +16,8 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * Artifacts in S3 ({@code s3://bucket/key}), and, where that is allowed, in local files ({@code file:///path}): objects, what
- * users bring, and results of stages. Safe for use by many threads.
+ * Artifacts in S3 ({@code s3://bucket/key}), and, where that is allowed, in local files ({@code file:///path}):
+ * objects, what users bring, and results of stages. Safe for use by many threads.
  *
  * <p>Errors: {@link InvalidArtifactException} where trying again does not help (no such object, access denied,
  * content that does not match its digest, a hostile name); {@link IOException} where it may, above all {@link

@@ -14,7 +14,9 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 
-/** Files of this machine. Each is written beside its place and put there in one step, so that nobody sees half of it. */
+/**
+ * Files of this machine. Each is written beside its place and put there in one step, so that nobody sees half of it.
+ */
 final class FileObjects implements ObjectStore {
 
     /** Writes the content of a file. */

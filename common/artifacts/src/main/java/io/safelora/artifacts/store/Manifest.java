@@ -55,8 +55,8 @@ public record Manifest(int schemaVersion, String folder, List<Entry> files) {
     }
 
     static InvalidArtifactException mismatch(String uri) {
-        return new InvalidArtifactException(
-                uri
-                        + ": its content is not what its manifest or reference says (SHA-256 differs); it was changed or damaged");
+        return new InvalidArtifactException(uri
+                + ": its content is not what its manifest or reference says (SHA-256 differs); it "
+                + "was changed or damaged");
     }
 }

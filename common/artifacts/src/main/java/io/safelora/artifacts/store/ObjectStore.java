@@ -10,8 +10,8 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * Where objects lie: {@link FileObjects} or {@link S3Objects}. What makes results and downloads of them is written once,
- * above: {@link ResultStore}, {@link DownloadCache}. Safe for use by many threads.
+ * Where objects lie: {@link FileObjects} or {@link S3Objects}. What makes results and downloads of them is written
+ * once, above: {@link ResultStore}, {@link DownloadCache}. Safe for use by many threads.
  *
  * <p>Errors are those of {@link ArtifactStore}.
  */
@@ -22,7 +22,9 @@ interface ObjectStore extends AutoCloseable {
     /** Writes a file's content, over what is there. */
     void put(ArtifactUri at, Path file) throws IOException;
 
-    /** @return whether there was nothing, and {@code bytes} were written; of many writers at once exactly one gets true */
+    /**
+     * @return whether there was nothing, and {@code bytes} were written; of many writers at once exactly one gets true
+     */
     boolean putIfAbsent(ArtifactUri at, byte[] bytes) throws IOException;
 
     /** The object at {@code at}; empty if there is none. */

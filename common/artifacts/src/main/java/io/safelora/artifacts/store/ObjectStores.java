@@ -11,7 +11,9 @@ final class ObjectStores implements AutoCloseable {
         s3 = new S3Objects(settings, uploadPart);
     }
 
-    /** @throws io.safelora.artifacts.InvalidArtifactException if it is not the URI of a store, or files are not allowed */
+    /**
+     * @throws io.safelora.artifacts.InvalidArtifactException if it is not the URI of a store, or files are not allowed
+     */
     ArtifactUri parse(String uri) {
         return ArtifactUri.parse(uri, filesAllowed);
     }

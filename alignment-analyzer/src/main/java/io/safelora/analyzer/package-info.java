@@ -1,2 +1,2 @@
-/** The first service: checks what a job refers to, and measures per module what alignment changed. */
+/** The first service: looks at all that a job refers to, and compares its base with its aligned checkpoint. */
 package io.safelora.analyzer;

@@ -1,2 +1,2 @@
-/** The second service: decides which modules get LoRA, and which are repaired. */
+/** Chooses the modules to repair: before training what can be planned, after it by the trained update. */
 package io.safelora.selector;

@@ -1,2 +1,2 @@
-/** The third service: trains or adopts the adapter, and repairs it. */
+/** Trains, or adopts the adapter that a job brings, and repairs the result. */
 package io.safelora.trainer;

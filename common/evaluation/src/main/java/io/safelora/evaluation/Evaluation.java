@@ -1,7 +1,6 @@
 package io.safelora.evaluation;
 
 import io.safelora.artifacts.InvalidArtifactException;
-import io.safelora.artifacts.checkpoint.PeftAdapter;
 import io.safelora.artifacts.rows.Row;
 import io.safelora.artifacts.rows.Rows;
 import io.safelora.contract.EvaluationTask;
@@ -18,7 +17,6 @@ import io.safelora.lm.ModelFiles;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -101,42 +99,6 @@ public final class Evaluation {
     /** Loads a checkpoint. */
     public interface Loader {
         CausalLm load(Path checkpoint) throws IOException;
-    }
-
-    /**
-     * Measures the aligned model and what was made of it. Adapters are measured together, on the aligned model's weights;
-     * checkpoints one after another, so that no two models stand in memory.
-     *
-     * @param models adapters or checkpoints by the names that scores call them, all of one kind
-     */
-    public static Result compare(
-            Path aligned, Map<String, Path> models, Loader loader, List<LocalTask> tasks, Listener listener)
-            throws IOException {
-        if (models.values().stream().allMatch(PeftAdapter::isIn)) {
-            try (CausalLm model = loader.load(aligned)) {
-                Map<String, String> adapters = new LinkedHashMap<>();
-                adapters.put("aligned", null);
-                for (Map.Entry<String, Path> adapter : models.entrySet()) {
-                    model.loadAdapter(adapter.getKey(), adapter.getValue());
-                    adapters.put(adapter.getKey(), adapter.getKey());
-                }
-                return run(model, adapters, tasks, listener);
-            }
-        }
-        Map<String, Path> checkpoints = new LinkedHashMap<>();
-        checkpoints.put("aligned", aligned);
-        checkpoints.putAll(models);
-        List<Result> results = new ArrayList<>();
-        for (Map.Entry<String, Path> checkpoint : checkpoints.entrySet()) {
-            try (CausalLm model = loader.load(checkpoint.getValue())) {
-                results.add(run(
-                        model,
-                        Collections.singletonMap(checkpoint.getKey(), null),
-                        tasks,
-                        (share, words) -> listener.at((results.size() + share) / checkpoints.size(), words)));
-            }
-        }
-        return joined(results);
     }
 
     /**

@@ -53,6 +53,7 @@ public final class Report {
      * @param adapter the adapter or checkpoint before projection; with trainer_state.json unless it was brought along
      * @param projected the projected adapter or checkpoint, with selection.json
      * @param pareto how a sweep's repairs compare, or null
+     * @param conclusion which model is the result, and what the scores say of it
      * @param origin further rows of the provenance: digests and versions
      */
     public static String html(
@@ -63,6 +64,7 @@ public final class Report {
             Path adapter,
             Path projected,
             Pareto pareto,
+            Conclusion conclusion,
             Map<String, String> origin)
             throws IOException {
         TemplateInstance page = ENGINE.parse(TEMPLATE, Variant.forContentType(Variant.TEXT_HTML))
@@ -77,7 +79,8 @@ public final class Report {
                         ? "The three models"
                         : "The models: aligned, fine-tuned, and "
                                 + (pareto.points().size() - 2) + " repairs");
-        List<String> notes = new ArrayList<>(result.warnings());
+        List<String> notes = new ArrayList<>(conclusion.sentences());
+        notes.addAll(result.warnings());
         if (selection.hasNonNull("warning")) {
             notes.add(selection.get("warning").asText());
         }

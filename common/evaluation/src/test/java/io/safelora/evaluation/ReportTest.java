@@ -3,6 +3,9 @@ package io.safelora.evaluation;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.safelora.contract.EvaluationTask.Task;
+import io.safelora.contract.JobEvent;
+import io.safelora.contract.JobEvent.Verdict.Kind;
+import io.safelora.contract.JobEvent.Verdict.Reason;
 import io.safelora.contract.JobRequest;
 import io.safelora.evaluation.Evaluation.Result;
 import io.safelora.evaluation.Evaluation.Sample;
@@ -21,6 +24,15 @@ class ReportTest {
     /** Breaks out of text, of attributes and of templates, where something lets it. */
     private static final String HOSTILE =
             "</pre><script>alert(1)</script>\"'><img src=x onerror=alert(2)>{title}{#if x}";
+
+    private static final Conclusion CONCLUSION = new Conclusion(
+            "projected",
+            "safe-lora",
+            null,
+            new JobEvent.Verdict(null, 0.95, List.of(Reason.of(Kind.skill_lost, null, "skill lost: all of it"))),
+            List.of(),
+            List.of(),
+            List.of());
 
     @TempDir
     Path dir;
@@ -60,8 +72,9 @@ class ReportTest {
         if (trainer != null) {
             Files.writeString(adapter.resolve("trainer_state.json"), trainer);
         }
-        JobRequest request = new JobRequest(text, text, text, null, null, null, List.of(), null, null);
-        return Report.html("job-1", request, result, alignment, adapter, projected, null, Map.of("software", text));
+        JobRequest request = new JobRequest(text, text, text, null, null, null, List.of(), null, null, null, null);
+        return Report.html(
+                "job-1", request, result, alignment, adapter, projected, null, CONCLUSION, Map.of("software", text));
     }
 
     @Test
@@ -89,6 +102,7 @@ class ReportTest {
     void aWarningStandsRightBelowTheScores() throws IOException {
         String html = report("40 of 40 prompts were cut", null);
         int warning = html.indexOf("<p class=\"note\">40 of 40 prompts were cut</p>");
+        assertThat(html).contains("<p class=\"note\">skill lost: all of it</p>");
         assertThat(warning).isBetween(html.indexOf("50.0 %"), html.indexOf("Skill against harmfulness"));
         assertThat(html).contains("harmful (refusal-phrases) ↓");
     }

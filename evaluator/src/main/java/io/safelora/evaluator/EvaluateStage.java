@@ -8,16 +8,17 @@ import io.safelora.contract.EvaluationTask;
 import io.safelora.contract.JobEvent;
 import io.safelora.contract.JobEvent.AdapterProjected;
 import io.safelora.contract.JobEvent.Candidate;
-import io.safelora.contract.JobEvent.Candidate.Control;
 import io.safelora.contract.JobEvent.EvaluationCompleted;
 import io.safelora.contract.JobRequest;
 import io.safelora.contract.JobRequest.Device;
 import io.safelora.contract.Json;
 import io.safelora.contract.TrainingOptions.Method;
 import io.safelora.evaluation.Conclusion;
+import io.safelora.evaluation.Evaluation;
 import io.safelora.evaluation.Evaluation.LocalTask;
 import io.safelora.evaluation.Evaluation.Result;
 import io.safelora.evaluation.JobEvaluation;
+import io.safelora.evaluation.judge.Judges;
 import io.safelora.lm.CausalLm;
 import io.safelora.pipeline.Stage;
 import io.safelora.pipeline.Workspace;
@@ -30,12 +31,10 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
-import java.util.stream.Stream;
 
 /** AdapterProjected to EvaluationCompleted: aligned, fine-tuned and projected model measured. */
 @ApplicationScoped
 public class EvaluateStage implements Stage<AdapterProjected> {
-    private static final int VERSION = 7;
     private static final int MAX_BYTES = 64 << 20;
 
     private final Counter answers;
@@ -60,7 +59,7 @@ public class EvaluateStage implements Stage<AdapterProjected> {
         ArtifactStore store = ws.store();
         String device = (request.device() == Device.auto ? ws.config().device() : request.device()).name();
         String model = store.digest(request.aligned());
-        List<Candidate> candidates = candidates(event);
+        List<Candidate> candidates = JobEvaluation.candidates(event);
         Map<String, Object> inputs = new TreeMap<>(Map.of(
                 "model", model,
                 "adapter", event.adapter().sha256(),
@@ -72,7 +71,7 @@ public class EvaluateStage implements Stage<AdapterProjected> {
                 "selection", request.selection(),
                 "dtype", request.dtype(),
                 "device", device));
-        ArtifactRef evaluation = ws.result("evaluate", VERSION, inputs, out -> {
+        ArtifactRef evaluation = ws.result("evaluate", Evaluation.VERSION, inputs, out -> {
             Result result = evaluation(request, event.adapter(), candidates, device, store)
                     .run(
                             ws.jobId(),
@@ -102,24 +101,7 @@ public class EvaluateStage implements Stage<AdapterProjected> {
                 conclusion.verdict());
     }
 
-    /** By the names that scores call them: a sweep's repairs, or the one repair and what it is held against. */
-    private static List<Candidate> candidates(AdapterProjected event) {
-        if (event.candidates() != null) {
-            return event.candidates();
-        }
-        List<Candidate> controls = event.controls() == null ? List.of() : event.controls();
-        String dropped = controls.stream()
-                .filter(c -> c.control() == Control.drop)
-                .map(Candidate::name)
-                .findFirst()
-                .orElse(null);
-        return Stream.concat(
-                        Stream.of(new Candidate(Conclusion.PROJECTED, event.projected(), null, dropped)),
-                        controls.stream())
-                .toList();
-    }
-
-    private static List<String> data(JobRequest request, ArtifactStore store) {
+    private static List<String> data(JobRequest request, ArtifactStore store) throws IOException {
         List<String> data = new ArrayList<>();
         for (EvaluationTask task : request.evaluation()) {
             data.add(store.digest(task.data()));
@@ -147,7 +129,8 @@ public class EvaluateStage implements Stage<AdapterProjected> {
                 new JobEvaluation.Models(store.download(request.aligned()), store.download(tuned), candidates, folders),
                 checkpoint -> CausalLm.load(checkpoint, device, request.dtype().name())
                         .forInference(),
-                tasks);
+                tasks,
+                Judges.BUILT_IN);
     }
 
     private static Map<String, String> origin(AdapterProjected event, String model, String device) {
@@ -162,7 +145,7 @@ public class EvaluateStage implements Stage<AdapterProjected> {
         rows.put("projected " + what + ", sha256", event.projected().sha256());
         rows.put(
                 "software",
-                "evaluator result version " + VERSION + ", PyTorch "
+                "evaluator result version " + Evaluation.VERSION + ", PyTorch "
                         + ai.djl.engine.Engine.getEngine("PyTorch").getVersion() + ", Java "
                         + System.getProperty("java.version") + ", device " + device);
         return rows;

@@ -36,7 +36,6 @@ import java.util.TreeSet;
  * made.
  */
 final class RepairTask {
-    private static final int VERSION = 3;
     private static final int MAX_SELECTION_BYTES = 64 << 20;
 
     private final LayersSelected event;
@@ -80,7 +79,7 @@ final class RepairTask {
                 ws.checkCancelled();
                 ws.progress(share, "repairing " + done + words);
             };
-            candidates.add(candidate(point, ws.result("project", VERSION, inputs, out -> repairing()
+            candidates.add(candidate(point, ws.result("project", Repairing.VERSION, inputs, out -> repairing()
                     .repair(point, out, progress))));
         }
         return new AdapterProjected(

@@ -82,6 +82,7 @@ public final class JobDocument {
             String at = "evaluation[" + i + "].";
             request.evaluation().get(i).check(field -> at + field);
         }
+        JudgeOptions.check(request);
     }
 
     /** A file: URI without an absolute path would mean another file in every process, and Java cannot read it. */

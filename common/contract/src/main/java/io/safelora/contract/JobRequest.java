@@ -47,6 +47,13 @@ public record JobRequest(
         List<EvaluationTask> evaluation,
 
         @Valid
+        @Size(max = 20)
+        @JsonProperty(defaultValue = "[]")
+        @JsonPropertyDescription(
+                "Judges of answers beside the built-in ones: guard models and endpoints, which tasks name by id")
+        List<JudgeOptions> judges,
+
+        @Valid
         @JsonPropertyDescription(
                 "A gate: what the result must meet. The result then carries a verdict, pass, fail or cannot_tell, and ./safelora run and watch exit with 0, 3 or 4")
         Requirements require,
@@ -81,6 +88,7 @@ public record JobRequest(
         selection = selection == null ? SelectionOptions.DEFAULTS : selection;
         evaluation = evaluation == null ? List.of() : List.copyOf(evaluation);
         controls = controls == null ? true : controls;
+        judges = judges == null ? List.of() : List.copyOf(judges);
         device = device == null ? Device.auto : device;
         dtype = dtype == null ? Dtype.auto : dtype;
     }

@@ -1,6 +1,8 @@
 package io.safelora.evaluation;
 
 import io.safelora.artifacts.checkpoint.PeftAdapter;
+import io.safelora.contract.EvaluationTask;
+import io.safelora.contract.JobEvent.AdapterProjected;
 import io.safelora.contract.JobEvent.Candidate;
 import io.safelora.contract.JobEvent.Candidate.Control;
 import io.safelora.contract.JobRequest;
@@ -9,27 +11,35 @@ import io.safelora.evaluation.Evaluation.Listener;
 import io.safelora.evaluation.Evaluation.Loader;
 import io.safelora.evaluation.Evaluation.LocalTask;
 import io.safelora.evaluation.Evaluation.Result;
+import io.safelora.evaluation.judge.Judges;
+import io.safelora.evaluation.statistics.RowValues;
 import io.safelora.lm.CausalLm;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.stream.Stream;
 
 /** A job's whole evaluation: its models are measured, a result is chosen among them and judged, and all of it written. */
 public final class JobEvaluation {
     public static final String FILE = "evaluation.json";
     public static final String REPORT = "report.html";
 
+    /** Answering, judging, and the nearest scaled updates. */
+    private static final int PHASES = 3;
+
     private final JobRequest request;
     private final Models models;
     private final Loader loader;
     private final List<LocalTask> tasks;
-    /** What scores call the tasks. */
-    private final List<String> names = new ArrayList<>();
+    private final Judges judges;
 
     /**
      * A job's models on this machine.
@@ -40,11 +50,29 @@ public final class JobEvaluation {
      */
     public record Models(Path aligned, Path tuned, List<Candidate> candidates, Map<String, Path> folders) {}
 
-    public JobEvaluation(JobRequest request, Models models, Loader loader, List<LocalTask> tasks) {
+    public JobEvaluation(JobRequest request, Models models, Loader loader, List<LocalTask> tasks, Judges judges) {
         this.request = request;
         this.models = models;
         this.loader = loader;
         this.tasks = tasks;
+        this.judges = judges;
+    }
+
+    /** The repairs by the names that scores call them: a sweep's, or the one repair and what it is held against. */
+    public static List<Candidate> candidates(AdapterProjected event) {
+        if (event.candidates() != null) {
+            return event.candidates();
+        }
+        List<Candidate> controls = event.controls() == null ? List.of() : event.controls();
+        String dropped = controls.stream()
+                .filter(c -> c.control() == Control.drop)
+                .map(Candidate::name)
+                .findFirst()
+                .orElse(null);
+        return Stream.concat(
+                        Stream.of(new Candidate(Conclusion.PROJECTED, event.projected(), null, dropped)),
+                        controls.stream())
+                .toList();
     }
 
     /**
@@ -74,8 +102,13 @@ public final class JobEvaluation {
         if (pareto != null) {
             Files.write(out.resolve(Pareto.FILE), Json.pretty(pareto));
         }
-        Result reported =
-                new Result(conclusion.scores(), result.rows(), result.samples(), result.seconds(), result.warnings());
+        Result reported = new Result(
+                conclusion.scores(),
+                result.rows(),
+                result.samples(),
+                result.agreements(),
+                result.seconds(),
+                result.warnings());
         Path product = models.folders().getOrDefault(conclusion.model(), models.tuned());
         Files.writeString(
                 out.resolve(ResultCard.FILE),
@@ -97,57 +130,68 @@ public final class JobEvaluation {
         return result;
     }
 
-    private Result measure(Listener listener) throws IOException {
-        List<Result> results =
-                PeftAdapter.isIn(models.tuned()) ? measureAdapters(listener) : measureCheckpoints(listener);
-        return results.isEmpty() ? Result.of(List.of(), List.of(), Map.of(), List.of()) : Evaluation.joined(results);
+    /** What all models got on every task, judged. */
+    public Result measure(Listener listener) throws IOException {
+        List<EvaluationTask> asked = tasks.stream().map(LocalTask::task).toList();
+        Steps steps = new Steps(listener, PHASES);
+        List<Result> answered = PeftAdapter.isIn(models.tuned())
+                ? List.of(measureAdapters(steps.next()))
+                : measureCheckpoints(steps.next());
+        // Judges may be as large as the models, which are out of memory by now.
+        Result judged = Judging.of(Evaluation.joined(answered), asked, judges, steps.next());
+        List<Result> results = new ArrayList<>(List.of(judged));
+        measureNearestScale(new Measured(judged.rows()), steps.next()).ifPresent(results::add);
+        Result all = Evaluation.joined(results);
+        return Result.of(numbered(all.rows()), all.samples(), judged.agreements(), all.seconds(), all.warnings());
     }
 
     /**
      * All on the aligned model's weights, in one pass a task. Of the scaled updates, which are there to be held against the repair
-     * at the same harm, all are measured by their harm, and only the nearest by the rest.
+     * at the same harm, only judged answers are measured; {@link #measureNearestScale} does the rest.
      */
-    private List<Result> measureAdapters(Listener listener) throws IOException {
+    private Result measureAdapters(Listener listener) throws IOException {
         List<Result> results = new ArrayList<>();
         try (CausalLm model = loader.load(models.aligned())) {
             Map<String, String> everywhere = new LinkedHashMap<>();
             everywhere.put(Conclusion.ALIGNED, null);
             model.loadAdapter(Conclusion.TUNED, models.tuned());
             everywhere.put(Conclusion.TUNED, Conclusion.TUNED);
-            Map<String, String> scaled = new LinkedHashMap<>();
+            Map<String, String> judgedAlone = new LinkedHashMap<>();
             for (Candidate candidate : models.candidates()) {
                 String name = candidate.name();
                 model.loadAdapter(name, models.folders().get(name));
-                boolean isControl = request.selection().sweep() == null
-                        && candidate.control() == Control.scale
-                        && !name.equals(Conclusion.PROJECTED);
-                (isControl ? scaled : everywhere).put(name, name);
+                (isScaledControl(candidate) ? judgedAlone : everywhere).put(name, name);
             }
-            // The last share is what the nearest scaled updates take on the other tasks.
-            Steps steps = new Steps(listener, tasks.size() + (scaled.isEmpty() ? 0 : tasks.size()));
-            List<Integer> ofSkill = new ArrayList<>();
-            for (int task = 0; task < tasks.size(); task++) {
-                Result result = measure(model, everywhere, task, steps.next());
-                results.add(result);
-                boolean harm = result.rows().stream().anyMatch(r -> r.metric().equals(Measured.HARMFUL));
-                if (!harm) {
-                    ofSkill.add(task);
-                } else if (!scaled.isEmpty()) {
-                    results.add(measure(model, scaled, task, steps.next()));
-                }
-            }
-            Measured measured = new Measured(
-                    results.stream().flatMap(r -> r.rows().stream()).toList());
-            String nearest = Conclusion.nearestScale(Conclusion.PROJECTED, models.candidates(), measured)
-                    .map(Candidate::name)
-                    .orElse(null);
-            if (scaled.containsKey(nearest)) {
-                for (int task : ofSkill) {
-                    results.add(measure(model, Map.of(nearest, nearest), task, steps.next()));
-                }
+            Map<String, String> judged = new LinkedHashMap<>(everywhere);
+            judged.putAll(judgedAlone);
+            Steps steps = new Steps(listener, tasks.size());
+            for (LocalTask task : tasks) {
+                results.add(Evaluation.run(
+                        model, task.task().judge() == null ? everywhere : judged, List.of(task), steps.next()));
             }
         }
-        return results;
+        return Evaluation.joined(results);
+    }
+
+    private boolean isScaledControl(Candidate candidate) {
+        return request.selection().sweep() == null && candidate.control() == Control.scale;
+    }
+
+    /** What is not judged, of the scaled updates that are nearest to the repair in harm. */
+    private Optional<Result> measureNearestScale(Measured judged, Listener listener) throws IOException {
+        List<LocalTask> rest =
+                tasks.stream().filter(task -> task.task().judge() == null).toList();
+        Candidate nearest = Conclusion.nearestScale(models.candidates().get(0).name(), models.candidates(), judged)
+                .filter(this::isScaledControl)
+                .orElse(null);
+        if (nearest == null || rest.isEmpty() || !PeftAdapter.isIn(models.tuned())) {
+            return Optional.empty();
+        }
+        String name = nearest.name();
+        try (CausalLm model = loader.load(models.aligned())) {
+            model.loadAdapter(name, models.folders().get(name));
+            return Optional.of(Evaluation.run(model, Map.of(name, name), rest, listener));
+        }
     }
 
     /** One after another, so that no two models stand in memory. */
@@ -158,36 +202,25 @@ public final class JobEvaluation {
         models.candidates()
                 .forEach(c -> checkpoints.put(c.name(), models.folders().get(c.name())));
         List<Result> results = new ArrayList<>();
-        Steps steps = new Steps(listener, checkpoints.size() * tasks.size());
+        Steps steps = new Steps(listener, checkpoints.size());
         for (Map.Entry<String, Path> checkpoint : checkpoints.entrySet()) {
             try (CausalLm model = loader.load(checkpoint.getValue())) {
-                for (int task = 0; task < tasks.size(); task++) {
-                    results.add(
-                            measure(model, Collections.singletonMap(checkpoint.getKey(), null), task, steps.next()));
-                }
+                results.add(Evaluation.run(
+                        model, Collections.singletonMap(checkpoint.getKey(), null), tasks, steps.next()));
             }
         }
         return results;
     }
 
-    /** One task. Where a job has it more than once, with other data, scores number it: "harmfulness (2)". */
-    private Result measure(CausalLm model, Map<String, String> adapters, int task, Listener listener)
-            throws IOException {
-        Result result = Evaluation.run(model, adapters, List.of(tasks.get(task)), listener);
-        if (names.size() == task) {
-            names.add(result.rows().get(0).task());
-        }
-        long before =
-                names.subList(0, task).stream().filter(names.get(task)::equals).count();
-        return before == 0
-                ? result
-                : Result.of(
-                        result.rows().stream()
-                                .map(r -> r.ofTask(r.task() + " (" + (before + 1) + ")"))
-                                .toList(),
-                        result.samples(),
-                        result.seconds(),
-                        result.warnings());
+    /** Where a job has a task more than once, with other data, scores number it: "harmfulness (2)". */
+    static List<RowValues> numbered(List<RowValues> rows) {
+        Map<List<String>, Integer> seen = new HashMap<>();
+        return rows.stream()
+                .map(r -> {
+                    int n = seen.merge(Arrays.asList(r.model(), r.task(), r.metric(), r.judge()), 1, Integer::sum);
+                    return n == 1 ? r : r.ofTask(r.task() + " (" + n + ")");
+                })
+                .toList();
     }
 
     /** Progress of one step after another as progress of all. */

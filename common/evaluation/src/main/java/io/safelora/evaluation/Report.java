@@ -451,12 +451,7 @@ public final class Report {
         if (sample.task() == Task.gsm8k) {
             return sample.correct().get(Gsm8k.STRICT) ? "correct" : "wrong";
         }
-        boolean harm = sample.task() == Task.harmfulness;
-        return switch (sample.verdicts().values().iterator().next()) {
-            case refused -> harm ? "refused" : "refused, though harmless";
-            case answered -> harm ? "harmful" : "answered";
-            case empty -> "empty";
-        };
+        return sample.verdicts().values().iterator().next().inWords(sample.task() == Task.harmfulness);
     }
 
     /** A few-shot prompt is long; the question is its end. */

@@ -42,7 +42,8 @@ class ConclusionTest {
     private static Conclusion of(String more, List<RowValues> rows, Candidate... controls) {
         List<Candidate> candidates = new ArrayList<>(List.of(PROJECTED));
         candidates.addAll(Arrays.asList(controls));
-        return Conclusion.of(request(more), Result.of(rows, List.of(), Map.of(), List.of("w")), candidates, null);
+        return Conclusion.of(
+                request(more), Result.of(rows, List.of(), List.of(), Map.of(), List.of("w")), candidates, null);
     }
 
     /** harm and skill of the aligned, the fine-tuned and the projected model. */
@@ -227,7 +228,7 @@ class ConclusionTest {
         rows.addAll(rows("fine-tuned", 0.9, 0.9));
         rows.addAll(rows("a", 0, 0.5));
         rows.addAll(rows("drop", 0, 0.8));
-        Result result = Result.of(rows, List.of(), Map.of(), List.of());
+        Result result = Result.of(rows, List.of(), List.of(), Map.of(), List.of());
         JobRequest request = request("selection: {sweep: {}}");
         Pareto pareto = Pareto.of(
                         rows, List.of("a", "drop"), request.selection().seed(), 0.95)

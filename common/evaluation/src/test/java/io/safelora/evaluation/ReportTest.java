@@ -9,7 +9,7 @@ import io.safelora.contract.JobEvent.Verdict.Reason;
 import io.safelora.contract.JobRequest;
 import io.safelora.evaluation.Evaluation.Result;
 import io.safelora.evaluation.Evaluation.Sample;
-import io.safelora.evaluation.Judge.Verdict;
+import io.safelora.evaluation.judge.Verdict;
 import io.safelora.evaluation.statistics.RowValues;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -52,13 +52,17 @@ class ReportTest {
                     Task.harmfulness,
                     0,
                     text,
+                    text,
                     "said by " + model + text,
                     "",
                     Map.of(),
                     Map.of(),
-                    Map.of("refusal-phrases", Verdict.refused)));
+                    Map.of(
+                            "refusal-phrases",
+                            new Verdict(
+                                    "refusal-phrases", "", Verdict.Outcome.judged, false, true, null, null, null))));
         }
-        Result result = Result.of(rows, samples, Map.of("aligned on gsm8k", 1.5), List.of(text));
+        Result result = Result.of(rows, samples, List.of(), Map.of("aligned on gsm8k", 1.5), List.of(text));
         Path alignment = Files.createDirectories(dir.resolve("alignment"));
         Path adapter = Files.createDirectories(dir.resolve("adapter"));
         Path projected = Files.createDirectories(dir.resolve("projected"));
@@ -72,7 +76,8 @@ class ReportTest {
         if (trainer != null) {
             Files.writeString(adapter.resolve("trainer_state.json"), trainer);
         }
-        JobRequest request = new JobRequest(text, text, text, null, null, null, List.of(), null, null, null, null);
+        JobRequest request =
+                new JobRequest(text, text, text, null, null, null, List.of(), null, null, null, null, null);
         return Report.html(
                 "job-1", request, result, alignment, adapter, projected, null, CONCLUSION, Map.of("software", text));
     }

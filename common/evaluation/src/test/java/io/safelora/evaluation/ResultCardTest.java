@@ -35,7 +35,7 @@ class ResultCardTest {
     void whatNeededNoRepairIsNotCalledRepaired() throws Exception {
         String card = ResultCard.of(
                 JobDocument.parse("{base: 's3://m/base', aligned: 's3://m/aligned', adapter: 's3://m/adapter'}"),
-                new Result(List.of(), List.of(), List.of(), Map.of(), List.of()),
+                new Result(List.of(), List.of(), List.of(), List.of(), Map.of(), List.of()),
                 conclusion(Conclusion.NONE_NEEDED),
                 dir,
                 dir,
@@ -49,7 +49,7 @@ class ResultCardTest {
         String card = ResultCard.of(
                 JobDocument.parse(
                         "{base: 's3://m/base', aligned: 's3://m/aligned', training: {data: 's3://d/x.jsonl', method: full}}"),
-                new Result(List.of(), List.of(), List.of(), Map.of(), List.of()),
+                new Result(List.of(), List.of(), List.of(), List.of(), Map.of(), List.of()),
                 conclusion("safe-lora"),
                 dir,
                 dir,
@@ -85,6 +85,7 @@ class ResultCardTest {
                                         .score(0.95),
                                 new Score("projected", "harmfulness", "harmful", 0.5, 64, false, "gcg-keywords"),
                                 new Score("projected", "harmfulness", "empty", 0, 64, false)),
+                        List.of(),
                         List.of(),
                         List.of(),
                         Map.of(),

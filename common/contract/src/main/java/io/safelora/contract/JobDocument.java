@@ -54,10 +54,10 @@ public final class JobDocument {
             try {
                 return JSON.readTree(text);
             } catch (JsonProcessingException e) {
-                return Yaml.read(text);
+                return Yaml.read(text, "the job document");
             }
         }
-        return Yaml.read(text);
+        return Yaml.read(text, "the job document");
     }
 
     /** What a schema cannot say. */

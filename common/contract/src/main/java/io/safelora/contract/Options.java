@@ -23,7 +23,7 @@ public final class Options {
     }
 
     /** {@code num_fewshot} is {@code --num-fewshot}. */
-    static String option(String field) {
+    public static String option(String field) {
         return "--" + field.replace('_', '-');
     }
 }

@@ -2,7 +2,6 @@ package io.safelora.evaluation;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.safelora.contract.EvaluationTask.Task;
 import io.safelora.contract.JobEvent;
 import io.safelora.contract.JobEvent.Verdict.Kind;
 import io.safelora.contract.JobEvent.Verdict.Reason;
@@ -49,7 +48,7 @@ class ReportTest {
                     model, "harmfulness", "harmful", "refusal-phrases", false, List.of(0, 1, 2, 3), i -> i < harmful));
             samples.add(new Sample(
                     model,
-                    Task.harmfulness,
+                    "harmfulness",
                     0,
                     text,
                     text,
@@ -59,8 +58,8 @@ class ReportTest {
                     Map.of(),
                     Map.of(
                             "refusal-phrases",
-                            new Verdict(
-                                    "refusal-phrases", "", Verdict.Outcome.judged, false, true, null, null, null))));
+                            new Verdict("refusal-phrases", "", Verdict.Outcome.judged, false, true, null, null, null)),
+                    Map.of("harmful (refusal-phrases)", 0.0)));
         }
         Result result = Result.of(rows, samples, List.of(), Map.of("aligned on gsm8k", 1.5), List.of(text));
         Path alignment = Files.createDirectories(dir.resolve("alignment"));

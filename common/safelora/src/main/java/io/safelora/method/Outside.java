@@ -137,9 +137,7 @@ public record Outside(double share, double norm, double updateNorm, Map<String, 
         try (NDManager manager = Torch.manager(Device.cpu())) {
             NDArray a = Tensors.of(manager, m.a(), m.r(), m.in());
             NDArray b = Tensors.of(manager, m.b(), m.out(), m.r());
-            double[] products =
-                    Delta.SCRIPT.call(manager, "products", a, b, b).get(0).toDoubleArray();
-            return m.scale() * m.scale() * products[2];
+            return m.scale() * m.scale() * DeltaKernels.products(manager, a, b, b)[2];
         }
     }
 

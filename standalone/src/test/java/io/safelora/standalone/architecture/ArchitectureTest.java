@@ -46,7 +46,7 @@ class ArchitectureTest {
 
     static final List<Module> modules = List.of(
             new Module("common/contract", "contract", List.of(), FRAMEWORKS, KAFKA, S3, TORCH),
-            new Module("common/torch", "torch", List.of(), FRAMEWORKS, KAFKA, S3),
+            new Module("common/torch", "torch", List.of("artifacts"), FRAMEWORKS, KAFKA, S3),
             new Module("common/artifacts", "artifacts", List.of("contract"), FRAMEWORKS, KAFKA, TORCH),
             new Module("common/causal-lm", "lm", List.of("torch", "artifacts", "contract"), FRAMEWORKS, KAFKA, S3),
             new Module("common/safelora", "method", List.of("torch", "artifacts", "contract"), FRAMEWORKS, KAFKA, S3),
@@ -115,13 +115,18 @@ class ArchitectureTest {
     }
 
     @Test
-    void torchIsDjlAndNothingElse() {
+    void torchIsDjlAndTheElementTypesOfTensors() {
         classes()
                 .that()
                 .resideInAPackage("io.safelora.torch..")
                 .should()
                 .onlyDependOnClassesThat()
-                .resideInAnyPackage("java..", "ai.djl..", "org.slf4j..", "io.safelora.torch..")
+                .resideInAnyPackage(
+                        "java..",
+                        "ai.djl..",
+                        "org.slf4j..",
+                        "io.safelora.torch..",
+                        "io.safelora.artifacts.safetensors..")
                 .check(CLASSES);
     }
 

@@ -18,8 +18,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 
 /**
- * What a job refers to, opened before any stage computes: what a later stage would refuse, hours into the job, is refused by
- * the first one. Reads the small files of the models, the headers of their weights, adapters, and the first rows of all data.
+ * What a job refers to, opened before any stage computes: what a later stage would refuse, hours into the job, is
+ * refused by the first one. Reads the small files of the models, the headers of their weights, adapters, and the first
+ * rows of all data.
  */
 final class JobInputs {
     private static final int MAX_FILE_BYTES = 256 << 20;

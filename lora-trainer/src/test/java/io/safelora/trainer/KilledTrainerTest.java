@@ -1,4 +1,4 @@
-package io.safelora.standalone.embedded;
+package io.safelora.trainer;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
@@ -15,8 +15,11 @@ import io.safelora.contract.Json;
 import io.safelora.contract.Topics;
 import io.safelora.pipeline.Pipeline;
 import io.safelora.pipeline.PipelineConfig;
-import io.safelora.pipeline.embedded.EmbeddedKafka;
-import io.safelora.standalone.demo.DemoModels;
+import io.safelora.pipeline.Publisher;
+import io.safelora.testkit.EmbeddedKafka;
+import io.safelora.testkit.EmbeddedS3;
+import io.safelora.testkit.PlainClients;
+import io.safelora.testkit.Records;
 import io.safelora.training.TrainerState;
 import java.io.IOException;
 import java.lang.ProcessBuilder.Redirect;
@@ -32,19 +35,21 @@ import java.util.Random;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
-import org.apache.kafka.clients.producer.KafkaProducer;
-import org.apache.kafka.common.serialization.ByteArraySerializer;
-import org.apache.kafka.common.serialization.StringSerializer;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Trainings whose worker is killed again and again, over a real broker, and with their checkpoints in a real S3 server. */
-@Timeout(value = 3, unit = TimeUnit.MINUTES)
+/**
+ * Trainings whose worker is killed again and again, over a real broker, and with their checkpoints in a real S3 server.
+ */
+@Timeout(value = 5, unit = TimeUnit.MINUTES)
 class KilledTrainerTest {
-    private static final int STEPS = 120;
+    private static final int STEPS = 500;
+
+    /** A tiny Llama of random weights, made by transformers, and rows to train on. */
+    private static final Path FIXTURES = Path.of("../common/training/src/test/resources/peft");
 
     @TempDir
     static Path dir;
@@ -56,12 +61,12 @@ class KilledTrainerTest {
     static void start() throws Exception {
         kafka = EmbeddedKafka.start(dir.resolve("kafka"), 0, Map.of("group.share.min.record.lock.duration.ms", "1000"));
         s3 = EmbeddedS3.start(dir.resolve("s3"), 0, "safelora");
-        Path models = dir.resolve("models");
-        DemoModels.unpack(models);
-        try (ArtifactStore store = store("none")) {
-            for (String file : DemoModels.files()) {
-                store.put("s3://safelora/demo/" + file, models.resolve(file));
+        try (ArtifactStore store = store("none");
+                Stream<Path> files = Files.list(FIXTURES.resolve("model"))) {
+            for (Path file : files.toList()) {
+                store.put("s3://safelora/model/" + file.getFileName(), file);
             }
+            store.put("s3://safelora/rows.jsonl", FIXTURES.resolve("rows.jsonl"));
         }
     }
 
@@ -74,7 +79,7 @@ class KilledTrainerTest {
     @Test
     void itEndsWithTheBytesOfAnUndisturbedOneAndTellsHowFarItIs() throws Exception {
         ArtifactRef whole;
-        try (Replica replica = Replica.ofTrainer(kafka.bootstrapServers(), config("whole"))) {
+        try (Replica replica = new Replica(kafka.bootstrapServers(), config("whole"))) {
             submit("whole");
             whole = awaitAdapter("whole");
             metricsAndStatusesAreThoseOf(replica, whole);
@@ -89,7 +94,7 @@ class KilledTrainerTest {
             try {
                 // Not before it has saved something new; then at any moment of computing or uploading.
                 FileTime before = checkpointed();
-                long end = System.nanoTime() + Duration.ofMinutes(1).toNanos();
+                long end = System.nanoTime() + Duration.ofMinutes(2).toNanos();
                 for (FileTime now = before; now == null || now.equals(before); now = checkpointed()) {
                     assertThat(child.isAlive() && System.nanoTime() < end)
                             .as(Files.readString(dir.resolve("log")))
@@ -172,7 +177,7 @@ class KilledTrainerTest {
                         "-XX:+UseSerialGC",
                         "-cp",
                         System.getProperty("java.class.path"),
-                        Replica.Trainer.class.getName(),
+                        Replica.Killed.class.getName(),
                         kafka.bootstrapServers(),
                         s3.endpoint().toString(),
                         "s3://safelora/killed",
@@ -204,23 +209,20 @@ class KilledTrainerTest {
         return new ArtifactStore(Pipeline.storeSettings(config(run)));
     }
 
-    private static void submit(String job) {
+    private static void submit(String job) throws Exception {
         ArtifactRef none = new ArtifactRef("s3://safelora/none", "0".repeat(64), 0);
         LayersSelected event =
                 new LayersSelected(JobDocument.parse("""
-                base: s3://safelora/demo/base
-                aligned: s3://safelora/demo/aligned
-                training: {data: "s3://safelora/demo/data/finetuning.jsonl", r: 4, lora_dropout: 0.1, max_steps: %d, save_steps: 4,
+                base: s3://safelora/model
+                aligned: s3://safelora/model
+                training: {data: "s3://safelora/rows.jsonl", r: 4, lora_dropout: 0.1, max_steps: %d, save_steps: 10,
                            learning_rate: 1.0e-3,
                            per_device_train_batch_size: 2, gradient_accumulation_steps: 1}
                 selection: {strategy: number, number: 5}
                 dtype: float32
                 """.formatted(STEPS)), none, none, Projection.deferred, null);
-        try (KafkaProducer<String, byte[]> producer = new KafkaProducer<>(
-                Map.of("bootstrap.servers", kafka.bootstrapServers()),
-                new StringSerializer(),
-                new ByteArraySerializer())) {
-            Replica.publisher(producer).publish(job, "layer-selector", event, Map.of());
+        try (PlainClients clients = new PlainClients(kafka.bootstrapServers(), control -> {})) {
+            new Publisher(clients::send).publish(job, "layer-selector", event, Map.of());
         }
     }
 
@@ -229,7 +231,7 @@ class KilledTrainerTest {
     }
 
     private static ArtifactRef awaitAdapter(String job) throws Exception {
-        long end = System.nanoTime() + Duration.ofMinutes(1).toNanos();
+        long end = System.nanoTime() + Duration.ofMinutes(2).toNanos();
         while (adapters(job).isEmpty()) {
             assertThat(System.nanoTime())
                     .as(

@@ -1,10 +1,8 @@
-package io.safelora.pipeline;
+package io.safelora.testkit;
 
 import io.safelora.contract.Json;
 import io.safelora.contract.Topics;
-import io.smallrye.config.SmallRyeConfigBuilder;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -19,53 +17,32 @@ import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.serialization.StringDeserializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 
-/** A plain Kafka client's view of the system: it publishes strings and reads strings. */
-final class TestSystem implements AutoCloseable {
+/** A user of the system with ordinary Kafka clients: publishes strings and reads strings. */
+public final class PlainUser implements AutoCloseable {
     private final KafkaProducer<String, String> producer;
     private final KafkaConsumer<String, String> consumer;
     private final List<ConsumerRecord<String, String>> seen = new ArrayList<>();
 
-    TestSystem(String bootstrap) {
-        Map<String, Object> config = new HashMap<>(kafkaProperties(bootstrap));
+    public PlainUser(String bootstrapServers) {
+        Map<String, Object> config = new HashMap<>(Map.of("bootstrap.servers", bootstrapServers));
         producer = new KafkaProducer<>(config, new StringSerializer(), new StringSerializer());
         config.put("auto.offset.reset", "earliest");
         consumer = new KafkaConsumer<>(config, new StringDeserializer(), new StringDeserializer());
     }
 
-    static Map<String, Object> kafkaProperties(String bootstrap) {
-        return Map.of("bootstrap.servers", bootstrap);
-    }
-
-    static PipelineConfig config(Path dir) {
-        return new SmallRyeConfigBuilder()
-                .withMapping(PipelineConfig.class)
-                .withDefaultValue(
-                        "safelora.artifacts-uri",
-                        dir.resolve("artifacts").toUri().toString())
-                .withDefaultValue("safelora.scratch-dir", dir.resolve("scratch").toString())
-                .withDefaultValue("safelora.cache-dir", dir.resolve("cache").toString())
-                .withDefaultValue("safelora.files-allowed", "true")
-                .withDefaultValue("safelora.task.lock", "PT3S")
-                .withDefaultValue("safelora.task.backoff", "PT0.2S")
-                .withDefaultValue("safelora.task.attempts", "3")
-                .withDefaultValue("safelora.topics.partitions", "1")
-                .addDefaultInterceptors()
-                .build()
-                .getConfigMapping(PipelineConfig.class);
-    }
-
-    void send(String topic, String key, String value, Map<String, String> headers) throws Exception {
+    public void send(String topic, String key, String value, Map<String, String> headers) throws Exception {
         ProducerRecord<String, String> record = new ProducerRecord<>(topic, key, value);
         headers.forEach((k, v) -> record.headers().add(k, v.getBytes(StandardCharsets.UTF_8)));
         producer.send(record).get();
     }
 
-    void submit(String key, String json) throws Exception {
+    public void submit(String key, String json) throws Exception {
         send(Topics.JOBS, key, json, Map.of());
     }
 
     /** The first {@code n} records of a topic that fit; fails after a minute. */
-    List<ConsumerRecord<String, String>> await(String topic, int n, Predicate<ConsumerRecord<String, String>> fits) {
+    public List<ConsumerRecord<String, String>> await(
+            String topic, int n, Predicate<ConsumerRecord<String, String>> fits) {
         if (consumer.assignment().isEmpty()) {
             List<TopicPartition> all = Topics.ALL.stream()
                     .flatMap(t -> consumer.partitionsFor(t).stream())
@@ -91,13 +68,13 @@ final class TestSystem implements AutoCloseable {
     }
 
     /** What is on the topic now, for "nothing more came". */
-    List<ConsumerRecord<String, String>> all(String topic, Predicate<ConsumerRecord<String, String>> fits) {
+    public List<ConsumerRecord<String, String>> all(String topic, Predicate<ConsumerRecord<String, String>> fits) {
         await(topic, 0, fits);
         consumer.poll(Duration.ofMillis(500)).forEach(seen::add);
         return await(topic, 0, fits);
     }
 
-    ConsumerRecord<String, String> status(String jobId, String state) {
+    public ConsumerRecord<String, String> status(String jobId, String state) {
         return await(
                         Topics.JOB_STATUS,
                         1,
@@ -106,7 +83,7 @@ final class TestSystem implements AutoCloseable {
     }
 
     @SuppressWarnings("unchecked")
-    static Map<String, Object> json(ConsumerRecord<String, String> record) {
+    public static Map<String, Object> json(ConsumerRecord<String, String> record) {
         try {
             return Json.MAPPER.readValue(record.value(), Map.class);
         } catch (Exception e) {
@@ -114,7 +91,7 @@ final class TestSystem implements AutoCloseable {
         }
     }
 
-    static String header(ConsumerRecord<?, ?> record, String name) {
+    public static String header(ConsumerRecord<?, ?> record, String name) {
         var header = record.headers().lastHeader(name);
         return header == null ? null : new String(header.value(), StandardCharsets.UTF_8);
     }

@@ -1,13 +1,13 @@
-package io.safelora.standalone.embedded;
+package io.safelora.testkit;
 
 import java.io.IOException;
-import java.net.InetAddress;
-import java.net.ServerSocket;
 import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.function.UnaryOperator;
 import org.gaul.s3proxy.S3Proxy;
 import org.gaul.s3proxy.auth.AuthenticationType;
+import org.gaul.s3proxy.blobstore.BlobStore;
 import org.gaul.s3proxy.nio2blob.FilesystemNio2BlobStore;
 
 /** A real S3 server (S3Proxy) inside this JVM, on localhost, whose buckets are folders. */
@@ -29,10 +29,21 @@ public final class EmbeddedS3 implements AutoCloseable {
      * @throws IOException if the directory cannot be written or the port is taken
      */
     public static EmbeddedS3 start(Path dir, int port, String bucket) throws IOException {
+        return start(dir, port, bucket, UnaryOperator.identity());
+    }
+
+    /**
+     * The same behind something that watches or disturbs it.
+     *
+     * @param around what the server asks in place of the folders
+     */
+    public static EmbeddedS3 start(Path dir, int port, String bucket, UnaryOperator<BlobStore> around)
+            throws IOException {
         Files.createDirectories(dir.resolve(bucket));
-        int listen = port == 0 ? freePort() : port;
+        int listen = port == 0 ? Ports.free() : port;
         S3Proxy server = S3Proxy.builder()
-                .blobStore(new FilesystemNio2BlobStore(dir.toAbsolutePath().toString()))
+                .blobStore(around.apply(
+                        new FilesystemNio2BlobStore(dir.toAbsolutePath().toString())))
                 .endpoint(URI.create("http://127.0.0.1:" + listen))
                 .awsAuthentication(AuthenticationType.AWS_V2_OR_V4, ACCESS_KEY, SECRET_KEY)
                 // As S3 does. The AWS SDK's multipart upload sends x-amz-mp-object-size, which S3Proxy does not know.
@@ -57,12 +68,6 @@ public final class EmbeddedS3 implements AutoCloseable {
             server.stop();
         } catch (Exception e) {
             throw new IllegalStateException("the embedded S3 server did not stop", e);
-        }
-    }
-
-    private static int freePort() throws IOException {
-        try (ServerSocket socket = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
-            return socket.getLocalPort();
         }
     }
 }

@@ -1,10 +1,8 @@
-package io.safelora.pipeline.embedded;
+package io.safelora.testkit;
 
 import java.io.IOException;
 import java.io.OutputStream;
 import java.io.PrintStream;
-import java.net.InetAddress;
-import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashMap;
@@ -16,9 +14,6 @@ import org.apache.kafka.metadata.storage.Formatter;
 
 /**
  * A real Kafka broker (KRaft, broker and controller in one, share groups on) inside this JVM, listening on localhost.
- *
- * <p>It lies here and not in standalone because the pipeline's own tests need it too; its dependency on the broker is
- * optional, so that no service carries one.
  */
 public final class EmbeddedKafka implements AutoCloseable {
     private static final int NODE = 1;
@@ -43,8 +38,8 @@ public final class EmbeddedKafka implements AutoCloseable {
      */
     public static EmbeddedKafka start(Path dir, int port, Map<String, String> overrides) throws IOException {
         Files.createDirectories(dir);
-        int listen = port == 0 ? freePort() : port;
-        int controller = freePort();
+        int listen = port == 0 ? Ports.free() : port;
+        int controller = Ports.free();
         Map<String, String> properties = new HashMap<>();
         properties.put("process.roles", "broker,controller");
         properties.put("node.id", String.valueOf(NODE));
@@ -106,11 +101,5 @@ public final class EmbeddedKafka implements AutoCloseable {
     public void close() {
         server.shutdown();
         server.awaitShutdown();
-    }
-
-    private static int freePort() throws IOException {
-        try (ServerSocket socket = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
-            return socket.getLocalPort();
-        }
     }
 }

@@ -1,4 +1,4 @@
-package io.safelora.standalone.embedded;
+package io.safelora.testkit;
 
 import java.time.Duration;
 import java.util.ArrayList;
@@ -9,12 +9,12 @@ import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.serialization.StringDeserializer;
 
-/** What tests read from topics, by an ordinary consumer. */
-final class Records {
+/** What lies on topics, read by an ordinary consumer. */
+public final class Records {
     private Records() {}
 
     /** What is on the topic now for one job, oldest first; nothing if there is no such topic. */
-    static List<ConsumerRecord<String, String>> of(String bootstrap, String topic, String job) {
+    public static List<ConsumerRecord<String, String>> of(String bootstrap, String topic, String job) {
         List<ConsumerRecord<String, String>> found = new ArrayList<>();
         try (KafkaConsumer<String, String> consumer = new KafkaConsumer<>(
                 Map.of("bootstrap.servers", bootstrap), new StringDeserializer(), new StringDeserializer())) {

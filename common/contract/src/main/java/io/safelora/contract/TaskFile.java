@@ -82,7 +82,7 @@ public record TaskFile(
 
         @Size(min = 1, max = 200)
         @JsonPropertyDescription(
-                "A column of few values: every one of them gets scores of its own, called metric,value")
+                "A column of few values: every one of them gets scores of its own, called metric [value]")
         String category,
 
         @Min(0)

@@ -29,8 +29,8 @@ import org.yaml.snakeyaml.resolver.Resolver;
 
 /**
  * YAML as its version 1.2 reads it, where every JSON value means the same: {@code 2e-4} is a number, {@code no} and
- * {@code 2024-01-01} are strings. SnakeYAML's own types are those of version 1.1, in which {@code learning_rate: 2e-4} is a
- * string.
+ * {@code 2024-01-01} are strings. SnakeYAML's own types are those of version 1.1, in which {@code learning_rate: 2e-4}
+ * is a string.
  */
 final class Yaml {
     private static final int MAX_NUMBER_CHARS = 100;
@@ -45,8 +45,8 @@ final class Yaml {
      * The one document in {@code text}; a missing node if there is none.
      *
      * @param what what it is, for messages: "the job document"
-     * @throws InvalidJobException if it is no YAML, or uses what a hostile document would: references to mappings and lists
-     *     (which can grow without bounds), deep nesting, tags of other types
+     * @throws InvalidJobException if it is not YAML, or uses what a hostile document would: references to mappings and
+     *     lists (which can grow without bounds), deep nesting, tags of other types
      */
     static JsonNode read(String text, String what) {
         LoaderOptions options = new LoaderOptions();
@@ -74,7 +74,7 @@ final class Yaml {
             var object = JsonNodeFactory.instance.objectNode();
             for (NodeTuple entry : mapping.getValue()) {
                 if (!(entry.getKeyNode() instanceof ScalarNode key)) {
-                    throw refused(entry.getKeyNode(), "a mapping's key is no plain name");
+                    throw refused(entry.getKeyNode(), "a mapping's key is not a plain name");
                 }
                 if (object.has(key.getValue())) {
                     throw refused(key, key.getValue() + " is given twice");

@@ -22,6 +22,11 @@ record Rouge(int n) implements Metric.OfAnswer {
     private static final int MAX_WORDS = 20_000;
 
     @Override
+    public boolean isShare() {
+        return false;
+    }
+
+    @Override
     public boolean higherIsBetter() {
         return true;
     }

@@ -8,6 +8,11 @@ import io.safelora.evaluation.judge.Verdict;
  */
 record RubricScore() implements Metric.OfVerdict {
     @Override
+    public boolean isShare() {
+        return false;
+    }
+
+    @Override
     public boolean higherIsBetter() {
         return false;
     }

@@ -6,7 +6,9 @@ import io.safelora.evaluation.Prompts.TaskRow;
 import io.safelora.evaluation.Task.Measure;
 import io.safelora.evaluation.judge.Verdict;
 import io.safelora.evaluation.judge.Verdict.Outcome;
+import io.safelora.evaluation.statistics.RowValues;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -20,6 +22,9 @@ public final class Scores {
     static final String HARMFUL = "harmful";
     static final String REFUSED = "refused";
     static final String DEGENERATE = "degenerate";
+
+    /** Between a metric and a category in a score's name. */
+    private static final String CATEGORY = " [";
 
     private Scores() {}
 
@@ -95,8 +100,8 @@ public final class Scores {
      * @param samples judged, where somebody judges
      * @param warnings what is wrong with the answers is added to these
      */
-    static List<Score> of(String model, Task task, List<Sample> samples, List<String> warnings) {
-        List<Score> scores = new ArrayList<>();
+    static List<RowValues> of(String model, Task task, List<Sample> samples, List<String> warnings) {
+        List<RowValues> scores = new ArrayList<>();
         if (samples.isEmpty()) {
             return scores;
         }
@@ -105,22 +110,28 @@ public final class Scores {
                 .computeIfAbsent(s.category(), c -> new ArrayList<>())
                 .add(s));
         for (Measure measure : task.measures()) {
-            score(model, task, measure, measure.metric(), samples)
-                    .ifPresentOrElse(
-                            scores::add,
-                            () -> warnings.add(measure.judge() + " gives no " + measure.metric() + " to any answer of "
-                                    + model + " to " + task.name()));
-            categories.forEach((category, of) -> score(model, task, measure, measure.metric() + "," + category, of)
-                    .ifPresent(scores::add));
+            Optional<RowValues> all = rows(model, task, measure, measure.metric(), samples);
+            all.ifPresentOrElse(
+                    scores::add,
+                    () -> warnings.add(measure.judge() + " gives no " + measure.metric() + " to any answer of " + model
+                            + " to " + task.name()));
+            categories.forEach(
+                    (category, of) -> rows(model, task, measure, measure.metric() + CATEGORY + category + "]", of)
+                            .ifPresent(scores::add));
         }
         task.judges().forEach(judge -> warnOfUnparsed(judge, model, task, samples, warnings));
         if (!task.judges().isEmpty()) {
             String first = task.judges().get(0);
-            long degenerate = samples.stream()
-                    .filter(s -> s.verdicts().get(first).outcome() == Outcome.degenerate)
-                    .count();
-            scores.add(new Score(
-                    model, task.name(), DEGENERATE, degenerate / (double) samples.size(), samples.size(), false));
+            RowValues ofDegenerate = RowValues.share(
+                    model,
+                    task.name(),
+                    DEGENERATE,
+                    null,
+                    false,
+                    samples,
+                    s -> s.verdicts().get(first).outcome() == Outcome.degenerate);
+            scores.add(ofDegenerate);
+            long degenerate = Math.round(ofDegenerate.mean() * samples.size());
             if (degenerate > 0) {
                 warnings.add(
                         degenerate + " of " + samples.size() + " answers of " + model + " to " + task.name()
@@ -130,34 +141,35 @@ public final class Scores {
         return scores;
     }
 
+    /** Whether a score is of a part of a task's rows. */
+    static boolean isOfCategory(String metric) {
+        return metric.contains(CATEGORY);
+    }
+
     /** Empty: not one of the rows counts. */
-    private static Optional<Score> score(
+    private static Optional<RowValues> rows(
             String model, Task task, Measure measure, String metric, List<Sample> samples) {
         List<Sample> counted = samples.stream()
                 .filter(s -> s.values().containsKey(measure.label()))
                 .toList();
-        return counted.isEmpty()
-                ? Optional.empty()
-                : Optional.of(new Score(
-                        model,
-                        task.name(),
-                        metric,
-                        mean(counted, measure),
-                        counted.size(),
-                        measure.of().higherIsBetter(),
-                        measure.judge()));
-    }
-
-    private static double mean(List<Sample> samples, Measure measure) {
-        double sum = 0;
-        double weights = 0;
-        for (Sample sample : samples) {
-            double weight =
-                    measure.of() instanceof Metric.OfTokens ? sample.values().get(Likelihoods.TOKENS) : 1;
-            sum += weight * sample.values().get(measure.label());
-            weights += weight;
+        if (counted.isEmpty()) {
+            return Optional.empty();
         }
-        return sum / weights;
+        double[] values = counted.stream()
+                .mapToDouble(s -> s.values().get(measure.label()))
+                .toArray();
+        boolean share = measure.of().isShare() && Arrays.stream(values).allMatch(v -> v == 0 || v == 1);
+        double[] tokens = null;
+        if (measure.of() instanceof Metric.OfTokens) {
+            tokens = counted.stream()
+                    .mapToDouble(s -> s.values().get(Likelihoods.TOKENS))
+                    .toArray();
+            for (int i = 0; i < values.length; i++) {
+                values[i] *= tokens[i];
+            }
+        }
+        return Optional.of(new RowValues(
+                model, task.name(), metric, measure.judge(), measure.of().higherIsBetter(), share, values, tokens));
     }
 
     private static void warnOfUnparsed(

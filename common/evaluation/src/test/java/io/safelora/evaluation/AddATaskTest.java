@@ -4,7 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import io.safelora.artifacts.rows.Row;
-import io.safelora.contract.JobEvent.Score;
 import io.safelora.contract.Json;
 import io.safelora.contract.TaskFile;
 import io.safelora.evaluation.Evaluation.Sample;
@@ -44,7 +43,12 @@ class AddATaskTest {
         List<Sample> samples = Scores.samples("m", task, asked, List.of(" It is PARIS.\nmore", "I do not know"));
         assertThat(samples).extracting(Sample::response).containsExactly(" It is PARIS.", "I do not know");
         assertThat(Scores.of("m", task, samples, new ArrayList<>()))
-                .containsExactly(new Score("m", "capitals", "exact_match,name", 0.5, 2, true));
+                .singleElement()
+                .satisfies(score -> {
+                    assertThat(score.metric()).isEqualTo("exact_match,name");
+                    assertThat(score.mean()).isEqualTo(0.5);
+                    assertThat(score.higherIsBetter()).isTrue();
+                });
     }
 
     @Test

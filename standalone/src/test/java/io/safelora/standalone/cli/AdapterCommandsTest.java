@@ -180,7 +180,7 @@ class AdapterCommandsTest {
     void allRefuseAlikeModulesThatPeftWouldIgnore(String first) throws Exception {
         Path adapter = adapter("named");
         rewrite(adapter, name -> name.replace(PREFIX + "model.", PREFIX + first), Map.of());
-        assertThat(refusal(adapter)).contains(first + "layers.0.self_attn.q_proj", "is none of " + aligned);
+        assertThat(refusal(adapter)).contains(first + "layers.0.self_attn.q_proj", "is not part of " + aligned);
     }
 
     @Test

@@ -100,7 +100,7 @@ public record JudgeOptions(
         endpoint(
                 List.of("url", "model_name"),
                 Set.of("template", "api_key_env", "timeout_seconds", "max_requests", "concurrency"),
-                true);
+                false);
 
         private final List<String> needs;
         private final Set<String> takes;

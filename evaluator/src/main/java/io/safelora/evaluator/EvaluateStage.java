@@ -36,7 +36,6 @@ import java.util.Map;
 public class EvaluateStage implements Stage<AdapterProjected> {
     static final String EVALUATION = "evaluation.json";
     static final String REPORT = "report.html";
-    private static final int VERSION = 7;
     private static final int MAX_EVALUATION_BYTES = 256 << 20;
 
     private final Counter answers;
@@ -92,7 +91,7 @@ public class EvaluateStage implements Stage<AdapterProjected> {
                 request.dtype(),
                 "device",
                 device);
-        ArtifactRef evaluation = ws.result("evaluate", VERSION, inputs, out -> {
+        ArtifactRef evaluation = ws.result("evaluate", Evaluation.VERSION, inputs, out -> {
             Result result = measured(event, ws, repairs, device);
             answers.increment(result.samples().size());
             Files.write(out.resolve(EVALUATION), Json.pretty(result));
@@ -169,7 +168,7 @@ public class EvaluateStage implements Stage<AdapterProjected> {
         rows.put("projected " + what + ", sha256", event.projected().sha256());
         rows.put(
                 "software",
-                "evaluator result version " + VERSION + ", PyTorch "
+                "evaluator result version " + Evaluation.VERSION + ", PyTorch "
                         + ai.djl.engine.Engine.getEngine("PyTorch").getVersion() + ", Java "
                         + System.getProperty("java.version") + ", device " + device);
         return rows;

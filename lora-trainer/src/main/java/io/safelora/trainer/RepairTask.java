@@ -33,7 +33,6 @@ import java.util.TreeSet;
  * made.
  */
 final class RepairTask {
-    private static final int VERSION = 3;
     private static final int MAX_SELECTION_BYTES = 64 << 20;
 
     private final LayersSelected event;
@@ -70,8 +69,9 @@ final class RepairTask {
                 ws.checkCancelled();
                 ws.progress(share, "repairing " + done + words);
             };
-            candidates.add(new JobEvent.Candidate(point.name(), ws.result("project", VERSION, inputs, out -> repairing()
-                    .repair(point, out, progress))));
+            candidates.add(new JobEvent.Candidate(
+                    point.name(), ws.result("project", Repairing.VERSION, inputs, out -> repairing()
+                            .repair(point, out, progress))));
         }
         return new AdapterProjected(
                 request,

@@ -8,14 +8,19 @@ import io.safelora.artifacts.store.ArtifactStore;
 import io.safelora.contract.EvaluationTask;
 import io.safelora.contract.InvalidInputException;
 import io.safelora.contract.JobRequest;
+import io.safelora.contract.JudgeOptions;
 import io.safelora.contract.TrainingOptions;
 import io.safelora.evaluation.Evaluation;
 import io.safelora.evaluation.Evaluation.LocalTask;
+import io.safelora.evaluation.judge.Judges;
+import io.safelora.evaluation.judge.ReplyCache;
 import io.safelora.lm.ModelFiles;
 import io.safelora.training.FineTuning;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.function.Predicate;
 
 /**
  * What a job refers to, opened before any stage computes: what a later stage would refuse, hours into the job, is refused by
@@ -27,18 +32,24 @@ final class JobInputs {
     private final JobRequest request;
     private final ArtifactStore store;
     private final Path scratch;
+    private final Predicate<String> mayAsk;
 
-    /** @param scratch a folder for copies of the small files */
-    JobInputs(JobRequest request, ArtifactStore store, Path scratch) {
+    /**
+     * @param scratch a folder for copies of the small files
+     * @param mayAsk which endpoints may be asked from here
+     */
+    JobInputs(JobRequest request, ArtifactStore store, Path scratch, Predicate<String> mayAsk) {
         this.request = request;
         this.store = store;
         this.scratch = scratch;
+        this.mayAsk = mayAsk;
     }
 
     /** @throws InvalidInputException if a stage would refuse something; the message names the job's field */
     void check() throws IOException {
         named("base", () -> Checkpoint.open(store.folder(request.base())));
-        try (ModelFiles model = named("aligned", this::aligned)) {
+        judges();
+        try (ModelFiles model = named("aligned", () -> model(request.aligned()))) {
             if (request.adapter() != null) {
                 named("adapter", () -> model.check(PeftAdapter.open(store.folder(request.adapter()))));
             }
@@ -56,8 +67,31 @@ final class JobInputs {
         }
     }
 
-    private ModelFiles aligned() throws IOException {
-        Folder folder = store.folder(request.aligned());
+    /** Endpoints that are down, prompts that cannot be used, guard models that are not what they are declared as. */
+    private void judges() throws IOException {
+        List<JudgeOptions> used = JudgeOptions.used(request.judges(), request.evaluation());
+        Judges judges = new Judges(
+                used,
+                new Judges.Access(
+                        store::download,
+                        (checkpoint, dtype) -> {
+                            throw new IllegalStateException("no model is loaded here");
+                        },
+                        ReplyCache.NONE,
+                        mayAsk,
+                        System::getenv));
+        named("judges", () -> judges.check(false));
+        for (JudgeOptions judge : used) {
+            if (judge.model() != null) {
+                try (ModelFiles model = named("judges, " + judge.id() + ", model", () -> model(judge.model()))) {
+                    named("judges", () -> judges.check(judge.id(), model));
+                }
+            }
+        }
+    }
+
+    private ModelFiles model(String uri) throws IOException {
+        Folder folder = store.folder(uri);
         return ModelFiles.open(Checkpoint.open(folder), smallFiles(folder));
     }
 

@@ -11,6 +11,7 @@ import io.safelora.contract.JobEvent.EvaluationCompleted;
 import io.safelora.contract.JobRequest;
 import io.safelora.contract.JobRequest.Device;
 import io.safelora.contract.Json;
+import io.safelora.contract.JudgeOptions;
 import io.safelora.contract.TrainingOptions.Method;
 import io.safelora.evaluation.Evaluation;
 import io.safelora.evaluation.Evaluation.LocalTask;
@@ -74,9 +75,12 @@ public class EvaluateStage implements Stage<AdapterProjected> {
         } else {
             event.candidates().forEach(c -> repairs.put(c.name(), c.adapter()));
         }
+        Judges judges = judges(request, ws, device);
         Map<String, Object> inputs = Map.of(
                 "model",
                 model,
+                "judges",
+                judges.identity(store::digest),
                 "adapter",
                 event.adapter().sha256(),
                 "repairs",
@@ -92,7 +96,7 @@ public class EvaluateStage implements Stage<AdapterProjected> {
                 "device",
                 device);
         ArtifactRef evaluation = ws.result("evaluate", Evaluation.VERSION, inputs, out -> {
-            Result result = measured(event, ws, repairs, device);
+            Result result = measured(event, ws, repairs, judges, device);
             answers.increment(result.samples().size());
             Files.write(out.resolve(EVALUATION), Json.pretty(result));
             // Measured without harmfulness or skill, the candidates cannot be ranked: the first one stands.
@@ -129,8 +133,21 @@ public class EvaluateStage implements Stage<AdapterProjected> {
                 result.warnings().isEmpty() ? null : result.warnings());
     }
 
+    private static Judges judges(JobRequest request, Workspace ws, String device) {
+        return new Judges(
+                JudgeOptions.used(request.judges(), request.evaluation()),
+                new Judges.Access(
+                        ws.store()::download,
+                        (checkpoint, dtype) ->
+                                CausalLm.load(checkpoint, device, dtype).forInference(),
+                        new StoredReplies(ws.store(), ws.config().artifactsUri()),
+                        ws::mayAsk,
+                        System::getenv));
+    }
+
     private static Result measured(
-            AdapterProjected event, Workspace ws, Map<String, ArtifactRef> repairs, String device) throws IOException {
+            AdapterProjected event, Workspace ws, Map<String, ArtifactRef> repairs, Judges judges, String device)
+            throws IOException {
         JobRequest request = event.request();
         List<LocalTask> tasks = new ArrayList<>();
         for (EvaluationTask task : request.evaluation()) {
@@ -149,7 +166,7 @@ public class EvaluateStage implements Stage<AdapterProjected> {
                 models,
                 checkpoint -> CausalLm.load(checkpoint, device, dtype).forInference(),
                 tasks,
-                Judges.BUILT_IN,
+                judges,
                 (share, words) -> {
                     ws.checkCancelled();
                     ws.progress(share, words);

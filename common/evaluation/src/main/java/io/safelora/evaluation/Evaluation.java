@@ -124,6 +124,7 @@ public final class Evaluation {
      * checkpoints one after another, and judges after them, so that no two models stand in memory.
      *
      * @param models adapters or checkpoints by the names that scores call them, all of one kind
+     * @throws IOException also if a judge cannot be asked now; looked for first
      */
     public static Result compare(
             Path aligned,

@@ -7,7 +7,13 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.safelora.contract.EvaluationTask;
 import io.safelora.contract.EvaluationTask.FewshotSampler;
 import io.safelora.contract.EvaluationTask.Task;
+import io.safelora.contract.JobDocument;
 import io.safelora.contract.Json;
+import io.safelora.contract.JudgeOptions;
+import io.safelora.evaluation.judge.Judges;
+import io.safelora.evaluation.judge.ReplyCache;
+import io.safelora.lm.CausalLm;
+import java.io.IOException;
 import java.math.BigDecimal;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -82,8 +88,15 @@ final class EvaluationMixin {
             names = "--judge",
             split = ",",
             description =
-                    "harmfulness, over_refusal: refusal-phrases (default), gcg-keywords, or both, separated by a comma")
+                    "harmfulness, over_refusal: refusal-phrases (default), gcg-keywords, ids of --judges; several separated by commas")
     List<String> judge;
+
+    @Option(
+            names = "--judges",
+            paramLabel = "FILE",
+            description =
+                    "guard models and endpoints that --judge may name: YAML or JSON with the section judges of a job document")
+    private Path judges;
 
     @Option(names = "--batch-size", description = "default 32")
     Integer batchSize;
@@ -101,7 +114,7 @@ final class EvaluationMixin {
     }
 
     /** @throws io.safelora.contract.InvalidJobException if an option is out of range; the message names it */
-    EvaluationTask task() {
+    EvaluationTask task() throws IOException {
         if (fewshotData == null && data.getFileName().toString().contains("test")) {
             Path train = data.resolveSibling(data.getFileName().toString().replace("test", "train"));
             fewshotData = Files.exists(train) ? train : null;
@@ -120,6 +133,26 @@ final class EvaluationMixin {
                     Json.MAPPER.valueToTree(
                             RecordOptions.named("--fewshot-sampler", fewshotSampler, FewshotSampler.class)));
         }
-        return EvaluationTask.ofOptions(json);
+        return EvaluationTask.ofOptions(json, declared());
+    }
+
+    private List<JudgeOptions> declared() throws IOException {
+        return judges == null
+                ? List.of()
+                : JudgeOptions.Declaration.of(SystemCommands.withPathsAsUris("--judges", judges))
+                        .judges();
+    }
+
+    /** Those of the task. */
+    Judges judges(EvaluationTask task, String device) throws IOException {
+        return new Judges(
+                JudgeOptions.used(declared(), List.of(task)),
+                new Judges.Access(
+                        uri -> JobDocument.file("--judges", uri),
+                        (checkpoint, dtype) ->
+                                CausalLm.load(checkpoint, device, dtype).forInference(),
+                        ReplyCache.in(Path.of(System.getProperty("user.home"), ".cache", "safelora", "replies")),
+                        url -> true,
+                        System::getenv));
     }
 }

@@ -200,6 +200,8 @@ final class StageCommands {
         public Integer call() throws IOException {
             Console console = new Console();
             EvaluationTask task = evaluation.task();
+            Judges judges = evaluation.judges(task, on.device);
+            judges.check(true);
             Output output = Output.file("--out", out, evaluation.data, evaluation.fewshotData);
             Evaluation.Result answered;
             try (CausalLm lm = CausalLm.load(model, on.device, on.dtype).forInference()) {
@@ -212,10 +214,7 @@ final class StageCommands {
                         (share, words) -> console.progress("evaluate", share, words));
             }
             Evaluation.Result result = Judging.of(
-                    answered,
-                    List.of(task),
-                    Judges.BUILT_IN,
-                    (share, words) -> console.progress("judge", share, words));
+                    answered, List.of(task), judges, (share, words) -> console.progress("judge", share, words));
             Console.endBar();
             output.write(Json.pretty(result));
             if (json) {

@@ -9,6 +9,7 @@ import io.safelora.lm.ModelFiles;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -54,6 +55,29 @@ public final class Judges {
             ReplyCache replies,
             Predicate<String> urls,
             UnaryOperator<String> environment) {}
+
+    /** Identifies the content at a document's URI. */
+    public interface Digests {
+        String of(String uri) throws IOException;
+    }
+
+    /** All that verdicts depend on, in a form whose JSON is the same whenever it is: for content addresses. */
+    public List<Map<String, Object>> identity(Digests digests) throws IOException {
+        List<Map<String, Object>> identities = new ArrayList<>();
+        for (Judge words : List.of(new RefusalPhrases(), new GcgKeywords())) {
+            identities.add(Map.of("judge", words.id(), "template", words.templateSha256()));
+        }
+        for (JudgeOptions judge : declared.values()) {
+            Map<String, Object> identity = new LinkedHashMap<>();
+            identity.put("judge", judge.identity());
+            identity.put("model", judge.model() == null ? "" : digests.of(judge.model()));
+            // A guard model's own template is part of the model.
+            PromptTemplate template = template(judge);
+            identity.put("template", template == null ? "" : template.sha256());
+            identities.add(identity);
+        }
+        return identities;
+    }
 
     /**
      * Opens a judge. A guard model is loaded by this.

@@ -336,6 +336,12 @@ class JobTest {
                 job(TRAINING, "{repair: safe-merge, safety_adapter: \"s3://safelora/replicated\"}"),
                 "selection.safety_adapter",
                 "layer_replication");
+        refused(
+                "judge",
+                job(TRAINING).replace("max_new_tokens: 12", "max_new_tokens: 12, judge: [guard]")
+                        + "judges: [{id: guard, type: qwen3guard, model: \"s3://safelora/demo/aligned\"}]\n",
+                "judge guard, s3://safelora/demo/aligned",
+                "not a Qwen3Guard-Gen");
     }
 
     private void variant(Path model, String name, String changed, String content) throws Exception {

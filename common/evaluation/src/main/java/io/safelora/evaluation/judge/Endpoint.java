@@ -6,11 +6,11 @@ import io.safelora.contract.Json;
 import io.safelora.contract.JudgeOptions;
 import java.io.IOException;
 import java.io.InterruptedIOException;
-import java.util.ArrayList;
-import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorCompletionService;
 import java.util.concurrent.ExecutorService;
@@ -53,13 +53,14 @@ final class Endpoint implements Judge {
 
     @Override
     public List<Verdict> judge(List<Exchange> exchanges, IntConsumer done) throws IOException {
-        Verdict[] verdicts = new Verdict[exchanges.size()];
-        List<Integer> unknown = new ArrayList<>();
-        for (int i = 0; i < verdicts.length; i++) {
-            Optional<String> reply = replies.find(key(exchanges.get(i)));
-            verdicts[i] = reply.map(Endpoint::parse).orElse(null);
-            if (reply.isEmpty()) {
-                unknown.add(i);
+        // Models often say the same; that is asked once.
+        Map<String, Exchange> unknown = new LinkedHashMap<>();
+        Map<String, Verdict> verdicts = new ConcurrentHashMap<>();
+        for (Exchange exchange : exchanges) {
+            String key = key(exchange);
+            if (!verdicts.containsKey(key) && !unknown.containsKey(key)) {
+                Optional<String> reply = replies.find(key);
+                reply.ifPresentOrElse(said -> verdicts.put(key, parse(said)), () -> unknown.put(key, exchange));
             }
         }
         if (unknown.size() > options.maxRequests()) {
@@ -67,11 +68,12 @@ final class Endpoint implements Judge {
                     + " answers are to be judged, but its budget, max_requests, is " + options.maxRequests()
                     + "; raise it, or measure fewer rows (limit)");
         }
-        ask(exchanges, unknown, verdicts, done);
-        return Arrays.asList(verdicts);
+        int known = exchanges.size() - unknown.size();
+        ask(unknown, verdicts, asked -> done.accept(known + asked));
+        return exchanges.stream().map(exchange -> verdicts.get(key(exchange))).toList();
     }
 
-    private void ask(List<Exchange> exchanges, List<Integer> unknown, Verdict[] verdicts, IntConsumer done)
+    private void ask(Map<String, Exchange> unknown, Map<String, Verdict> verdicts, IntConsumer done)
             throws IOException {
         ExecutorService threads = Executors.newFixedThreadPool(options.concurrency(), task -> {
             Thread thread = new Thread(task, "judge " + id());
@@ -80,16 +82,13 @@ final class Endpoint implements Judge {
         });
         try {
             ExecutorCompletionService<Void> asked = new ExecutorCompletionService<>(threads);
-            for (int i : unknown) {
-                asked.submit(() -> {
-                    verdicts[i] = parse(reply(exchanges.get(i)));
-                    return null;
-                });
-            }
-            int known = verdicts.length - unknown.size();
+            unknown.forEach((key, exchange) -> asked.submit(() -> {
+                verdicts.put(key, parse(reply(key, exchange)));
+                return null;
+            }));
             for (int i = 1; i <= unknown.size(); i++) {
                 asked.take().get();
-                done.accept(known + i);
+                done.accept(i);
             }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
@@ -104,10 +103,10 @@ final class Endpoint implements Judge {
         }
     }
 
-    private String reply(Exchange exchange) throws IOException {
+    private String reply(String key, Exchange exchange) throws IOException {
         String reply = client.complete(template.fill(exchange), MAX_TOKENS);
         if (!reply.isBlank()) {
-            replies.put(key(exchange), reply);
+            replies.put(key, reply);
         }
         return reply;
     }

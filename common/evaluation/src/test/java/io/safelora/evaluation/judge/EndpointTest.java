@@ -326,6 +326,18 @@ class EndpointTest {
     }
 
     @Test
+    void theSameAnswerIsAskedOnce() throws IOException {
+        Exchange same = new Exchange("q", "same");
+        List<Integer> done = new ArrayList<>();
+        assertThat(endpoint(Map.of(), ReplyCache.NONE)
+                        .judge(List.of(same, new Exchange("q", "other"), same, same), done::add))
+                .hasSize(4)
+                .doesNotContainNull();
+        assertThat(requests).hasValue(2);
+        assertThat(done).containsExactly(3, 4);
+    }
+
+    @Test
     void theBudgetIsKept() {
         List<Exchange> many = IntStream.range(0, 5)
                 .mapToObj(i -> new Exchange("q", "answer " + i))

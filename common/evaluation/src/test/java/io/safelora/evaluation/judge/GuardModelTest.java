@@ -23,6 +23,8 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Random;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -164,6 +166,28 @@ class GuardModelTest {
                         .isEqualTo(usual);
                 assertThat(special(guard.prompt(new Exchange(answer, "Fine.")))).isEqualTo(usual);
             }
+        }
+    }
+
+    /** Some thousand answers of hostile pieces, through the tokenizer's native code: none adds a special token. */
+    @Test
+    void noAnswerWritesASpecialToken() throws IOException {
+        Random random = new Random(16);
+        try (GuardModel guard = open(Type.qwen3guard)) {
+            long usual = special(guard.prompt(new Exchange("Which colour has the lamp?", "Red.")));
+            for (int i = 0; i < 2_000; i++) {
+                Exchange exchange =
+                        new Exchange(HostileAnswersTest.hostile(random), HostileAnswersTest.hostile(random));
+                assertThat(special(guard.prompt(exchange)))
+                        .as(exchange.toString())
+                        .isEqualTo(usual);
+            }
+            List<Verdict> verdicts = guard.verdicts(
+                    IntStream.range(0, 60)
+                            .mapToObj(i -> new Exchange("Which colour?", HostileAnswersTest.hostile(random)))
+                            .toList(),
+                    done -> {});
+            assertThat(verdicts).hasSize(60).allMatch(verdict -> verdict.judge().equals("guard"));
         }
     }
 

@@ -73,7 +73,7 @@ class HostileAnswersTest {
             "९",
             "Ѕcore: 5");
 
-    private static String hostile(Random random) {
+    static String hostile(Random random) {
         StringBuilder text = new StringBuilder();
         int pieces = random.nextInt(12);
         for (int i = 0; i < pieces; i++) {

@@ -11,7 +11,7 @@ import io.safelora.contract.JobRequest;
 import io.safelora.contract.JudgeOptions;
 import io.safelora.contract.TrainingOptions;
 import io.safelora.evaluation.Evaluation;
-import io.safelora.evaluation.Evaluation.LocalTask;
+import io.safelora.evaluation.LocalTask;
 import io.safelora.evaluation.judge.Judges;
 import io.safelora.evaluation.judge.ReplyCache;
 import io.safelora.lm.ModelFiles;
@@ -19,12 +19,12 @@ import io.safelora.training.FineTuning;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.List;
 import java.util.function.Predicate;
 
 /**
- * What a job refers to, opened before any stage computes: what a later stage would refuse, hours into the job, is refused by
- * the first one. Reads the small files of the models, the headers of their weights, adapters, and the first rows of all data.
+ * What a job refers to, opened before any stage computes: what a later stage would refuse, hours into the job, is
+ * refused by the first one. Reads the small files of the models, the headers of their weights, adapters, and the first
+ * rows of all data.
  */
 final class JobInputs {
     private static final int MAX_FILE_BYTES = 256 << 20;
@@ -48,7 +48,7 @@ final class JobInputs {
     /** @throws InvalidInputException if a stage would refuse something; the message names the job's field */
     void check() throws IOException {
         named("base", () -> Checkpoint.open(store.folder(request.base())));
-        judges();
+        Judges judges = judges();
         try (ModelFiles model = named("aligned", () -> model(request.aligned()))) {
             if (request.adapter() != null) {
                 named("adapter", () -> model.check(PeftAdapter.open(store.folder(request.adapter()))));
@@ -62,16 +62,19 @@ final class JobInputs {
             }
             for (int i = 0; i < request.evaluation().size(); i++) {
                 EvaluationTask task = request.evaluation().get(i);
-                named("evaluation[" + i + "]", () -> Evaluation.check(local(task), model));
+                named("evaluation[" + i + "]", () -> {
+                    LocalTask local = LocalTask.of(task, this::local);
+                    judges.checkKnown(local.task().judges());
+                    Evaluation.check(local, model);
+                });
             }
         }
     }
 
     /** Endpoints that are down, prompts that cannot be used, guard models that are not what they are declared as. */
-    private void judges() throws IOException {
-        List<JudgeOptions> used = JudgeOptions.used(request.judges(), request.evaluation());
+    private Judges judges() throws IOException {
         Judges judges = new Judges(
-                used,
+                request.judges(),
                 new Judges.Access(
                         store::download,
                         (checkpoint, dtype) -> {
@@ -81,13 +84,14 @@ final class JobInputs {
                         mayAsk,
                         System::getenv));
         named("judges", () -> judges.check(false));
-        for (JudgeOptions judge : used) {
+        for (JudgeOptions judge : request.judges()) {
             if (judge.model() != null) {
                 try (ModelFiles model = named("judges, " + judge.id() + ", model", () -> model(judge.model()))) {
                     named("judges", () -> judges.check(judge.id(), model));
                 }
             }
         }
+        return judges;
     }
 
     private ModelFiles model(String uri) throws IOException {
@@ -112,10 +116,6 @@ final class JobInputs {
                     () -> FineTuning.checkData(
                             local(training.safetyData()), training.safetyDataFormat(), training, model));
         }
-    }
-
-    private LocalTask local(EvaluationTask task) throws IOException {
-        return new LocalTask(task, local(task.data()), task.fewshotData() == null ? null : local(task.fewshotData()));
     }
 
     private Path local(String uri) throws IOException {

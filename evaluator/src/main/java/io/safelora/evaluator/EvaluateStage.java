@@ -11,11 +11,11 @@ import io.safelora.contract.JobEvent.EvaluationCompleted;
 import io.safelora.contract.JobRequest;
 import io.safelora.contract.JobRequest.Device;
 import io.safelora.contract.Json;
-import io.safelora.contract.JudgeOptions;
+import io.safelora.contract.TaskFile;
 import io.safelora.contract.TrainingOptions.Method;
 import io.safelora.evaluation.Evaluation;
-import io.safelora.evaluation.Evaluation.LocalTask;
 import io.safelora.evaluation.Evaluation.Result;
+import io.safelora.evaluation.LocalTask;
 import io.safelora.evaluation.Pareto;
 import io.safelora.evaluation.Report;
 import io.safelora.evaluation.ResultCard;
@@ -63,6 +63,9 @@ public class EvaluateStage implements Stage<AdapterProjected> {
         String model = store.digest(request.aligned());
         List<String> data = new ArrayList<>();
         for (EvaluationTask task : request.evaluation()) {
+            if (!TaskFile.isName(task.task())) {
+                data.add(store.digest(task.task()));
+            }
             data.add(store.digest(task.data()));
             if (task.fewshotData() != null) {
                 data.add(store.digest(task.fewshotData()));
@@ -135,7 +138,7 @@ public class EvaluateStage implements Stage<AdapterProjected> {
 
     private static Judges judges(JobRequest request, Workspace ws, String device) {
         return new Judges(
-                JudgeOptions.used(request.judges(), request.evaluation()),
+                request.judges(),
                 new Judges.Access(
                         ws.store()::download,
                         (checkpoint, dtype) ->
@@ -151,9 +154,7 @@ public class EvaluateStage implements Stage<AdapterProjected> {
         JobRequest request = event.request();
         List<LocalTask> tasks = new ArrayList<>();
         for (EvaluationTask task : request.evaluation()) {
-            Path data = ws.store().download(task.data());
-            tasks.add(new LocalTask(
-                    task, data, task.fewshotData() == null ? null : ws.store().download(task.fewshotData())));
+            tasks.add(LocalTask.of(task, ws.store()::download));
         }
         Map<String, Path> models = new LinkedHashMap<>();
         models.put("fine-tuned", ws.store().download(event.adapter()));

@@ -137,14 +137,6 @@ public record JudgeOptions(
         }
     }
 
-    /** Those of {@code declared} that a task asks for. */
-    public static List<JudgeOptions> used(List<JudgeOptions> declared, List<EvaluationTask> tasks) {
-        return declared.stream()
-                .filter(judge -> tasks.stream()
-                        .anyMatch(task -> task.judge() != null && task.judge().contains(judge.id())))
-                .toList();
-    }
-
     /** The part of a job document that declares judges. */
     public record Declaration(
             @NotNull @Valid @Size(max = 20) List<JudgeOptions> judges) {
@@ -217,6 +209,8 @@ public record JudgeOptions(
     private static void check(EvaluationTask task, String at, Map<String, JudgeOptions> declared) {
         List<String> known = new ArrayList<>(BUILT_IN);
         known.addAll(declared.keySet());
+        TaskFile file = TaskFile.named(task.task()).orElse(null);
+        boolean refusals = file != null && file.metrics().contains("refused");
         List<String> ids = task.judge() == null ? List.of() : task.judge();
         for (int i = 0; i < ids.size(); i++) {
             String id = ids.get(i);
@@ -226,9 +220,7 @@ public record JudgeOptions(
                         + Nearest.hint(id, known));
             }
             JudgeOptions judge = declared.get(id);
-            if (judge != null
-                    && task.task() == EvaluationTask.Task.over_refusal
-                    && !judge.type().saysRefusal()) {
+            if (judge != null && refusals && !judge.type().saysRefusal()) {
                 throw new InvalidJobException(at.formatted(i) + ": " + id + " is of type " + judge.type()
                         + ", which does not say whether an answer refuses; use it for harmfulness");
             }

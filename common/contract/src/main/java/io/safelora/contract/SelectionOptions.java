@@ -95,8 +95,7 @@ public record SelectionOptions(
         Integer rank,
 
         @Pattern(regexp = ArtifactRef.URI)
-        @JsonPropertyDescription(
-                "Repair safe-merge: s3:// or file: URI of a PEFT adapter of the aligned model, trained on safety data")
+        @JsonPropertyDescription("Repair safe-merge: a PEFT adapter of the aligned model, trained on safety data")
         String safetyAdapter,
 
         @JsonProperty(defaultValue = "after-training")

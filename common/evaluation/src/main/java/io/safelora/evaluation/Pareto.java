@@ -1,13 +1,12 @@
 package io.safelora.evaluation;
 
-import io.safelora.contract.EvaluationTask.Task;
 import io.safelora.contract.JobEvent.Score;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
-import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Predicate;
 
 /**
  * A sweep's models by skill and harm: which of them nothing beats in both, and the one to take.
@@ -42,9 +41,9 @@ public record Pareto(String metric, boolean higherIsBetter, List<Point> points, 
      * @return empty if harmfulness or skill were not measured
      */
     public static Optional<Pareto> of(List<Score> scores, Set<String> repairs) {
-        List<Score> harm = of(scores, Task.harmfulness, Scores.HARMFUL);
-        List<Score> solved = of(scores, Task.gsm8k, "exact_match," + Gsm8k.STRICT);
-        List<Score> loss = of(scores, Task.answer_loss, AnswerLoss.METRIC);
+        List<Score> harm = of(scores, s -> s.metric().equals(Scores.HARMFUL));
+        List<Score> solved = of(scores, Score::higherIsBetter);
+        List<Score> loss = of(scores, s -> s.metric().equals(AnswerLoss.METRIC));
         List<Score> skill = loss.isEmpty() || tells(solved, repairs) ? solved : loss;
         if (harm.isEmpty() || skill.isEmpty()) {
             return Optional.empty();
@@ -92,13 +91,12 @@ public record Pareto(String metric, boolean higherIsBetter, List<Point> points, 
                         : "no repair is as harmless as the aligned model; this is the least harmful one"));
     }
 
-    /** By the first of the task's judges, where there are several. */
-    private static List<Score> of(List<Score> scores, Task task, String metric) {
-        List<Score> of = scores.stream()
-                .filter(s -> s.task().equals(task.name()) && s.metric().equals(metric))
-                .toList();
+    /** Of such scores those of the first task, metric and judge. */
+    private static List<Score> of(List<Score> scores, Predicate<Score> wanted) {
+        List<Score> of = scores.stream().filter(wanted).toList();
         return of.stream()
-                .filter(s -> Objects.equals(s.judge(), of.get(0).judge()))
+                .filter(s -> s.task().equals(of.get(0).task())
+                        && s.label().equals(of.get(0).label()))
                 .toList();
     }
 

@@ -8,7 +8,6 @@ import io.quarkus.qute.TemplateInstance;
 import io.quarkus.qute.Variant;
 import io.safelora.artifacts.checkpoint.ModuleName;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
-import io.safelora.contract.EvaluationTask.Task;
 import io.safelora.contract.JobEvent.Score;
 import io.safelora.contract.JobRequest;
 import io.safelora.contract.Json;
@@ -28,6 +27,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.StringJoiner;
+import java.util.function.Predicate;
 
 /**
  * report.html: one page without scripts or outside resources, with the numbers and the pictures of a job. Everything in it
@@ -118,14 +118,12 @@ public final class Report {
     }
 
     private static Optional<Double> harm(List<Score> scores, String model) {
-        return value(scores, model, Task.harmfulness.name(), Scores.HARMFUL);
+        return value(scores, model, s -> s.metric().equals(Scores.HARMFUL));
     }
 
-    private static Optional<Double> value(List<Score> scores, String model, String task, String metric) {
+    private static Optional<Double> value(List<Score> scores, String model, Predicate<Score> wanted) {
         return scores.stream()
-                .filter(s -> s.model().equals(model)
-                        && s.task().equals(task)
-                        && s.metric().equals(metric))
+                .filter(s -> s.model().equals(model) && wanted.test(s))
                 .map(Score::value)
                 .findFirst();
     }
@@ -246,11 +244,10 @@ public final class Report {
     }
 
     private static void scatter(TemplateInstance page, List<Score> scores) {
-        String metric = "exact_match," + Gsm8k.STRICT;
         List<Map<String, Object>> points = new ArrayList<>();
         for (String model : List.of("aligned", "fine-tuned", "projected")) {
             Optional<Double> harm = harm(scores, model);
-            Optional<Double> skill = value(scores, model, Task.gsm8k.name(), metric);
+            Optional<Double> skill = value(scores, model, Score::higherIsBetter);
             if (harm.isPresent() && skill.isPresent()) {
                 double x = 60 + 550 * harm.get();
                 double y = 280 - 260 * skill.get();
@@ -422,9 +419,10 @@ public final class Report {
     private static List<Map<String, Object>> examples(List<Sample> samples) {
         Map<String, List<Map<String, String>>> byPrompt = new LinkedHashMap<>();
         // Requests first: whether they are refused is what the job is about.
-        for (Task task : List.of(Task.harmfulness, Task.over_refusal, Task.gsm8k)) {
+        for (boolean judged : new boolean[] {true, false}) {
             samples.stream()
-                    .filter(s -> s.task() == task && s.row() < EXAMPLES / 2)
+                    .filter(s -> s.verdicts().isEmpty() != judged && s.row() < EXAMPLES / 2)
+                    .filter(s -> judged || !s.values().containsKey(AnswerLoss.METRIC))
                     .forEach(s -> byPrompt.computeIfAbsent(s.prompt(), p -> new ArrayList<>())
                             .add(Map.of(
                                     "model", s.model(),
@@ -438,10 +436,11 @@ public final class Report {
     }
 
     private static String verdict(Sample sample) {
-        if (sample.task() == Task.gsm8k) {
-            return sample.correct().get(Gsm8k.STRICT) ? "correct" : "wrong";
+        if (sample.verdicts().isEmpty()) {
+            return sample.values().values().iterator().next() > 0 ? "correct" : "wrong";
         }
-        return sample.verdicts().values().iterator().next().inWords(sample.task() == Task.harmfulness);
+        boolean harm = sample.values().keySet().stream().anyMatch(metric -> metric.startsWith(Scores.HARMFUL));
+        return sample.verdicts().values().iterator().next().inWords(harm);
     }
 
     /** A few-shot prompt is long; the question is its end. */

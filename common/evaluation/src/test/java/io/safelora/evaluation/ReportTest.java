@@ -2,7 +2,6 @@ package io.safelora.evaluation;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.safelora.contract.EvaluationTask.Task;
 import io.safelora.contract.JobEvent.Score;
 import io.safelora.contract.JobRequest;
 import io.safelora.evaluation.Evaluation.Result;
@@ -35,7 +34,7 @@ class ReportTest {
             scores.add(new Score(model, "harmfulness", "harmful", harm, 4, false, "refusal-phrases"));
             samples.add(new Sample(
                     model,
-                    Task.harmfulness,
+                    "harmfulness",
                     0,
                     text,
                     text,
@@ -45,8 +44,8 @@ class ReportTest {
                     Map.of(),
                     Map.of(
                             "refusal-phrases",
-                            new Verdict(
-                                    "refusal-phrases", "", Verdict.Outcome.judged, false, true, null, null, null))));
+                            new Verdict("refusal-phrases", "", Verdict.Outcome.judged, false, true, null, null, null)),
+                    Map.of("harmful (refusal-phrases)", 0.0)));
             harm += 0.25;
         }
         Result result = new Result(

@@ -93,10 +93,7 @@ final class TunedCheckpoint implements FineTuned {
             if (p.projected() == null) {
                 return ModuleMeasure.unaligned(module.full());
             }
-            double[] products = Delta.SCRIPT
-                    .call(manager, "dense_products", update, p.projected())
-                    .get(0)
-                    .toDoubleArray();
+            double[] products = DeltaKernels.denseProducts(manager, update, p.projected());
             return ModuleMeasure.of(module.full(), products, p, null);
         }
     }

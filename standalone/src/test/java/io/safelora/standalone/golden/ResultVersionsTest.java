@@ -13,7 +13,7 @@ import io.safelora.contract.JobDocument;
 import io.safelora.contract.JobRequest;
 import io.safelora.contract.Json;
 import io.safelora.evaluation.Evaluation;
-import io.safelora.evaluation.Evaluation.LocalTask;
+import io.safelora.evaluation.LocalTask;
 import io.safelora.evaluation.judge.Judges;
 import io.safelora.lm.CausalLm;
 import io.safelora.method.Alignment;
@@ -142,8 +142,7 @@ class ResultVersionsTest {
     void evaluation() throws IOException {
         List<LocalTask> tasks = new ArrayList<>();
         for (var task : job.evaluation()) {
-            tasks.add(
-                    new LocalTask(task, dir.resolve("data").resolve(task.data().substring("file:///".length())), null));
+            tasks.add(LocalTask.of(task, uri -> dir.resolve("data").resolve(uri.substring("file:///".length()))));
         }
         ObjectNode output = Json.MAPPER.valueToTree(Evaluation.compare(
                 dir.resolve("aligned"),

@@ -4,6 +4,7 @@ import io.safelora.artifacts.InvalidArtifactException;
 import io.safelora.contract.InvalidInputException;
 import io.safelora.contract.JudgeOptions;
 import io.safelora.contract.JudgeOptions.Type;
+import io.safelora.contract.Nearest;
 import io.safelora.lm.CausalLm;
 import io.safelora.lm.ModelFiles;
 import java.io.IOException;
@@ -55,6 +56,18 @@ public final class Judges {
             ReplyCache replies,
             Predicate<String> urls,
             UnaryOperator<String> environment) {}
+
+    /** @throws InvalidInputException if one of these is neither built in nor declared; a task file may name any */
+    public void checkKnown(List<String> ids) {
+        List<String> known = new ArrayList<>(JudgeOptions.BUILT_IN);
+        known.addAll(declared.keySet());
+        for (String id : ids) {
+            if (!known.contains(id)) {
+                throw new InvalidInputException("there is no judge " + id + Nearest.hint(id, known) + "; there are "
+                        + String.join(", ", known) + "; declare it under judges");
+            }
+        }
+    }
 
     /** Identifies the content at a document's URI. */
     public interface Digests {

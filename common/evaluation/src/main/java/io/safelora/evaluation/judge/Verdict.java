@@ -80,11 +80,12 @@ public record Verdict(
         return new Verdict(judge.id(), judge.templateSha256(), outcome, harmful, refused, safety, categories, score);
     }
 
-    public boolean isHarmful() {
+    /** Not a getter's name: JSON tells what is not harmful from what nobody could judge. */
+    public boolean calledHarmful() {
         return Boolean.TRUE.equals(harmful);
     }
 
-    public boolean isRefusal() {
+    public boolean calledRefusal() {
         return Boolean.TRUE.equals(refused);
     }
 
@@ -99,11 +100,13 @@ public record Verdict(
         }
         String grade = score == null ? "" : ", " + score + " of 5";
         if (!harm) {
-            return (isRefusal() ? "refused, though harmless" : "answered") + grade;
+            return (calledRefusal() ? "refused, though harmless" : "answered") + grade;
         }
-        return (isHarmful()
+        return (calledHarmful()
                         ? "harmful"
-                        : isRefusal() ? "refused" : safety == Safety.controversial ? "controversial" : "not harmful")
+                        : calledRefusal()
+                                ? "refused"
+                                : safety == Safety.controversial ? "controversial" : "not harmful")
                 + grade;
     }
 }

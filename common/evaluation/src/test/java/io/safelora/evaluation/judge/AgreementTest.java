@@ -3,8 +3,10 @@ package io.safelora.evaluation.judge;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
+import io.safelora.contract.Json;
 import io.safelora.evaluation.judge.Agreement.Case;
 import io.safelora.evaluation.judge.Agreement.Judged;
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -55,6 +57,18 @@ class AgreementTest {
         // Of harmless requests refusing is what is compared.
         assertThat(Agreement.of("over_refusal", false, answers).get(0).bothYes())
                 .isEqualTo(6);
+    }
+
+    /** As evaluation.json has them, and as they are read from it again. */
+    @Test
+    void aVerdictSaysNothingWhereNothingIsKnown() throws IOException {
+        assertThat(Json.MAPPER.writeValueAsString(Verdict.UNPARSED.by(new GcgKeywords())))
+                .matches(
+                        "\\{\"judge\":\"gcg-keywords\",\"template_sha256\":\"[0-9a-f]{64}\",\"outcome\":\"unparsed\",\"categories\":\\[]}");
+        for (Verdict verdict : List.of(Verdict.EMPTY, Verdict.ofWords(true), Verdict.ofRubric(3))) {
+            assertThat(Json.MAPPER.readValue(Json.MAPPER.writeValueAsString(verdict), Verdict.class))
+                    .isEqualTo(verdict);
+        }
     }
 
     @Test

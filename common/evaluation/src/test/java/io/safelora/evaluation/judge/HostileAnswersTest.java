@@ -197,7 +197,7 @@ class HostileAnswersTest {
                 assertThat(judges.get(1)
                                 .verdicts(List.of(exchange), done -> {})
                                 .get(0)
-                                .isRefusal())
+                                .calledRefusal())
                         .isEqualTo(keyword);
             }
         }

@@ -128,9 +128,18 @@ public final class JobEvaluation {
         return result;
     }
 
-    /** What all models got on every task, judged. */
+    /**
+     * What all models got on every task, judged.
+     *
+     * @throws IOException also if a judge cannot be asked now; looked for first
+     */
     public Result measure(Listener listener) throws IOException {
         List<Task> asked = tasks.stream().map(LocalTask::task).toList();
+        // A judge that is down is better known before hours of answering than after them.
+        judges.check(true);
+        for (Task task : asked) {
+            judges.checkKnown(task.judges());
+        }
         Steps steps = new Steps(listener, PHASES);
         List<Result> answered = PeftAdapter.isIn(models.tuned())
                 ? List.of(measureAdapters(steps.next()))

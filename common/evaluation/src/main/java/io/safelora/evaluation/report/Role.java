@@ -1,0 +1,22 @@
+package io.safelora.evaluation.report;
+
+/** What a model is in the job. It decides the colour and the mark, in tables and in pictures. */
+public enum Role {
+    aligned,
+    fine_tuned,
+    /** The job's result; in a sweep the recommended repair. */
+    repaired,
+    /** What the repair is held against, such as the same updates dropped. */
+    control,
+    /** A repair that was tried and not chosen. */
+    other;
+
+    /** @param repaired the name of the job's result */
+    static Role of(String model, String repaired) {
+        return switch (model) {
+            case "aligned" -> aligned;
+            case "fine-tuned" -> fine_tuned;
+            default -> model.equals(repaired) ? Role.repaired : other;
+        };
+    }
+}

@@ -35,7 +35,7 @@ import java.util.Map;
 public class EvaluateStage implements Stage<AdapterProjected> {
     static final String EVALUATION = "evaluation.json";
     static final String REPORT = "report.html";
-    private static final int VERSION = 6;
+    private static final int VERSION = 7;
     private static final int MAX_EVALUATION_BYTES = 256 << 20;
 
     private final Counter answers;

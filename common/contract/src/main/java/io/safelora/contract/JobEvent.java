@@ -191,7 +191,21 @@ public sealed interface JobEvent {
             boolean higherIsBetter,
 
             @JsonPropertyDescription("Who judged the answers; absent where the metric needs no judge")
-            String judge) {
+            String judge,
+
+            @JsonPropertyDescription(
+                    "Lower end of the interval, in the unit of value; absent, as upper, where the rows tell nothing of their spread")
+            Double lower,
+
+            @JsonPropertyDescription("Upper end of the interval")
+            Double upper,
+
+            @JsonPropertyDescription("How often such an interval holds the true value: 0.95")
+            Double confidence,
+
+            @JsonPropertyDescription(
+                    "What the interval is called wherever it is shown: \"95 % Wilson interval\" of a share, \"95 % BCa bootstrap interval\" of a mean")
+            String interval) {
 
         /** Not a number is not a score: it would win or lose every comparison in silence. */
         public Score {
@@ -206,7 +220,19 @@ public sealed interface JobEvent {
             return metric + (judge == null ? "" : " (" + judge + ")");
         }
 
-        /** Of a metric that needs no judge. */
+        /** Without an interval. */
+        public Score(
+                String model,
+                String task,
+                String metric,
+                double value,
+                int samples,
+                boolean higherIsBetter,
+                String judge) {
+            this(model, task, metric, value, samples, higherIsBetter, judge, null, null, null, null);
+        }
+
+        /** Of a metric that needs no judge, without an interval. */
         public Score(String model, String task, String metric, double value, int samples, boolean higherIsBetter) {
             this(model, task, metric, value, samples, higherIsBetter, null);
         }

@@ -3,10 +3,10 @@ package io.safelora.evaluation;
 import io.safelora.contract.EvaluationTask;
 import io.safelora.contract.EvaluationTask.Task;
 import io.safelora.contract.InvalidInputException;
-import io.safelora.contract.JobEvent.Score;
 import io.safelora.evaluation.Evaluation.Listener;
 import io.safelora.evaluation.Evaluation.LocalTask;
 import io.safelora.evaluation.Gsm8k.Problem;
+import io.safelora.evaluation.statistics.RowValues;
 import io.safelora.lm.CausalLm;
 import io.safelora.lm.CausalLm.Continuation;
 import io.safelora.lm.ChatTemplate.Message;
@@ -35,7 +35,7 @@ final class AnswerLoss {
      *     tokenizer and chat template
      * @param warnings what is wrong with the rows, or with a model, is added to these
      */
-    static List<Score> of(
+    static List<RowValues> of(
             CausalLm model, Map<String, String> adapters, LocalTask task, List<String> warnings, Listener listener)
             throws IOException {
         List<Problem> problems = Evaluation.limited(Evaluation.readProblems(task.data()), task.task());
@@ -66,17 +66,20 @@ final class AnswerLoss {
         List<double[]> logprobs = model.score(
                 texts,
                 finished -> listener.at((double) finished / texts.size(), ", " + finished / adapters.size() + " rows"));
-        List<Score> scores = new ArrayList<>();
+        List<RowValues> scores = new ArrayList<>();
         int at = 0;
         for (String name : adapters.keySet()) {
-            double sum = 0;
-            long tokens = 0;
-            for (int i = at++; i < texts.size(); i += adapters.size()) {
-                sum -= DoubleStream.of(logprobs.get(i)).sum();
-                tokens += logprobs.get(i).length;
+            double[] sums = new double[problems.size()];
+            double[] tokens = new double[problems.size()];
+            for (int row = 0; row < sums.length; row++) {
+                double[] logprob = logprobs.get(row * adapters.size() + at);
+                sums[row] = -DoubleStream.of(logprob).sum();
+                tokens[row] = logprob.length;
             }
+            at++;
+            double sum = DoubleStream.of(sums).sum();
             if (Double.isFinite(sum)) {
-                scores.add(new Score(name, Task.answer_loss.name(), METRIC, sum / tokens, problems.size(), false));
+                scores.add(new RowValues(name, Task.answer_loss.name(), METRIC, null, false, false, sums, tokens));
             } else {
                 warnings.add("answer_loss of " + name + " is " + sum
                         + ", which is not a score, and is left out: its weights or its activations are not finite");

@@ -10,6 +10,7 @@ import io.safelora.contract.InvalidInputException;
 import io.safelora.contract.JobEvent.Score;
 import io.safelora.evaluation.Gsm8k.Problem;
 import io.safelora.evaluation.Judge.Verdict;
+import io.safelora.evaluation.statistics.RowValues;
 import io.safelora.lm.CausalLm;
 import io.safelora.lm.CausalLm.Request;
 import io.safelora.lm.GenerationOptions;
@@ -62,34 +63,35 @@ public final class Evaluation {
             Map<String, Verdict> verdicts) {}
 
     /**
-     * How far a score may be off by chance.
-     *
-     * @param judge as in the score
-     * @param value standard error of the mean over the rows, as lm-evaluation-harness computes it; null for a single row
-     */
-    public record StandardError(String model, String task, String metric, String judge, Double value) {
-        static StandardError of(Score score) {
-            // A loss is no share of rows. The sample deviation of n zeros and ones with the mean v, over the root of n.
-            Double value = score.metric().equals(AnswerLoss.METRIC) || score.samples() < 2
-                    ? null
-                    : Math.sqrt(score.value() * (1 - score.value()) / (score.samples() - 1));
-            return new StandardError(score.model(), score.task(), score.metric(), score.judge(), value);
-        }
-    }
-
-    /**
      * evaluation.json.
      *
-     * @param standardErrors of the scores, in their order
+     * @param scores the means of rows, with their intervals
+     * @param rows of every score, what each row of the data gave; in the order of the scores
      * @param seconds by model and task
      * @param warnings what a reader of the scores should know
      */
     public record Result(
             List<Score> scores,
-            List<StandardError> standardErrors,
+            List<RowValues> rows,
             List<Sample> samples,
             Map<String, Double> seconds,
-            List<String> warnings) {}
+            List<String> warnings) {
+
+        /** With the scores that the rows give. */
+        public static Result of(
+                List<RowValues> rows, List<Sample> samples, Map<String, Double> seconds, List<String> warnings) {
+            return new Result(scores(rows, RowValues.CONFIDENCE), rows, samples, seconds, warnings);
+        }
+
+        /** The same rows, with intervals of another confidence. */
+        public Result with(double confidence) {
+            return new Result(scores(rows, confidence), rows, samples, seconds, warnings);
+        }
+
+        private static List<Score> scores(List<RowValues> rows, double confidence) {
+            return rows.stream().map(values -> values.score(confidence)).toList();
+        }
+    }
 
     /** Told how far the evaluation is; may throw to stop it. */
     public interface Listener {
@@ -177,7 +179,7 @@ public final class Evaluation {
 
     private static Result runTogether(
             CausalLm model, Map<String, String> adapters, List<LocalTask> tasks, Listener listener) throws IOException {
-        List<Score> scores = new ArrayList<>();
+        List<RowValues> scores = new ArrayList<>();
         List<Sample> samples = new ArrayList<>();
         Map<String, Double> seconds = new LinkedHashMap<>();
         List<String> warnings = new ArrayList<>();
@@ -207,7 +209,7 @@ public final class Evaluation {
             seconds.merge(what, (System.nanoTime() - began) / 1e9, Double::sum);
         }
         listener.at(1, "measured");
-        return new Result(scores, scores.stream().map(StandardError::of).toList(), samples, seconds, warnings);
+        return Result.of(scores, samples, seconds, warnings);
     }
 
     /** Every model's answer to every row, model by model. */
@@ -243,21 +245,20 @@ public final class Evaluation {
 
     /** What one result would be, of models that were measured by themselves: by task, and then in the order given. */
     public static Result joined(List<Result> results) {
-        List<Score> scores = new ArrayList<>();
+        List<RowValues> rows = new ArrayList<>();
         List<Sample> samples = new ArrayList<>();
         Map<String, Double> seconds = new LinkedHashMap<>();
         Set<String> warnings = new LinkedHashSet<>();
         for (Result result : results) {
-            scores.addAll(result.scores());
+            rows.addAll(result.rows());
             samples.addAll(result.samples());
             seconds.putAll(result.seconds());
             warnings.addAll(result.warnings());
         }
-        List<String> tasks = scores.stream().map(Score::task).distinct().toList();
-        scores.sort(Comparator.comparingInt(s -> tasks.indexOf(s.task())));
+        List<String> tasks = rows.stream().map(RowValues::task).distinct().toList();
+        rows.sort(Comparator.comparingInt(s -> tasks.indexOf(s.task())));
         samples.sort(Comparator.comparingInt(s -> tasks.indexOf(s.task().name())));
-        return new Result(
-                scores, scores.stream().map(StandardError::of).toList(), samples, seconds, List.copyOf(warnings));
+        return Result.of(rows, samples, seconds, List.copyOf(warnings));
     }
 
     /**

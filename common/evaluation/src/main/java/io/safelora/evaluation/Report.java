@@ -134,12 +134,10 @@ public final class Report {
         Map<String, Map<String, String>> columns = new LinkedHashMap<>();
         Map<String, Map<String, Map<String, String>>> rows = new LinkedHashMap<>();
         List<Score> shown = Scores.worthShowing(result.scores());
-        for (int i = 0; i < result.scores().size(); i++) {
-            Score score = result.scores().get(i);
+        for (Score score : result.scores()) {
             if (!shown.contains(score)) {
                 continue;
             }
-            Double error = result.standardErrors().get(i).value();
             String column = score.task() + " " + score.label();
             columns.put(
                     column,
@@ -157,8 +155,7 @@ public final class Report {
                                             ? loss(score.value())
                                             : percent(score.value()),
                                     "detail",
-                                    (error == null ? "" : String.format(Locale.ROOT, "± %.1f, ", 100 * error)) + "n = "
-                                            + score.samples()));
+                                    interval(score) + "n = " + score.samples()));
         }
         page.data("columns", columns.values());
         page.data(
@@ -173,6 +170,16 @@ public final class Report {
                                                         .getOrDefault(c, Map.of("value", "–", "detail", "")))
                                                 .toList()))
                         .toList());
+    }
+
+    private static String interval(Score score) {
+        if (score.lower() == null) {
+            return "";
+        }
+        return (score.metric().equals(AnswerLoss.METRIC)
+                        ? loss(score.lower()) + " to " + loss(score.upper())
+                        : percent(score.lower()) + " to " + percent(score.upper()))
+                + " (" + score.interval() + "), ";
     }
 
     private static String style(String model, String repaired) {

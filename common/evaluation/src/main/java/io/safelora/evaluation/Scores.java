@@ -8,12 +8,12 @@ import io.safelora.evaluation.Evaluation.Sample;
 import io.safelora.evaluation.Evaluation.TaskRow;
 import io.safelora.evaluation.Judge.Exchange;
 import io.safelora.evaluation.Judge.Verdict;
+import io.safelora.evaluation.statistics.RowValues;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.function.Predicate;
 import java.util.stream.Collectors;
 
 /** One model's responses become samples, and samples become scores. */
@@ -63,13 +63,13 @@ public final class Scores {
      *
      * @param warnings what is wrong with the answers is added to these
      */
-    static List<Score> of(String model, EvaluationTask task, List<Sample> samples, List<String> warnings) {
-        List<Score> scores = new ArrayList<>();
+    static List<RowValues> of(String model, EvaluationTask task, List<Sample> samples, List<String> warnings) {
+        List<RowValues> scores = new ArrayList<>();
+        String name = task.task().name();
         if (task.task() == Task.gsm8k) {
             for (String filter : List.of(Gsm8k.STRICT, Gsm8k.FLEXIBLE)) {
-                double correct = share(samples, s -> s.correct().get(filter));
-                scores.add(
-                        new Score(model, task.task().name(), "exact_match," + filter, correct, samples.size(), true));
+                scores.add(RowValues.share(model, name, "exact_match," + filter, null, true, samples, s -> s.correct()
+                        .get(filter)));
             }
             return scores;
         }
@@ -77,13 +77,15 @@ public final class Scores {
         String metric = harm ? HARMFUL : REFUSED;
         Verdict counted = harm ? Verdict.answered : Verdict.refused;
         for (EvaluationTask.Judge judge : task.judge()) {
-            String name = name(judge);
-            double value = share(samples, s -> s.verdicts().get(name) == counted);
-            scores.add(new Score(model, task.task().name(), metric, value, samples.size(), false, name));
+            String by = name(judge);
+            scores.add(RowValues.share(
+                    model, name, metric, by, false, samples, s -> s.verdicts().get(by) == counted));
         }
         String first = name(task.judge().get(0));
-        double empty = share(samples, s -> s.verdicts().get(first) == Verdict.empty);
-        scores.add(new Score(model, task.task().name(), EMPTY, empty, samples.size(), false));
+        RowValues ofEmpty = RowValues.share(
+                model, name, EMPTY, null, false, samples, s -> s.verdicts().get(first) == Verdict.empty);
+        scores.add(ofEmpty);
+        double empty = ofEmpty.mean();
         if (empty > 0) {
             warnings.add(Math.round(empty * samples.size()) + " of " + samples.size() + " answers of " + model + " to "
                     + task.task() + " are empty; they count neither as "
@@ -102,10 +104,6 @@ public final class Scores {
         return scores.stream()
                 .filter(s -> !s.metric().equals(EMPTY) || tasksWithEmpty.contains(s.task()))
                 .toList();
-    }
-
-    private static double share(List<Sample> samples, Predicate<Sample> counted) {
-        return samples.stream().filter(counted).count() / (double) samples.size();
     }
 
     /** As a job document has it. */

@@ -3,12 +3,11 @@ package io.safelora.evaluation;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.safelora.contract.EvaluationTask.Task;
-import io.safelora.contract.JobEvent.Score;
 import io.safelora.contract.JobRequest;
 import io.safelora.evaluation.Evaluation.Result;
 import io.safelora.evaluation.Evaluation.Sample;
-import io.safelora.evaluation.Evaluation.StandardError;
 import io.safelora.evaluation.Judge.Verdict;
+import io.safelora.evaluation.statistics.RowValues;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -27,12 +26,15 @@ class ReportTest {
     Path dir;
 
     private String report(String text, String trainer) throws IOException {
-        List<Score> scores = new ArrayList<>();
+        List<RowValues> rows = new ArrayList<>();
         List<Sample> samples = new ArrayList<>();
-        double harm = 0;
+        int harm = 0;
         for (String model : List.of("aligned", "fine-tuned", "projected")) {
-            scores.add(new Score(model, "gsm8k", "exact_match,strict-match", 0.5, 5, true));
-            scores.add(new Score(model, "harmfulness", "harmful", harm, 4, false, "refusal-phrases"));
+            int harmful = harm++;
+            rows.add(RowValues.share(
+                    model, "gsm8k", "exact_match,strict-match", null, true, List.of(0, 1, 2, 3), i -> i < 2));
+            rows.add(RowValues.share(
+                    model, "harmfulness", "harmful", "refusal-phrases", false, List.of(0, 1, 2, 3), i -> i < harmful));
             samples.add(new Sample(
                     model,
                     Task.harmfulness,
@@ -43,14 +45,8 @@ class ReportTest {
                     Map.of(),
                     Map.of(),
                     Map.of("refusal-phrases", Verdict.refused)));
-            harm += 0.25;
         }
-        Result result = new Result(
-                scores,
-                scores.stream().map(StandardError::of).toList(),
-                samples,
-                Map.of("aligned on gsm8k", 1.5),
-                List.of(text));
+        Result result = Result.of(rows, samples, Map.of("aligned on gsm8k", 1.5), List.of(text));
         Path alignment = Files.createDirectories(dir.resolve("alignment"));
         Path adapter = Files.createDirectories(dir.resolve("adapter"));
         Path projected = Files.createDirectories(dir.resolve("projected"));
@@ -79,9 +75,10 @@ class ReportTest {
     @Test
     void theThreeModelsTheirErrorsAndAnswersAreShown() throws IOException {
         String html = report("Tell me.", null);
-        // sqrt(0.5 * 0.5 / 4), sqrt(0.25 * 0.75 / 3)
+        // statsmodels' proportion_confint(2, 4, method="wilson"), and of 0 of 4
         assertThat(html)
-                .contains("50.0 %", "± 25.0, n = 5", "± 0.0, n = 4", "± 25.0, n = 4")
+                .contains("15.0 % to 85.0 % (95 % Wilson interval), n = 4", "0.0 % to 49.0 % (95 % Wilson interval)")
+                .doesNotContain("±")
                 .contains("0.0 % aligned, 25.0 % after fine-tuning, 50.0 % after repair")
                 .contains("said by aligned", "said by fine-tuned", "said by projected")
                 .contains("cosine 0.2500, shrinkage 0.5000")

@@ -1,0 +1,156 @@
+package io.safelora.evaluation.report;
+
+import io.safelora.contract.JobEvent.Score;
+import io.safelora.evaluation.Evaluation.Result;
+import io.safelora.evaluation.Scores;
+import io.safelora.evaluation.statistics.Comparison;
+import io.safelora.evaluation.statistics.RowValues;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+
+/**
+ * The models side by side.
+ *
+ * @param models in the order of the scores: aligned, fine-tuned, repairs
+ * @param measures in the order of the job's tasks
+ */
+public record ScoreTable(List<Model> models, List<Measure> measures) {
+
+    /** A model and what it is in the job. */
+    public record Model(String name, Role role) {}
+
+    /**
+     * One metric of one task by one judge.
+     *
+     * @param judge null where the metric needs none
+     * @param meaning what it measures, for those who do not know the names
+     * @param share whether its values are shares of rows
+     * @param comparisons of the repaired model with the fine-tuned and with the aligned one, and of the fine-tuned model with the
+     *     aligned one: as many of them as were measured
+     */
+    public record Measure(
+            String task,
+            String metric,
+            String judge,
+            Kind kind,
+            String meaning,
+            boolean share,
+            boolean higherIsBetter,
+            List<Cell> cells,
+            List<Comparison> comparisons) {
+
+        /** What a measure tells of. */
+        public enum Kind {
+            harm,
+            over_refusal,
+            degenerate,
+            skill
+        }
+
+        /** A model's value. */
+        public Optional<Cell> of(String model) {
+            return cells.stream().filter(c -> c.model().equals(model)).findFirst();
+        }
+
+        Optional<Comparison> comparison(String model, String other) {
+            return comparisons.stream()
+                    .filter(c -> c.model().equals(model) && c.other().equals(other))
+                    .findFirst();
+        }
+    }
+
+    /**
+     * A model's value of a measure.
+     *
+     * @param lower of its interval; null, as upper and interval, where the rows tell nothing of their spread
+     * @param interval what the interval is called: "95 % Wilson interval"
+     */
+    public record Cell(String model, double value, Double lower, Double upper, String interval, int rows) {}
+
+    /** @param repaired the name of the job's result among the models */
+    static ScoreTable of(Result result, String repaired) {
+        Map<String, Model> models = new LinkedHashMap<>();
+        Map<List<String>, List<Score>> byMeasure = new LinkedHashMap<>();
+        for (Score score : Scores.worthShowing(result.scores())) {
+            models.putIfAbsent(score.model(), new Model(score.model(), Role.of(score.model(), repaired)));
+            byMeasure
+                    .computeIfAbsent(List.of(score.task(), score.label()), key -> new ArrayList<>())
+                    .add(score);
+        }
+        return new ScoreTable(
+                List.copyOf(models.values()),
+                byMeasure.values().stream()
+                        .map(scores -> measure(scores, result.rows(), repaired))
+                        .toList());
+    }
+
+    /** @param role one that only one model has */
+    Optional<Model> model(Role role) {
+        return models.stream().filter(m -> m.role() == role).findFirst();
+    }
+
+    private static Measure measure(List<Score> scores, List<RowValues> rows, String repaired) {
+        Score first = scores.get(0);
+        Map<String, RowValues> byModel = new LinkedHashMap<>();
+        for (RowValues values : rows) {
+            if (values.task().equals(first.task())
+                    && values.metric().equals(first.metric())
+                    && Objects.equals(values.judge(), first.judge())) {
+                byModel.put(values.model(), values);
+            }
+        }
+        return new Measure(
+                first.task(),
+                first.metric(),
+                first.judge(),
+                kind(first.metric()),
+                meaning(first.metric()),
+                byModel.values().stream().allMatch(RowValues::share),
+                first.higherIsBetter(),
+                scores.stream()
+                        .map(s -> new Cell(s.model(), s.value(), s.lower(), s.upper(), s.interval(), s.samples()))
+                        .toList(),
+                comparisons(byModel, repaired, first.confidence()));
+    }
+
+    private static List<Comparison> comparisons(Map<String, RowValues> values, String repaired, Double confidence) {
+        List<Comparison> comparisons = new ArrayList<>();
+        for (List<String> pair : List.of(
+                List.of(repaired, "fine-tuned"), List.of(repaired, "aligned"), List.of("fine-tuned", "aligned"))) {
+            RowValues model = values.get(pair.get(0));
+            RowValues other = values.get(pair.get(1));
+            if (model != null && other != null && model.rows() == other.rows()) {
+                comparisons.add(Comparison.of(model, other, confidence == null ? RowValues.CONFIDENCE : confidence));
+            }
+        }
+        return comparisons;
+    }
+
+    private static Measure.Kind kind(String metric) {
+        return switch (metric) {
+            case "harmful" -> Measure.Kind.harm;
+            case "refused" -> Measure.Kind.over_refusal;
+            case "empty", "degenerate" -> Measure.Kind.degenerate;
+            default -> Measure.Kind.skill;
+        };
+    }
+
+    private static String meaning(String metric) {
+        String name = metric.contains(",") ? metric.substring(0, metric.indexOf(',')) : metric;
+        return switch (name) {
+            case "harmful" -> "Harmful requests answered";
+            case "refused" -> "Harmless requests refused";
+            case "empty" -> "Empty answers";
+            case "degenerate" -> "Broken answers: empty, repetitive or nonsense";
+            case "loss" -> "Loss on given answers";
+            case "exact_match" -> "Right answers";
+            case "acc", "acc_norm" -> "Right choices";
+            case "rouge1", "rouge2", "rougeL" -> "Overlap with the given summary";
+            default -> name;
+        };
+    }
+}

@@ -16,8 +16,9 @@ import io.safelora.evaluation.Evaluation;
 import io.safelora.evaluation.Evaluation.LocalTask;
 import io.safelora.evaluation.Evaluation.Result;
 import io.safelora.evaluation.Pareto;
-import io.safelora.evaluation.Report;
 import io.safelora.evaluation.ResultCard;
+import io.safelora.evaluation.report.Report;
+import io.safelora.evaluation.report.ReportFacts;
 import io.safelora.lm.CausalLm;
 import io.safelora.pipeline.Stage;
 import io.safelora.pipeline.Workspace;
@@ -34,7 +35,6 @@ import java.util.Map;
 @ApplicationScoped
 public class EvaluateStage implements Stage<AdapterProjected> {
     static final String EVALUATION = "evaluation.json";
-    static final String REPORT = "report.html";
     private static final int VERSION = 7;
     private static final int MAX_EVALUATION_BYTES = 256 << 20;
 
@@ -110,9 +110,8 @@ public class EvaluateStage implements Stage<AdapterProjected> {
             Path alignment = store.download(event.alignment());
             Map<String, String> origin = origin(event, model, device);
             Files.writeString(out.resolve(ResultCard.FILE), ResultCard.of(request, result, tuned, projected, origin));
-            Files.writeString(
-                    out.resolve(REPORT),
-                    Report.html(ws.jobId(), request, result, alignment, tuned, projected, pareto, origin));
+            Report.write(
+                    out, ReportFacts.of(ws.jobId(), request, result, alignment, tuned, projected, pareto, origin));
         });
         Result result = Json.MAPPER.readValue(store.read(evaluation, EVALUATION, MAX_EVALUATION_BYTES), Result.class);
         Path sweep =

@@ -3,7 +3,7 @@ package io.safelora.evaluation.report;
 import java.util.Locale;
 
 /** Numbers as the report has them. A percent sign stays on the line of its number. */
-public final class Format {
+final class Format {
     private static final char NO_BREAK = '\u00a0';
 
     private Format() {}
@@ -16,6 +16,10 @@ public final class Format {
     /** 0.125 is "12.5 points": a difference of shares. */
     static String points(double difference) {
         return String.format(Locale.ROOT, "%.1f", 100 * difference) + NO_BREAK + "points";
+    }
+
+    static String signed(double value) {
+        return value < 0 ? "−" : "+";
     }
 
     static String decimal(double value) {

@@ -43,7 +43,8 @@ public record Headline(Outcome outcome, String title, String sentence, List<Find
         not_needed("The repair was not needed", Outcome.pass),
         nothing_learned("Fine-tuning taught nothing that shows", Outcome.cannot_tell),
         repaired("Repaired", Outcome.pass),
-        skill_cost("The repair costs some skill", Outcome.pass);
+        skill_cost("The repair costs some skill", Outcome.pass),
+        skill_kept("Skill kept", Outcome.pass);
 
         private final String title;
         private final Outcome outcome;
@@ -72,13 +73,24 @@ public record Headline(Outcome outcome, String title, String sentence, List<Find
         }
         findings.sort((a, b) -> a.type().compareTo(b.type()));
         Type gravest = findings.isEmpty() ? Type.too_few_rows : findings.get(0).type();
-        boolean both = gravest == Type.skill_lost
-                && findings.stream().anyMatch(f -> f.type() == Type.not_needed);
         return new Headline(
                 gravest.outcome,
-                both ? "Skill lost by a repair that was not needed" : gravest.title,
+                title(gravest, findings),
                 sentence(harm, skill, repaired),
                 List.copyOf(findings));
+    }
+
+    private static String title(Type gravest, List<Finding> findings) {
+        List<Type> types = findings.stream().map(Finding::type).toList();
+        if (gravest == Type.skill_lost && types.contains(Type.not_needed)) {
+            return "Skill lost by a repair that was not needed";
+        }
+        if (gravest == Type.repaired) {
+            return types.contains(Type.skill_kept)
+                    ? "Repaired, and the skill is kept"
+                    : types.contains(Type.skill_cost) ? "Repaired, at some cost of skill" : gravest.title;
+        }
+        return gravest.title;
     }
 
     private static void harm(Measure harm, String repaired, List<Finding> findings) {
@@ -139,6 +151,12 @@ public record Headline(Outcome outcome, String title, String sentence, List<Find
                     kept < HALF ? Type.skill_lost : Type.skill_cost,
                     "By " + name(skill) + ", the repaired model is worse than the fine-tuned one, by more than chance; "
                             + values(skill, repaired) + "." + left));
+        } else if (change.isPresent()) {
+            Comparison difference = change.get();
+            findings.add(new Finding(
+                    Type.skill_kept,
+                    "By " + name(skill) + ", the repaired model is not worse than the fine-tuned one, as far as "
+                            + difference.rows() + " rows can tell; " + values(skill, repaired) + "."));
         }
     }
 

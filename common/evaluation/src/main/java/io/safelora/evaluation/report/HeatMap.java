@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.function.Function;
+import java.util.stream.IntStream;
 
 /**
  * A value of every module as a colour: layers from left to right, kinds of modules from top to bottom.
@@ -39,7 +40,7 @@ public record HeatMap(
      * One module.
      *
      * @param percent 0 at the least value of all, 100 at the greatest: the colour
-     * @param mark radius of the dot on a selected module; 0 on the others
+     * @param mark radius of the dot on a selected module
      */
     public record Cell(
             String x,
@@ -50,7 +51,11 @@ public record HeatMap(
             String centreX,
             String centreY,
             String mark,
+            boolean selected,
             String title) {}
+
+    /** A colour of the legend. */
+    public record Step(String x, String percent) {}
 
     /** A word of the picture. */
     public record Text(String x, String y, String text, String full) {}
@@ -93,7 +98,8 @@ public record HeatMap(
                         Format.number(range == 0 ? 50 : 100 * (number - spread.min()) / range),
                         Format.number(x + (column - gap) / 2),
                         Format.number(y + (ROW - 1) / 2),
-                        Format.number(module.selected() ? Math.min(3, column / 3) : 0),
+                        Format.number(Math.min(3, column / 3)),
+                        module.selected(),
                         String.format(
                                 Locale.ROOT,
                                 "layer %d, %s: %s %.4f%s",
@@ -111,6 +117,13 @@ public record HeatMap(
         }
         return new HeatMap(
                 key, WIDTH, TOP + ROW * kinds.size() + 18, cells, rows, columns, spread, all.size() - kinds.size());
+    }
+
+    /** The colours from the least to the greatest value. */
+    public List<Step> scale() {
+        return IntStream.rangeClosed(0, 10)
+                .mapToObj(i -> new Step(Format.number(LEFT - 2 + 15.5 * i), Integer.toString(10 * i)))
+                .toList();
     }
 
     /** In the order of a decoder layer where the names tell it: attention first. Else as they come. */

@@ -33,12 +33,12 @@ public record LossPicture(
         double most = points.stream().mapToDouble(Point::loss).max().orElseThrow();
         int last = points.get(points.size() - 1).step();
         Axis y = Axis.around(Math.min(0, least), most, Double.NEGATIVE_INFINITY, Double.POSITIVE_INFINITY, 170, 8);
-        Axis x = Axis.around(0, Math.max(1, last), 0, Math.max(1, last), 40, 330);
+        Axis x = Axis.around(0, Math.max(1, last), 0, Math.max(1, last), 40, 322);
         return new LossPicture(
                 HeatMap.WIDTH,
                 206,
                 "40",
-                "330",
+                "322",
                 "8",
                 "170",
                 points.stream()

@@ -1,5 +1,6 @@
 package io.safelora.evaluation.report;
 
+import com.fasterxml.jackson.annotation.JsonIgnore;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.safelora.artifacts.checkpoint.ModuleName;
 import java.util.ArrayList;
@@ -19,6 +20,7 @@ import java.util.stream.Collectors;
  * @param energy how the alignment energies differ
  */
 public record Modules(List<Module> modules, Spread cosine, Spread energy) {
+    private static final int MAX_NUMBERS = 600;
 
     /**
      * One module.
@@ -39,6 +41,12 @@ public record Modules(List<Module> modules, Spread cosine, Spread energy) {
      * @param betweenKinds eta squared, 0 to 1; null, as betweenLayers, where all values are alike
      */
     public record Spread(double min, double max, Double betweenKinds, Double betweenLayers) {
+        /** Whether the kinds explain more than half, and more than the layers do. */
+        @JsonIgnore
+        public boolean byKind() {
+            return betweenKinds != null && betweenKinds > 0.5 && betweenKinds > betweenLayers;
+        }
+
         static Spread of(List<Module> modules, Function<Module, Double> value) {
             List<Module> known = modules.stream()
                     .filter(m -> m.layer() != null && value.apply(m) != null)
@@ -104,11 +112,14 @@ public record Modules(List<Module> modules, Spread cosine, Spread energy) {
         return new Modules(all, Spread.of(all, Module::cosine), Spread.of(all, Module::energy));
     }
 
+    /** How many the repair changed. */
+    @JsonIgnore
     public int selected() {
         return (int) modules.stream().filter(Module::selected).count();
     }
 
     /** How many the adapter has. */
+    @JsonIgnore
     public int adapted() {
         return (int) modules.stream().filter(m -> m.shrinkage() != null).count();
     }
@@ -122,9 +133,10 @@ public record Modules(List<Module> modules, Spread cosine, Spread energy) {
         return layers;
     }
 
-    /** Those that no layer has, such as the head. */
-    public List<Module> outside() {
-        return modules.stream().filter(m -> m.layer() == null).toList();
+    /** Those that the page has the numbers of. */
+    @JsonIgnore
+    public List<Module> numbers() {
+        return modules.subList(0, Math.min(MAX_NUMBERS, modules.size()));
     }
 
     private static Module module(String name, boolean selected, Double cosine, Double shrinkage, Double energy) {

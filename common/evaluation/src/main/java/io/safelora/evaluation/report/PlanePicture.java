@@ -32,7 +32,7 @@ public record PlanePicture(
         List<Name> names,
         String front,
         int unnamed) {
-    private static final Box FRAME = new Box(44, 6, 290, 236);
+    private static final Box FRAME = new Box(44, 8, 276, 234);
 
     /** Half of a mark's size, with some air. */
     private static final double MARK = 7;
@@ -46,11 +46,16 @@ public record PlanePicture(
     /** Shares that lie this close together are drawn on a part of the axis. */
     private static final double NARROW = 0.3;
 
-    /** A model, with the bars of its intervals. */
+    /**
+     * A model, with the bars of its intervals.
+     *
+     * @param barred whether its bars are drawn: those of all of a sweep's repairs would hide each other
+     */
     public record Mark(
             String model,
             Role role,
             boolean front,
+            boolean barred,
             String x,
             String y,
             String barLeft,
@@ -68,6 +73,7 @@ public record PlanePicture(
      * @param tied whether a line goes from the mark (fromX, fromY) to the name (lineX, lineY)
      */
     public record Name(
+            String model,
             String text,
             Role role,
             String x,
@@ -100,8 +106,10 @@ public record PlanePicture(
             double right = x.at(high(point.harm()));
             double one = y.at(low(point.skill()));
             double other = y.at(high(point.skill()));
-            bars.add(new Box(left, py - 2, right - left, 4));
-            bars.add(new Box(px - 2, Math.min(one, other), 4, Math.abs(one - other)));
+            if (point.role() != Role.other) {
+                bars.add(new Box(left, py - 2, right - left, 4));
+                bars.add(new Box(px - 2, Math.min(one, other), 4, Math.abs(one - other)));
+            }
             String text = shortened(point.model());
             named.add(new Named(text, px, py, LETTER * text.length(), LINE));
             marks.add(
@@ -110,6 +118,7 @@ public record PlanePicture(
                             point.model(),
                             point.role(),
                             point.front(),
+                            point.role() != Role.other,
                             Format.number(px),
                             Format.number(py),
                             Format.number(left),
@@ -139,7 +148,7 @@ public record PlanePicture(
                         .toList(),
                 marks,
                 labels.stream()
-                        .map(l -> name(l, points.get(l.number()).role()))
+                        .map(l -> name(l, points.get(l.number())))
                         .toList(),
                 plane.points().stream()
                         .filter(Point::front)
@@ -178,10 +187,11 @@ public record PlanePicture(
         };
     }
 
-    private static Name name(Label label, Role role) {
+    private static Name name(Label label, Point point) {
         return new Name(
+                point.model(),
                 label.text(),
-                role,
+                point.role(),
                 Format.number(label.box().x()),
                 Format.number(label.box().y() + LINE - 4),
                 Format.number(label.box().width()),

@@ -11,6 +11,17 @@ public enum Role {
     /** A repair that was tried and not chosen. */
     other;
 
+    /** For people. */
+    public String meaning() {
+        return switch (this) {
+            case aligned -> "before fine-tuning";
+            case fine_tuned -> "before the repair";
+            case repaired -> "after the repair";
+            case control -> "for comparison";
+            case other -> "not chosen";
+        };
+    }
+
     /** @param repaired the name of the job's result */
     static Role of(String model, String repaired) {
         return switch (model) {

@@ -1,5 +1,6 @@
 package io.safelora.evaluation.report;
 
+import com.fasterxml.jackson.annotation.JsonIgnore;
 import io.safelora.contract.JobEvent.Score;
 import io.safelora.evaluation.Evaluation.Result;
 import io.safelora.evaluation.Scores;
@@ -51,9 +52,29 @@ public record ScoreTable(List<Model> models, List<Measure> measures) {
             skill
         }
 
-        /** A model's value. */
-        public Optional<Cell> of(String model) {
+        Optional<Cell> of(String model) {
             return cells.stream().filter(c -> c.model().equals(model)).findFirst();
+        }
+
+        /** A model's value; null where there is none. */
+        public Cell cell(String model) {
+            return of(model).orElse(null);
+        }
+
+        /** How many rows it is over. */
+        @JsonIgnore
+        public int rows() {
+            return cells.get(0).rows();
+        }
+
+        /** What the intervals are called; null where there are none. */
+        @JsonIgnore
+        public String interval() {
+            return cells.stream()
+                    .map(Cell::interval)
+                    .filter(Objects::nonNull)
+                    .findFirst()
+                    .orElse(null);
         }
 
         Optional<Comparison> comparison(String model, String other) {
@@ -88,9 +109,22 @@ public record ScoreTable(List<Model> models, List<Measure> measures) {
                         .toList());
     }
 
-    /** @param role one that only one model has */
-    Optional<Model> model(Role role) {
-        return models.stream().filter(m -> m.role() == role).findFirst();
+    /** Those that stand side by side. */
+    @JsonIgnore
+    public List<Model> main() {
+        return models.stream().filter(m -> m.role() != Role.other).toList();
+    }
+
+    /** A sweep's repairs that were not chosen. */
+    @JsonIgnore
+    public List<Model> others() {
+        return models.stream().filter(m -> m.role() == Role.other).toList();
+    }
+
+    /** Whether there are models to compare. */
+    @JsonIgnore
+    public boolean compared() {
+        return measures.stream().anyMatch(m -> !m.comparisons().isEmpty());
     }
 
     private static Measure measure(List<Score> scores, List<RowValues> rows, String repaired) {

@@ -1,5 +1,6 @@
 package io.safelora.evaluation.report;
 
+import com.fasterxml.jackson.annotation.JsonIgnore;
 import com.fasterxml.jackson.databind.JsonNode;
 import java.util.ArrayList;
 import java.util.List;
@@ -54,6 +55,7 @@ public record TrainingLoss(List<Point> points, int steps, int notFinite, Double 
     }
 
     /** How many steps one point stands for. */
+    @JsonIgnore
     public int stepsPerPoint() {
         return (steps + MAX_POINTS - 1) / MAX_POINTS;
     }

@@ -1,0 +1,150 @@
+package io.safelora.evaluation.report;
+
+import io.safelora.contract.EvaluationTask.Task;
+import io.safelora.evaluation.Evaluation.Sample;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * What the models said to the same prompts: those first where judges disagree, then those where the models were judged
+ * differently, and of these the requests that should be refused.
+ *
+ * @param shown the prompts
+ * @param all how many prompts there were
+ */
+public record Answers(List<Prompt> shown, int all) {
+    private static final int PROMPTS = 12;
+
+    /** What is shown of a prompt and of an answer, in characters. */
+    private static final int PROMPT_LENGTH = 300;
+
+    private static final int ANSWER_LENGTH = 2000;
+
+    /**
+     * One prompt.
+     *
+     * @param row of the task's data, from 0
+     * @param judgesDisagree on any model's answer
+     * @param modelsDiffer whether one model's answer was judged differently from another's
+     */
+    public record Prompt(
+            String task, int row, String text, boolean judgesDisagree, boolean modelsDiffer, List<Answer> answers) {}
+
+    /** One model's answer. */
+    public record Answer(String model, Role role, String text, List<Judgement> judgements) {}
+
+    /**
+     * What is thought of an answer.
+     *
+     * @param judge null where no judge was needed
+     */
+    public record Judgement(String judge, String words) {}
+
+    /** @param models whose answers are shown */
+    static Answers of(List<Sample> samples, List<ScoreTable.Model> models) {
+        Map<String, List<Sample>> byPrompt = new LinkedHashMap<>();
+        samples.forEach(s -> byPrompt
+                .computeIfAbsent(s.task() + " " + s.row() + " " + s.prompt(), key -> new ArrayList<>())
+                .add(s));
+        List<Prompt> prompts = new ArrayList<>();
+        for (List<Sample> same : byPrompt.values()) {
+            prompts.add(prompt(same, models));
+        }
+        int all = prompts.size();
+        prompts.sort(Comparator.comparing((Prompt p) -> !p.judgesDisagree())
+                .thenComparing(p -> !p.modelsDiffer())
+                .thenComparing(p -> !p.task().equals(Task.harmfulness.name()))
+                .thenComparing(Prompt::row));
+        return new Answers(mixed(prompts), all);
+    }
+
+    /** No task takes all the room: in turns, one prompt of each. */
+    private static List<Prompt> mixed(List<Prompt> prompts) {
+        Map<String, List<Prompt>> byTask = new LinkedHashMap<>();
+        prompts.stream()
+                .filter(p -> !p.judgesDisagree())
+                .forEach(p -> byTask.computeIfAbsent(p.task(), task -> new ArrayList<>())
+                        .add(p));
+        List<Prompt> shown = new ArrayList<>(prompts.stream()
+                .filter(Prompt::judgesDisagree)
+                .limit(PROMPTS - byTask.size())
+                .toList());
+        for (int i = 0; shown.size() < PROMPTS && i < PROMPTS; i++) {
+            for (List<Prompt> ofTask : byTask.values()) {
+                if (i < ofTask.size() && shown.size() < PROMPTS) {
+                    shown.add(ofTask.get(i));
+                }
+            }
+        }
+        return shown;
+    }
+
+    private static Prompt prompt(List<Sample> same, List<ScoreTable.Model> models) {
+        Sample first = same.get(0);
+        List<Answer> answers = new ArrayList<>();
+        Set<List<Judgement>> different = new LinkedHashSet<>();
+        boolean disagree = false;
+        for (ScoreTable.Model model : models) {
+            for (Sample sample : same) {
+                if (sample.model().equals(model.name())) {
+                    List<Judgement> judgements = judgements(sample);
+                    different.add(judgements);
+                    disagree |= judgements.stream()
+                                    .filter(j -> sample.verdicts().containsKey(j.judge()))
+                                    .map(Judgement::words)
+                                    .distinct()
+                                    .count()
+                            > 1;
+                    answers.add(new Answer(model.name(), model.role(), start(sample.response()), judgements));
+                }
+            }
+        }
+        return new Prompt(
+                first.task().name(), first.row(), end(first.prompt()), disagree, different.size() > 1, answers);
+    }
+
+    private static List<Judgement> judgements(Sample sample) {
+        List<Judgement> judgements = new ArrayList<>();
+        sample.correct()
+                .forEach((filter, correct) -> judgements.add(new Judgement(filter, correct ? "right" : "wrong")));
+        Map<String, ?> verdicts = sample.verdicts();
+        verdicts.forEach((judge, verdict) ->
+                judgements.add(new Judgement(judge, words(verdict.toString(), sample.task() == Task.harmfulness))));
+        return judgements;
+    }
+
+    private static String words(String verdict, boolean harm) {
+        return switch (verdict) {
+            case "refused" -> harm ? "refused" : "refused, though harmless";
+            case "answered" -> harm ? "harmful" : "answered";
+            default -> verdict;
+        };
+    }
+
+    /** A few-shot prompt is long; the question is its end. */
+    private static String end(String prompt) {
+        int at = prompt.lastIndexOf("Question:");
+        String question = (at < 0 ? prompt : prompt.substring(at)).strip();
+        return question.length() <= PROMPT_LENGTH
+                ? question
+                : "…" + question.substring(safe(question, question.length() - PROMPT_LENGTH));
+    }
+
+    private static String start(String response) {
+        String text = response.strip();
+        return text.length() <= ANSWER_LENGTH
+                ? text
+                : text.substring(0, safe(text, ANSWER_LENGTH)) + "… (" + (text.length() - ANSWER_LENGTH)
+                        + " more characters)";
+    }
+
+    /** Not between the halves of a surrogate pair. */
+    private static int safe(String text, int at) {
+        return Character.isLowSurrogate(text.charAt(at)) ? at + 1 : at;
+    }
+}

@@ -18,10 +18,10 @@ import java.util.Set;
  * @param all how many prompts there were
  */
 public record Answers(List<Prompt> shown, int all) {
-    private static final int PROMPTS = 12;
+    private static final int PROMPTS = 10;
 
     /** What is shown of a prompt and of an answer, in characters. */
-    private static final int PROMPT_LENGTH = 300;
+    private static final int PROMPT_LENGTH = 240;
 
     private static final int ANSWER_LENGTH = 2000;
 
@@ -48,9 +48,9 @@ public record Answers(List<Prompt> shown, int all) {
     /** @param models whose answers are shown */
     static Answers of(List<Sample> samples, List<ScoreTable.Model> models) {
         Map<String, List<Sample>> byPrompt = new LinkedHashMap<>();
-        samples.forEach(s -> byPrompt
-                .computeIfAbsent(s.task() + " " + s.row() + " " + s.prompt(), key -> new ArrayList<>())
-                .add(s));
+        samples.forEach(
+                s -> byPrompt.computeIfAbsent(s.task() + " " + s.row() + " " + s.prompt(), key -> new ArrayList<>())
+                        .add(s));
         List<Prompt> prompts = new ArrayList<>();
         for (List<Sample> same : byPrompt.values()) {
             prompts.add(prompt(same, models));
@@ -66,10 +66,9 @@ public record Answers(List<Prompt> shown, int all) {
     /** No task takes all the room: in turns, one prompt of each. */
     private static List<Prompt> mixed(List<Prompt> prompts) {
         Map<String, List<Prompt>> byTask = new LinkedHashMap<>();
-        prompts.stream()
-                .filter(p -> !p.judgesDisagree())
-                .forEach(p -> byTask.computeIfAbsent(p.task(), task -> new ArrayList<>())
-                        .add(p));
+        prompts.stream().filter(p -> !p.judgesDisagree()).forEach(p -> byTask.computeIfAbsent(
+                        p.task(), task -> new ArrayList<>())
+                .add(p));
         List<Prompt> shown = new ArrayList<>(prompts.stream()
                 .filter(Prompt::judgesDisagree)
                 .limit(PROMPTS - byTask.size())
@@ -105,7 +104,7 @@ public record Answers(List<Prompt> shown, int all) {
             }
         }
         return new Prompt(
-                first.task().name(), first.row(), end(first.prompt()), disagree, different.size() > 1, answers);
+                first.task().name(), first.row(), question(first.prompt()), disagree, different.size() > 1, answers);
     }
 
     private static List<Judgement> judgements(Sample sample) {
@@ -126,21 +125,23 @@ public record Answers(List<Prompt> shown, int all) {
         };
     }
 
-    /** A few-shot prompt is long; the question is its end. */
-    private static String end(String prompt) {
-        int at = prompt.lastIndexOf("Question:");
-        String question = (at < 0 ? prompt : prompt.substring(at)).strip();
-        return question.length() <= PROMPT_LENGTH
-                ? question
-                : "…" + question.substring(safe(question, question.length() - PROMPT_LENGTH));
+    /** A few-shot prompt is long; the last question is what is asked. */
+    private static String question(String prompt) {
+        String question =
+                prompt.substring(Math.max(0, prompt.lastIndexOf("Question:"))).strip();
+        return question.length() <= PROMPT_LENGTH ? question : cut(question, PROMPT_LENGTH) + "…";
     }
 
     private static String start(String response) {
         String text = response.strip();
         return text.length() <= ANSWER_LENGTH
                 ? text
-                : text.substring(0, safe(text, ANSWER_LENGTH)) + "… (" + (text.length() - ANSWER_LENGTH)
-                        + " more characters)";
+                : cut(text, ANSWER_LENGTH) + "… (" + (text.length() - ANSWER_LENGTH) + " more characters)";
+    }
+
+    /** The beginning of a text. */
+    static String cut(String text, int length) {
+        return text.substring(0, safe(text, length));
     }
 
     /** Not between the halves of a surrogate pair. */

@@ -64,8 +64,8 @@ public record Headline(Outcome outcome, String title, String sentence, List<Find
                         "No answers to harmful requests were measured: whether the model is safe is not known.")));
         skill.ifPresentOrElse(
                 s -> skill(s, repaired, findings),
-                () -> findings.add(new Finding(
-                        Type.not_measured, "No skill was measured: what the repair costs is not known.")));
+                () -> findings.add(
+                        new Finding(Type.not_measured, "No skill was measured: what the repair costs is not known.")));
         for (Measure measure : table.measures()) {
             if (measure.kind() == Kind.over_refusal || measure.kind() == Kind.degenerate) {
                 side(measure, repaired, findings);
@@ -74,10 +74,7 @@ public record Headline(Outcome outcome, String title, String sentence, List<Find
         findings.sort((a, b) -> a.type().compareTo(b.type()));
         Type gravest = findings.isEmpty() ? Type.too_few_rows : findings.get(0).type();
         return new Headline(
-                gravest.outcome,
-                title(gravest, findings),
-                sentence(harm, skill, repaired),
-                List.copyOf(findings));
+                gravest.outcome, title(gravest, findings), sentence(harm, skill, repaired), List.copyOf(findings));
     }
 
     private static String title(Type gravest, List<Finding> findings) {
@@ -191,13 +188,10 @@ public record Headline(Outcome outcome, String title, String sentence, List<Find
             measure.ifPresent(m -> {
                 String what = m.kind() == Kind.harm ? "harmful requests answered" : name(m);
                 Optional<Cell> last = m.of(repaired).or(() -> m.of("fine-tuned"));
-                last.ifPresent(c -> parts.add(what + " " + Format.value(m.share(), c.value())
-                        + before(m, c.model())));
+                last.ifPresent(c -> parts.add(what + " " + Format.value(m.share(), c.value()) + before(m, c.model())));
             });
         }
-        return parts.isEmpty()
-                ? "Nothing was measured."
-                : "The result: " + String.join("; ", parts) + ".";
+        return parts.isEmpty() ? "Nothing was measured." : "The result: " + String.join("; ", parts) + ".";
     }
 
     private static String before(Measure measure, String last) {

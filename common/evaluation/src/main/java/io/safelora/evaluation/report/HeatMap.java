@@ -36,6 +36,9 @@ public record HeatMap(
     private static final int MAX_KINDS = 40;
     private static final int LETTERS = 14;
 
+    /** The width of a letter of a kind's name, in a font whose letters are all of one width. */
+    private static final double LETTER = 5.7;
+
     /**
      * One module.
      *
@@ -57,8 +60,12 @@ public record HeatMap(
     /** A colour of the legend. */
     public record Step(String x, String percent) {}
 
-    /** A word of the picture. */
-    public record Text(String x, String y, String text, String full) {}
+    /**
+     * A word of the picture.
+     *
+     * @param length how wide a kind is drawn, whatever the font
+     */
+    public record Text(String x, String y, String length, String text) {}
 
     /**
      * @param value of a module, or null
@@ -81,7 +88,11 @@ public record HeatMap(
         for (Map.Entry<Integer, Map<String, Module>> layer : layers.entrySet()) {
             double x = LEFT + column * at;
             if (at % every == 0) {
-                columns.add(text(x + column / 2, TOP + ROW * kinds.size() + 13, Integer.toString(layer.getKey())));
+                columns.add(new Text(
+                        Format.number(x + column / 2),
+                        Format.number(TOP + ROW * kinds.size() + 13),
+                        "",
+                        Integer.toString(layer.getKey())));
             }
             for (int row = 0; row < kinds.size(); row++) {
                 Module module = layer.getValue().get(kinds.get(row));
@@ -113,7 +124,13 @@ public record HeatMap(
         }
         List<Text> rows = new ArrayList<>();
         for (int row = 0; row < kinds.size(); row++) {
-            rows.add(text(LEFT - 5, TOP + ROW * row + 14, kinds.get(row)));
+            String kind = shortened(kinds.get(row));
+            double length = LETTER * kind.length();
+            rows.add(new Text(
+                    Format.number(LEFT - 5 - length),
+                    Format.number(TOP + ROW * row + 14),
+                    Format.number(length),
+                    kind));
         }
         return new HeatMap(
                 key, WIDTH, TOP + ROW * kinds.size() + 18, cells, rows, columns, spread, all.size() - kinds.size());
@@ -148,12 +165,8 @@ public record HeatMap(
     }
 
     /** Of a long name, its end. */
-    private static Text text(double x, double y, String text) {
-        String shown = text.length() <= LETTERS ? text : text.substring(text.lastIndexOf('.') + 1);
-        return new Text(
-                Format.number(x),
-                Format.number(y),
-                shown.length() <= LETTERS ? shown : "…" + shown.substring(shown.length() - LETTERS + 1),
-                text);
+    private static String shortened(String kind) {
+        String shown = kind.length() <= LETTERS ? kind : kind.substring(kind.lastIndexOf('.') + 1);
+        return shown.length() <= LETTERS ? shown : "…" + shown.substring(shown.length() - LETTERS + 1);
     }
 }

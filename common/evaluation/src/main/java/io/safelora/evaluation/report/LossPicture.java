@@ -36,7 +36,7 @@ public record LossPicture(
         Axis x = Axis.around(0, Math.max(1, last), 0, Math.max(1, last), 40, 322);
         return new LossPicture(
                 HeatMap.WIDTH,
-                206,
+                212,
                 "40",
                 "322",
                 "8",

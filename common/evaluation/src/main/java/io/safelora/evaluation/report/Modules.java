@@ -3,7 +3,6 @@ package io.safelora.evaluation.report;
 import com.fasterxml.jackson.annotation.JsonIgnore;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.safelora.artifacts.checkpoint.ModuleName;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -33,7 +32,13 @@ public record Modules(List<Module> modules, Spread cosine, Spread energy) {
      * @param energy norm of the alignment's change of the weight over the weight's norm; null where unknown
      */
     public record Module(
-            String name, Integer layer, String kind, boolean selected, Double cosine, Double shrinkage, Double energy) {}
+            String name,
+            Integer layer,
+            String kind,
+            boolean selected,
+            Double cosine,
+            Double shrinkage,
+            Double energy) {}
 
     /**
      * Where values differ: the shares of their variance that means over the kinds of modules, and over the layers, explain.
@@ -91,9 +96,7 @@ public record Modules(List<Module> modules, Spread cosine, Spread energy) {
      */
     static Modules of(JsonNode selection, JsonNode alignment) {
         Map<String, Double> energies = new LinkedHashMap<>();
-        alignment
-                .path("modules")
-                .forEach(m -> energies.put(m.path("module").asText(), number(m.path("relative"))));
+        alignment.path("modules").forEach(m -> energies.put(m.path("module").asText(), number(m.path("relative"))));
         Map<String, Module> modules = new LinkedHashMap<>();
         for (JsonNode module : selection.path("modules")) {
             String name = module.path("module").asText();

@@ -17,7 +17,6 @@ import java.util.stream.DoubleStream;
  *
  * @param marks the models, the least important first, so that the others are drawn over them
  * @param front the points of a polyline through those that no repair beats; empty where there is no sweep
- * @param unnamed how many models have no room for their names
  */
 public record PlanePicture(
         double width,
@@ -30,12 +29,13 @@ public record PlanePicture(
         List<Tick> skills,
         List<Mark> marks,
         List<Name> names,
-        String front,
-        int unnamed) {
+        String front) {
     private static final Box FRAME = new Box(44, 8, 276, 234);
 
     /** Half of a mark's size, with some air. */
     private static final double MARK = 7;
+
+    private static final double DOT = 4.5;
 
     /** Names are set in a font whose letters are all of one width, in the picture's units. */
     private static final double LETTER = 6;
@@ -101,7 +101,7 @@ public record PlanePicture(
         for (Point point : points) {
             double px = x.at(point.harm().value());
             double py = y.at(point.skill().value());
-            boxes.add(Box.around(px, py, MARK));
+            boxes.add(Box.around(px, py, point.role() == Role.other ? DOT : MARK));
             double left = x.at(low(point.harm()));
             double right = x.at(high(point.harm()));
             double one = y.at(low(point.skill()));
@@ -111,7 +111,10 @@ public record PlanePicture(
                 bars.add(new Box(px - 2, Math.min(one, other), 4, Math.abs(one - other)));
             }
             String text = shortened(point.model());
-            named.add(new Named(text, px, py, LETTER * text.length(), LINE));
+            // A sweep's other repairs come last.
+            if (point.role() != Role.other || point.front()) {
+                named.add(new Named(text, px, py, LETTER * text.length(), LINE));
+            }
             marks.add(
                     0,
                     new Mark(
@@ -130,7 +133,7 @@ public record PlanePicture(
         List<Label> labels = LabelPlacement.of(FRAME, boxes, bars, named);
         return new PlanePicture(
                 HeatMap.WIDTH,
-                286,
+                290,
                 Format.number(FRAME.x()),
                 Format.number(FRAME.right()),
                 Format.number(FRAME.y()),
@@ -147,16 +150,13 @@ public record PlanePicture(
                                         : String.format(Locale.ROOT, "%." + y.decimals() + "f", v)))
                         .toList(),
                 marks,
-                labels.stream()
-                        .map(l -> name(l, points.get(l.number())))
-                        .toList(),
+                labels.stream().map(l -> name(l, points.get(l.number()))).toList(),
                 plane.points().stream()
                         .filter(Point::front)
                         .sorted(Comparator.comparingDouble(p -> p.harm().value()))
                         .map(p -> Format.number(x.at(p.harm().value())) + ","
                                 + Format.number(y.at(p.skill().value())))
-                        .collect(Collectors.joining(" ")),
-                points.size() - labels.size());
+                        .collect(Collectors.joining(" ")));
     }
 
     private static Axis skillAxis(SkillAndHarm plane) {

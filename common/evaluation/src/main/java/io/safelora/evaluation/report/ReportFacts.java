@@ -35,6 +35,8 @@ public record ReportFacts(
         List<String> warnings,
         Provenance provenance) {
 
+    private static final int TITLE = 100;
+
     /**
      * @param alignment folder with alignment.json
      * @param tuned the adapter or checkpoint before the repair; with trainer_state.json unless it was brought along
@@ -62,7 +64,7 @@ public record ReportFacts(
             warnings.add(selection.get("warning").asText());
         }
         return new ReportFacts(
-                request.name() == null ? jobId : request.name(),
+                title(request.name() == null ? jobId : request.name()),
                 Headline.of(scores, harm, skill, name),
                 scores,
                 SkillAndHarm.of(scores, pareto).orElse(null),
@@ -75,6 +77,10 @@ public record ReportFacts(
                                 .toList()),
                 warnings,
                 Provenance.of(jobId, request, origin, result.seconds()));
+    }
+
+    private static String title(String name) {
+        return name.length() <= TITLE ? name : Answers.cut(name, TITLE) + "…";
     }
 
     private static JsonNode json(Path file) throws IOException {

@@ -58,7 +58,8 @@ public record SkillAndHarm(Measure skill, Measure harm, List<Point> points, Stri
     /** By the first of the judges, where there are several. */
     static Optional<Measure> harm(ScoreTable table) {
         return table.measures().stream()
-                .filter(m -> m.task().equals(Task.harmfulness.name()) && m.metric().equals("harmful"))
+                .filter(m ->
+                        m.task().equals(Task.harmfulness.name()) && m.metric().equals("harmful"))
                 .findFirst();
     }
 

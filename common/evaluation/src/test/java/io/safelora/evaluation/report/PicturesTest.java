@@ -8,6 +8,7 @@ import io.safelora.evaluation.report.Modules.Module;
 import io.safelora.evaluation.report.SkillAndHarm.Point;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Collections;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
@@ -86,6 +87,10 @@ class PicturesTest {
         Map<Double, Double> harms = axis(svg, "text.harm", "x");
         Map<Double, Double> skills = axis(svg, "text.skill", "y");
         assertThat(harms.get(0.0)).isLessThan(harms.get(1.0));
+        // As the caption says: up is more skill.
+        double little = skills.get(Collections.min(skills.keySet()));
+        double much = skills.get(Collections.max(skills.keySet()));
+        assertThat(much < little).isEqualTo(facts.plane().skill().higherIsBetter());
         Map<String, double[]> marks = new HashMap<>();
         for (Element mark : svg.select("g.mark")) {
             Matcher at = Pattern.compile("translate\\((\\S+) (\\S+)\\)").matcher(mark.attr("transform"));

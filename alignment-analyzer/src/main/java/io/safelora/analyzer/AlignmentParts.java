@@ -24,7 +24,6 @@ import java.util.Optional;
  * partElements} alone, and the result does not depend on it.
  */
 final class AlignmentParts {
-    private static final int VERSION = 3;
     private static final String PART = "part.json";
     private static final int MAX_BYTES = 100_000_000;
 
@@ -68,7 +67,7 @@ final class AlignmentParts {
 
     /** The analysis of these checkpoints, if it was made before. */
     static Optional<ArtifactRef> find(Workspace ws, Map<String, String> digests) throws IOException {
-        return ws.find("analyze", VERSION, digests);
+        return ws.find("analyze", AlignmentAnalysis.VERSION, digests);
     }
 
     int count() {
@@ -89,7 +88,7 @@ final class AlignmentParts {
         int done = others;
         ws.result(
                 "part",
-                VERSION,
+                AlignmentAnalysis.VERSION,
                 inputs(part),
                 out -> Files.write(out.resolve(PART), Json.pretty(modules(done, parts.get(part)))));
     }
@@ -119,7 +118,7 @@ final class AlignmentParts {
     }
 
     private ArtifactRef result(Modules modules) throws Exception {
-        return ws.result("analyze", VERSION, digests, out -> {
+        return ws.result("analyze", AlignmentAnalysis.VERSION, digests, out -> {
             Alignment alignment = AlignmentAnalysis.join(base, aligned, modules.get());
             Files.write(out.resolve(Alignment.FILE), Json.pretty(alignment));
         });
@@ -135,7 +134,7 @@ final class AlignmentParts {
     }
 
     private Optional<ArtifactRef> find(int part) throws IOException {
-        return ws.find("part", VERSION, inputs(part));
+        return ws.find("part", AlignmentAnalysis.VERSION, inputs(part));
     }
 
     private Map<String, Object> inputs(int part) {

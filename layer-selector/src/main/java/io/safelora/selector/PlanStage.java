@@ -33,7 +33,6 @@ import java.util.function.Predicate;
  */
 @ApplicationScoped
 public class PlanStage implements Stage<AlignmentAnalyzed> {
-    private static final int VERSION = 3;
     private static final int MAX_ALIGNMENT_BYTES = 64 << 20;
 
     @Override
@@ -63,7 +62,7 @@ public class PlanStage implements Stage<AlignmentAnalyzed> {
                         : request.training().method() == Method.full
                                 ? Method.full
                                 : request.training().targetModules());
-        ArtifactRef selection = ws.result("plan", VERSION, inputs, out -> {
+        ArtifactRef selection = ws.result("plan", Selection.VERSION, inputs, out -> {
             Set<String> selected =
                     projection == Projection.deferred ? null : Selection.select(candidates(event, store), options);
             new Plan(projection, options, selected).write(out);

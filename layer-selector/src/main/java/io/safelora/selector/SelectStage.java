@@ -13,6 +13,7 @@ import io.safelora.contract.SelectionOptions;
 import io.safelora.method.FineTuned;
 import io.safelora.method.Progress;
 import io.safelora.method.Repairing;
+import io.safelora.method.Selection;
 import io.safelora.method.Sources;
 import io.safelora.method.Sweep;
 import io.safelora.pipeline.Stage;
@@ -24,8 +25,6 @@ import java.util.Map;
 /** AdapterTrained to LayersSelected, after training: which modules are projected, by the cosine of their update. */
 @ApplicationScoped
 public class SelectStage implements Stage<AdapterTrained> {
-    private static final int VERSION = 3;
-
     @Override
     public String name() {
         return "layer-selector";
@@ -46,7 +45,7 @@ public class SelectStage implements Stage<AdapterTrained> {
                 "aligned", store.digest(request.aligned()),
                 "adapter", event.adapter().sha256(),
                 "options", options);
-        ArtifactRef selection = ws.result("select", VERSION, inputs, out -> {
+        ArtifactRef selection = ws.result("select", Selection.VERSION, inputs, out -> {
             Sources sources = new Sources(
                     Checkpoint.open(store.folder(request.base())),
                     Checkpoint.open(store.folder(request.aligned())),

@@ -34,7 +34,6 @@ import org.slf4j.LoggerFactory;
 @ApplicationScoped
 public class TrainStage implements Stage<LayersSelected> {
     private static final Logger LOG = LoggerFactory.getLogger(TrainStage.class);
-    private static final int TRAIN_VERSION = 4;
 
     private final TrainingMetrics metrics;
 
@@ -66,8 +65,9 @@ public class TrainStage implements Stage<LayersSelected> {
         ArtifactStore store = ws.store();
         if (request.adapter() != null) {
             Map<String, String> inputs = Map.of("adapter", store.digest(request.adapter()));
-            return ws.result("adopt", TRAIN_VERSION, inputs, out -> PeftAdapter.open(store.folder(request.adapter()))
-                    .write(out));
+            return ws.result(
+                    "adopt", FineTuning.VERSION, inputs, out -> PeftAdapter.open(store.folder(request.adapter()))
+                            .write(out));
         }
         String device = (request.device() == Device.auto ? ws.config().device() : request.device()).name();
         TrainingOptions training = request.training();
@@ -88,14 +88,15 @@ public class TrainStage implements Stage<LayersSelected> {
             inputs.put("projection", request.selection());
             inputs.put("selection", event.selection().sha256());
         }
-        return ws.result("train", TRAIN_VERSION, inputs, (out, checkpoint) -> {
+        return ws.result("train", FineTuning.VERSION, inputs, (out, checkpoint) -> {
             Map<String, String> provenance = new TreeMap<>();
             provenance.put("base", request.base());
             provenance.put("model", request.aligned());
             provenance.put("model, digest", inputs.get("model").toString());
             provenance.put("data, digest", inputs.get("data").toString());
             provenance.put(
-                    "trainer", "result version " + TRAIN_VERSION + ", device " + device + ", dtype " + request.dtype());
+                    "trainer",
+                    "result version " + FineTuning.VERSION + ", device " + device + ", dtype " + request.dtype());
             try (EveryStep projection = everyStep
                             ? new EveryStep(
                                     Checkpoint.open(store.folder(request.base())),

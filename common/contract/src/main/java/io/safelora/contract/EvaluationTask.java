@@ -75,8 +75,8 @@ public record EvaluationTask(
 
         @Size(min = 1, max = 8)
         @JsonPropertyDescription(
-                "harmfulness, over_refusal: who says whether an answer refuses; default: [refusal-phrases]. refusal-phrases: phrases of refusal where an answer begins, in 13 languages; gcg-keywords: the published list of the GCG attack's evaluation (arXiv 2307.15043), anywhere in the answer. Every judge gives scores of its own; those of the first rank a sweep")
-        List<@NotNull Judge> judge,
+                "harmfulness, over_refusal: who judges the answers; default: [refusal-phrases]. refusal-phrases: phrases of refusal where an answer begins, in 13 languages; gcg-keywords: the published list of the GCG attack's evaluation (arXiv 2307.15043), anywhere in the answer; or the id of a judge that the job declares under judges. Every judge gives scores of its own; those of the first rank a sweep")
+        List<@NotNull @Size(min = 1, max = 64) String> judge,
 
         @Min(1)
         @Max(1024)
@@ -100,21 +100,13 @@ public record EvaluationTask(
         first_n
     }
 
-    /** Who says whether an answer refuses. */
-    public enum Judge {
-        @JsonProperty("refusal-phrases")
-        refusal_phrases,
-        @JsonProperty("gcg-keywords")
-        gcg_keywords
-    }
-
     public EvaluationTask {
         fewshotSampler = fewshotSampler == null ? FewshotSampler.every_question_others : fewshotSampler;
         numFewshot = numFewshot == null ? (task == Task.gsm8k ? 5 : 0) : numFewshot;
         maxNewTokens = maxNewTokens == null ? (task == Task.gsm8k ? 256 : 64) : maxNewTokens;
         applyChatTemplate = applyChatTemplate == null ? false : applyChatTemplate;
         fewshotAsMultiturn = fewshotAsMultiturn == null ? task == Task.gsm8k && applyChatTemplate : fewshotAsMultiturn;
-        judge = judge == null && isJudged(task) ? List.of(Judge.refusal_phrases) : judge;
+        judge = judge == null && isJudged(task) ? List.of(JudgeOptions.BUILT_IN.get(0)) : judge;
         judge = judge == null ? null : judge.stream().distinct().toList();
         batchSize = batchSize == null ? 32 : batchSize;
     }
@@ -127,8 +119,14 @@ public record EvaluationTask(
      *     users type it
      */
     public static EvaluationTask ofOptions(JsonNode options) {
+        return ofOptions(options, List.of());
+    }
+
+    /** The same where judges are declared beside the task. */
+    public static EvaluationTask ofOptions(JsonNode options, List<JudgeOptions> judges) {
         EvaluationTask task = Options.read(options, EvaluationTask.class);
         task.check(Options::option);
+        JudgeOptions.check(task, judges);
         return task;
     }
 

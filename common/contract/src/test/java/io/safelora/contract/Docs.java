@@ -259,6 +259,7 @@ final class Docs {
         text.append(ROWS_OF_TRAINING).append('\n');
         table(text, "## `selection`", SelectionOptions.class);
         table(text, "## `evaluation`, each", EvaluationTask.class);
+        table(text, "## `judges`, each", JudgeOptions.class);
         text.append(DATA_FILES).append('\n');
         text.append(JOB_ID);
         text.append("## Examples\n\n");
@@ -442,6 +443,18 @@ final class Docs {
                   - task: harmfulness
                     data: s3://data/advbench.csv         # a column goal
                     apply_chat_template: true
+                """);
+        examples.put(
+                "Judge by words, by a guard model and by a rubric, side by side ([evaluation.md](evaluation.md)):",
+                """
+                base: s3://models/my-model-base
+                aligned: s3://models/my-model-instruct
+                adapter: s3://adapters/my-lora
+                judges:
+                  - {id: guard, type: qwen3guard, model: s3://models/Qwen3Guard-Gen-4B}
+                  - {id: rubric, type: endpoint, url: https://api.example.com/v1, model_name: a-large-model, api_key_env: JUDGE_API_KEY}
+                evaluation:
+                  - {task: harmfulness, data: s3://data/advbench.csv, apply_chat_template: true, judge: [guard, rubric, refusal-phrases]}
                 """);
         examples.put("Repair an adapter that you already have (training is skipped):", """
                 base: s3://models/my-model-base

@@ -2,8 +2,8 @@ package io.safelora.contract;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.tuple;
 
-import io.safelora.contract.EvaluationTask.Judge;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Map;
@@ -265,7 +265,7 @@ class JobDocumentTest {
                 "fewshot_as_multiturn: true | fewshot_as_multiturn: is only for gsm8k with apply_chat_template",
                 "judge: [gcg-keywords] | judge: is only for harmfulness and over_refusal",
                 "judge: [] | judge: must have at least 1 items",
-                "judge: [llama-guard] | judge[0]: must be one of refusal-phrases, gcg-keywords",
+                "judge: [''] | judge[0]: must be at least 1 characters",
                 "system_instruction: '' | system_instruction: must be at least 1 characters",
             })
     void evaluationOptionsOutOfRangeAreNamed(String option, String message) {
@@ -290,6 +290,75 @@ class JobDocumentTest {
         assertThat(task.rows(rows)).isEqualTo(measured);
     }
 
+    private static final String JUDGES = """
+            judges:
+              - {id: guard, type: qwen3guard, model: 's3://m/guard'}
+              - {id: llama, type: llama-guard-3, model: 's3://m/llama', dtype: bfloat16}
+              - {id: rubric, type: endpoint, url: 'https://api.example.com/v1', model_name: big, api_key_env: X_API_KEY}
+            """;
+
+    @Test
+    void judgesAreDeclaredOnceAndNamedByTasks() {
+        JobRequest job = JobDocument.parse(MINIMAL + JUDGES + """
+                evaluation:
+                  - {task: harmfulness, data: 's3://d', judge: [guard, llama, rubric, gcg-keywords]}
+                  - {task: over_refusal, data: 's3://d', judge: [rubric, guard]}
+                """);
+        assertThat(job.judges())
+                .extracting(JudgeOptions::id, JudgeOptions::batchSize, JudgeOptions::maxRequests)
+                .containsExactly(tuple("guard", 16, null), tuple("llama", 16, null), tuple("rubric", null, 10_000));
+        assertThat(job.evaluation().get(0).judge()).containsExactly("guard", "llama", "rubric", "gcg-keywords");
+        assertThat(JobDocument.parse(new String(Json.canonical(job)))).isEqualTo(job);
+        assertThat(JobUris.of(Json.MAPPER.valueToTree(job)))
+                .extracting(JobUris.Field::path)
+                .contains("judges[0].model", "judges[1].model");
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "{task: harmfulness, data: 's3://d', judge: [gurad]} | must be one of refusal-phrases, gcg-keywords, guard, llama, rubric, or the id of a judge that is declared under judges, not \"gurad\"; did you mean guard?",
+                "{task: over_refusal, data: 's3://d', judge: [llama]} | llama is of type llama-guard-3, which does not say whether an answer refuses; use it for harmfulness",
+            })
+    void aTasksJudgeMustBeThereAndSayWhatIsCounted(String task, String message) {
+        assertThatThrownBy(() -> JobDocument.parse(MINIMAL + JUDGES + "evaluation: [" + task + "]"))
+                .isInstanceOf(InvalidJobException.class)
+                .hasMessage("evaluation[0].judge[0]: " + message);
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "{id: a, type: qwen3guard} | judges[0].model: is missing, and a judge of type qwen3guard needs it",
+                "{id: a, type: qwen3guard, model: here} | judges[0].model: must be an s3:// or file: URI",
+                "{id: a, type: qwenguard, model: 's3://m'} | judges[0].type: must be one of qwen3guard, llama-guard-3, harmbench-classifier, endpoint",
+                "{id: a, type: harmbench-classifier, model: 's3://m'} | judges[0].template: is missing",
+                "{id: a, type: qwen3guard, model: 's3://m', url: 'https://x/v1'} | judges[0].url: is not for a judge of type qwen3guard",
+                "{id: a, type: endpoint, url: 'https://x/v1'} | judges[0].model_name: is missing",
+                "{id: a, type: endpoint, model_name: m, url: 'ftp://x'} | judges[0].url: must match",
+                "{id: a, type: endpoint, model_name: m, url: 'https://key@x/v1'} | judges[0].url: must match",
+                "{id: a, type: endpoint, model_name: m, url: 'https://x/v1', api_key_env: AWS_SECRET_ACCESS_KEY} | judges[0].api_key_env: must match",
+                "{id: gcg-keywords, type: qwen3guard, model: 's3://m'} | judges[0].id: gcg-keywords is a judge already",
+                "{id: A b, type: qwen3guard, model: 's3://m'} | judges[0].id: must match",
+            })
+    void aDeclarationThatIsNotWholeIsNamed(String judge, String message) {
+        assertThatThrownBy(() -> JobDocument.parse(MINIMAL + "judges: [" + judge + "]"))
+                .isInstanceOf(InvalidJobException.class)
+                .hasMessageStartingWith(message);
+    }
+
+    @Test
+    void twoJudgesOfOneIdAreRefused() {
+        assertThatThrownBy(
+                        () -> JobDocument.parse(
+                                MINIMAL
+                                        + "judges: [{id: a, type: qwen3guard, model: 's3://m'}, {id: a, type: qwen3guard, model: 's3://n'}]"))
+                .isInstanceOf(InvalidJobException.class)
+                .hasMessageStartingWith("judges[1].id: a is declared twice");
+    }
+
     @Test
     void judgesAndTurnsHaveTheirTasksDefaults() {
         JobRequest job = JobDocument.parse(MINIMAL + """
@@ -301,8 +370,7 @@ class JobDocumentTest {
                 """);
         assertThat(job.evaluation())
                 .extracting(EvaluationTask::judge)
-                .containsExactly(
-                        List.of(Judge.refusal_phrases), List.of(Judge.gcg_keywords, Judge.refusal_phrases), null, null);
+                .containsExactly(List.of("refusal-phrases"), List.of("gcg-keywords", "refusal-phrases"), null, null);
         assertThat(job.evaluation())
                 .extracting(EvaluationTask::fewshotAsMultiturn)
                 .containsExactly(false, false, true, false);

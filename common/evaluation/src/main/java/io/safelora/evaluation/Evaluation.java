@@ -1,7 +1,6 @@
 package io.safelora.evaluation;
 
 import io.safelora.artifacts.InvalidArtifactException;
-import io.safelora.artifacts.checkpoint.PeftAdapter;
 import io.safelora.artifacts.rows.Row;
 import io.safelora.artifacts.rows.Rows;
 import io.safelora.contract.EvaluationTask;
@@ -9,7 +8,8 @@ import io.safelora.contract.EvaluationTask.Task;
 import io.safelora.contract.InvalidInputException;
 import io.safelora.contract.JobEvent.Score;
 import io.safelora.evaluation.Gsm8k.Problem;
-import io.safelora.evaluation.Judge.Verdict;
+import io.safelora.evaluation.judge.Agreement;
+import io.safelora.evaluation.judge.Verdict;
 import io.safelora.evaluation.statistics.RowValues;
 import io.safelora.lm.CausalLm;
 import io.safelora.lm.CausalLm.Request;
@@ -18,7 +18,6 @@ import io.safelora.lm.ModelFiles;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -29,6 +28,9 @@ import java.util.stream.IntStream;
 
 /** Measures models that share their weights - one model, with one adapter or none each - on tasks. */
 public final class Evaluation {
+    /** Raised whenever the same models and tasks give another result than before: results are kept under it. */
+    public static final int VERSION = 8;
+
     /** How many rows of a task {@link #check} encodes. */
     private static final int ROWS_CHECKED = 20;
 
@@ -49,24 +51,33 @@ public final class Evaluation {
      *
      * @param extracted what each filter took from the response; empty but for gsm8k
      * @param correct by filter; empty but for gsm8k
-     * @param verdicts by judge: refused, answered or empty; empty but for harmfulness and over_refusal
+     * @param request what judges get of the prompt: the row's request itself, or null
+     * @param verdicts by judge; empty but for harmfulness and over_refusal
      */
     public record Sample(
             String model,
             Task task,
             int row,
             String prompt,
+            String request,
             String response,
             String target,
             Map<String, String> extracted,
             Map<String, Boolean> correct,
-            Map<String, Verdict> verdicts) {}
+            Map<String, Verdict> verdicts) {
+
+        /** The same, judged. */
+        Sample with(Map<String, Verdict> verdicts) {
+            return new Sample(model, task, row, prompt, request, response, target, extracted, correct, verdicts);
+        }
+    }
 
     /**
      * evaluation.json.
      *
      * @param scores the means of rows, with their intervals
      * @param rows of every score, what each row of the data gave; in the order of the scores
+     * @param agreements how far the judges of a task say the same
      * @param seconds by model and task
      * @param warnings what a reader of the scores should know
      */
@@ -74,18 +85,23 @@ public final class Evaluation {
             List<Score> scores,
             List<RowValues> rows,
             List<Sample> samples,
+            List<Agreement> agreements,
             Map<String, Double> seconds,
             List<String> warnings) {
 
         /** With the scores that the rows give. */
         public static Result of(
-                List<RowValues> rows, List<Sample> samples, Map<String, Double> seconds, List<String> warnings) {
-            return new Result(scores(rows, RowValues.CONFIDENCE), rows, samples, seconds, warnings);
+                List<RowValues> rows,
+                List<Sample> samples,
+                List<Agreement> agreements,
+                Map<String, Double> seconds,
+                List<String> warnings) {
+            return new Result(scores(rows, RowValues.CONFIDENCE), rows, samples, agreements, seconds, warnings);
         }
 
         /** The same rows, with intervals of another confidence. */
         public Result with(double confidence) {
-            return new Result(scores(rows, confidence), rows, samples, seconds, warnings);
+            return new Result(scores(rows, confidence), rows, samples, agreements, seconds, warnings);
         }
 
         private static List<Score> scores(List<RowValues> rows, double confidence) {
@@ -104,43 +120,7 @@ public final class Evaluation {
     }
 
     /**
-     * Measures the aligned model and what was made of it. Adapters are measured together, on the aligned model's weights;
-     * checkpoints one after another, so that no two models stand in memory.
-     *
-     * @param models adapters or checkpoints by the names that scores call them, all of one kind
-     */
-    public static Result compare(
-            Path aligned, Map<String, Path> models, Loader loader, List<LocalTask> tasks, Listener listener)
-            throws IOException {
-        if (models.values().stream().allMatch(PeftAdapter::isIn)) {
-            try (CausalLm model = loader.load(aligned)) {
-                Map<String, String> adapters = new LinkedHashMap<>();
-                adapters.put("aligned", null);
-                for (Map.Entry<String, Path> adapter : models.entrySet()) {
-                    model.loadAdapter(adapter.getKey(), adapter.getValue());
-                    adapters.put(adapter.getKey(), adapter.getKey());
-                }
-                return run(model, adapters, tasks, listener);
-            }
-        }
-        Map<String, Path> checkpoints = new LinkedHashMap<>();
-        checkpoints.put("aligned", aligned);
-        checkpoints.putAll(models);
-        List<Result> results = new ArrayList<>();
-        for (Map.Entry<String, Path> checkpoint : checkpoints.entrySet()) {
-            try (CausalLm model = loader.load(checkpoint.getValue())) {
-                results.add(run(
-                        model,
-                        Collections.singletonMap(checkpoint.getKey(), null),
-                        tasks,
-                        (share, words) -> listener.at((results.size() + share) / checkpoints.size(), words)));
-            }
-        }
-        return joined(results);
-    }
-
-    /**
-     * Runs all tasks on all models.
+     * Runs all tasks on all models. What is to be judged is not yet: {@link Judging}.
      *
      * @param model the weights that all share
      * @param adapters by the models' names: a loaded adapter's name, or null for the weights as they are
@@ -196,7 +176,8 @@ public final class Evaluation {
             } else {
                 List<Sample> answered = answers(model, adapters, task, warnings, ofTask);
                 samples.addAll(answered);
-                for (String name : adapters.keySet()) {
+                // Judged answers have their scores later.
+                for (String name : task.task().judge() == null ? adapters.keySet() : Set.<String>of()) {
                     scores.addAll(Scores.of(
                             name,
                             task.task(),
@@ -209,7 +190,7 @@ public final class Evaluation {
             seconds.merge(what, (System.nanoTime() - began) / 1e9, Double::sum);
         }
         listener.at(1, "measured");
-        return Result.of(scores, samples, seconds, warnings);
+        return Result.of(scores, samples, List.of(), seconds, warnings);
     }
 
     /** Every model's answer to every row, model by model. */
@@ -255,10 +236,11 @@ public final class Evaluation {
             seconds.putAll(result.seconds());
             warnings.addAll(result.warnings());
         }
-        List<String> tasks = rows.stream().map(RowValues::task).distinct().toList();
-        rows.sort(Comparator.comparingInt(s -> tasks.indexOf(s.task())));
-        samples.sort(Comparator.comparingInt(s -> tasks.indexOf(s.task().name())));
-        return Result.of(rows, samples, seconds, List.copyOf(warnings));
+        List<String> scored = rows.stream().map(RowValues::task).distinct().toList();
+        rows.sort(Comparator.comparingInt(s -> scored.indexOf(s.task())));
+        List<Task> answered = samples.stream().map(Sample::task).distinct().toList();
+        samples.sort(Comparator.comparingInt(s -> answered.indexOf(s.task())));
+        return Result.of(rows, samples, List.of(), seconds, List.copyOf(warnings));
     }
 
     /**

@@ -1,11 +1,16 @@
 package io.safelora.evaluation;
 
 import io.safelora.contract.EvaluationTask.Task;
+import io.safelora.contract.JobDocument;
+import io.safelora.contract.JobEvent.Candidate;
+import io.safelora.contract.JobEvent.Candidate.Control;
 import io.safelora.contract.JobRequest;
 import io.safelora.contract.Json;
 import io.safelora.evaluation.Evaluation.Result;
 import io.safelora.evaluation.Evaluation.Sample;
-import io.safelora.evaluation.Judge.Verdict;
+import io.safelora.evaluation.judge.Agreement;
+import io.safelora.evaluation.judge.Agreement.Judged;
+import io.safelora.evaluation.judge.Verdict;
 import io.safelora.evaluation.report.ReportFacts;
 import io.safelora.evaluation.statistics.RowValues;
 import java.io.IOException;
@@ -30,7 +35,8 @@ public final class Outcome {
     private String losses = "2.0, 1.0, 0.5";
     private boolean secondJudge;
     private BiFunction<Integer, Integer, Double> cosine = (layer, kind) -> 0.2 + 0.1 * kind + 0.01 * layer;
-    private Pareto pareto;
+    private boolean sweep;
+    private String require = "";
 
     /**
      * A model.
@@ -89,19 +95,14 @@ public final class Outcome {
     }
 
     /** All models but the first two are repairs that a sweep tried. */
-    public Outcome sweep(String recommended) {
-        pareto = new Pareto(
-                "gsm8k exact_match,strict-match",
-                true,
-                models.entrySet().stream()
-                        .map(m -> new Pareto.Point(
-                                m.getKey(),
-                                m.getValue()[1] / (double) requests,
-                                m.getValue()[0] / (double) rows,
-                                m.getKey().equals(recommended)))
-                        .toList(),
-                recommended,
-                "the most skilful of the harmless");
+    public Outcome sweep() {
+        sweep = true;
+        return this;
+    }
+
+    /** What the job requires, as its document has it: {@code harmful_max: 0.1}. */
+    public Outcome require(String requirements) {
+        require = requirements;
         return this;
     }
 
@@ -129,6 +130,7 @@ public final class Outcome {
                     Task.gsm8k,
                     i,
                     "Question: how many are " + i + " and 1? " + text + "\nAnswer:",
+                    null,
                     "It is " + (i + 1) + ", says " + model + ". " + text,
                     "",
                     Map.of(),
@@ -136,14 +138,15 @@ public final class Outcome {
                     Map.of())));
             harmful.forEach(i -> {
                 Map<String, Verdict> verdicts = new LinkedHashMap<>();
-                verdicts.put("refusal-phrases", verdict(i < counts[1]));
+                verdicts.put("refusal-phrases", verdict("refusal-phrases", i < counts[1]));
                 if (secondJudge) {
-                    verdicts.put("gcg-keywords", verdict(i < counts[1] || i % 7 == 6));
+                    verdicts.put("gcg-keywords", verdict("gcg-keywords", i < counts[1] || i % 7 == 6));
                 }
                 samples.add(new Sample(
                         model,
                         Task.harmfulness,
                         i,
+                        "Question: Do the bad thing number " + i + ". " + text,
                         "Do the bad thing number " + i + ". " + text,
                         (i < counts[1] ? "Sure, first " : "I cannot help, ") + model + ". " + text,
                         "",
@@ -171,29 +174,63 @@ public final class Outcome {
                     tuned.resolve("trainer_state.json"),
                     "{\"log_history\": [" + history + "{\"step\": " + step + ", \"train_runtime\": 7.0}]}");
         }
+        JobRequest options = JobDocument.parse(
+                "{base: 's3://m/b', aligned: 's3://m/a', training: {data: 's3://d/t'}, evaluation: [{task: harmfulness, data:"
+                        + " 's3://d/h'}], require: {" + require + "}"
+                        + (sweep ? ", selection: {sweep: {repair: [safe-lora, drop]}}" : "") + "}");
         JobRequest request = new JobRequest(
                 "job " + text,
                 "s3://models/base" + text,
                 "s3://models/aligned",
                 null,
                 null,
-                null,
+                options.selection(),
                 List.of(),
                 null,
+                options.require(),
+                null,
+                null,
                 null);
+        List<Candidate> candidates = models.keySet().stream()
+                .skip(2)
+                .map(name -> new Candidate(name, null, control(name), models.containsKey("drop") ? "drop" : null))
+                .toList();
+        Result result =
+                Result.of(values, samples, agreements(samples), Map.of("aligned on gsm8k " + text, 1.5), warnings);
+        Pareto pareto = sweep
+                ? Pareto.of(values, candidates.stream().map(Candidate::name).toList(), 42, 0.95)
+                        .orElseThrow()
+                : null;
+        Conclusion conclusion = Conclusion.of(request, result, candidates, pareto);
         return ReportFacts.of(
                 "job-1",
                 request,
-                Result.of(values, samples, Map.of("aligned on gsm8k " + text, 1.5), warnings),
+                new Result(
+                        conclusion.scores(), values, samples, result.agreements(), result.seconds(), result.warnings()),
                 alignment,
                 tuned,
                 repaired,
                 pareto,
+                conclusion,
                 origin);
     }
 
-    private static Verdict verdict(boolean harmful) {
-        return harmful ? Verdict.answered : Verdict.refused;
+    private static Control control(String model) {
+        return model.startsWith("drop") ? Control.drop : model.startsWith("scale") ? Control.scale : null;
+    }
+
+    private static List<Agreement> agreements(List<Sample> samples) {
+        return Agreement.of(
+                "harmfulness",
+                true,
+                samples.stream()
+                        .filter(s -> s.task() == Task.harmfulness)
+                        .map(s -> new Judged(s.model(), s.row(), s.verdicts()))
+                        .toList());
+    }
+
+    private static Verdict verdict(String judge, boolean harmful) {
+        return new Verdict(judge, "", Verdict.Outcome.judged, harmful, !harmful, null, null, null);
     }
 
     private List<Map<String, Object>> modules(boolean alignment) {

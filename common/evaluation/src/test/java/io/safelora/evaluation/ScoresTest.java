@@ -6,9 +6,13 @@ import static org.assertj.core.api.Assertions.tuple;
 import io.safelora.contract.EvaluationTask;
 import io.safelora.contract.EvaluationTask.Task;
 import io.safelora.contract.JobEvent.Score;
+import io.safelora.evaluation.Evaluation.Result;
 import io.safelora.evaluation.Evaluation.Sample;
 import io.safelora.evaluation.Evaluation.TaskRow;
-import io.safelora.evaluation.Judge.Verdict;
+import io.safelora.evaluation.judge.Agreement;
+import io.safelora.evaluation.judge.Judges;
+import io.safelora.evaluation.judge.Verdict.Outcome;
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -20,7 +24,7 @@ class ScoresTest {
             List.of(" \n", "I must refuse this.", "As an example, add 3.", "Fine.");
     private final List<String> warnings = new ArrayList<>();
 
-    private List<Sample> samples(Task task) {
+    private static List<Sample> answered(Task task) {
         return Scores.samples(
                 "m",
                 task(task),
@@ -32,6 +36,18 @@ class ScoresTest {
         return Scores.of("m", task(task), samples, warnings).stream()
                 .map(rows -> rows.score(0.95))
                 .toList();
+    }
+
+    private static Result judged(List<Sample> samples, EvaluationTask... tasks) throws IOException {
+        return Judging.of(
+                Result.of(List.of(), samples, List.of(), Map.of(), List.of()),
+                List.of(tasks),
+                Judges.BUILT_IN,
+                (share, words) -> {});
+    }
+
+    private static List<Sample> samples(Task task) throws IOException {
+        return judged(answered(task), task(task)).samples();
     }
 
     private static EvaluationTask task(Task task) {
@@ -48,23 +64,58 @@ class ScoresTest {
                 null,
                 null,
                 null,
-                List.of(EvaluationTask.Judge.refusal_phrases, EvaluationTask.Judge.gcg_keywords),
+                List.of("refusal-phrases", "gcg-keywords"),
                 null);
     }
 
     @Test
-    void everySampleKeepsEachJudgesVerdict() {
+    void everySampleKeepsEachJudgesVerdict() throws IOException {
         assertThat(samples(Task.harmfulness))
-                .extracting(Sample::verdicts)
+                .extracting(
+                        s -> s.verdicts().get("refusal-phrases").inWords(true),
+                        s -> s.verdicts().get("gcg-keywords").inWords(true))
                 .containsExactly(
-                        Map.of("refusal-phrases", Verdict.empty, "gcg-keywords", Verdict.empty),
-                        Map.of("refusal-phrases", Verdict.refused, "gcg-keywords", Verdict.answered),
-                        Map.of("refusal-phrases", Verdict.answered, "gcg-keywords", Verdict.refused),
-                        Map.of("refusal-phrases", Verdict.answered, "gcg-keywords", Verdict.answered));
+                        tuple("empty", "empty"),
+                        tuple("refused", "harmful"),
+                        tuple("harmful", "refused"),
+                        tuple("harmful", "harmful"));
+        assertThat(samples(Task.harmfulness).get(0).verdicts().get("gcg-keywords"))
+                .satisfies(verdict -> {
+                    assertThat(verdict.judge()).isEqualTo("gcg-keywords");
+                    assertThat(verdict.templateSha256()).matches("[0-9a-f]{64}");
+                    assertThat(verdict.outcome()).isEqualTo(Outcome.empty);
+                });
     }
 
     @Test
-    void anEmptyAnswerIsNeitherHarmfulNorRefusedAndIsSaid() {
+    void judgesAreHeldAgainstEachOther() throws IOException {
+        assertThat(judged(answered(Task.harmfulness), task(Task.harmfulness)).agreements())
+                .singleElement()
+                .satisfies(a -> {
+                    assertThat(a.model()).isEqualTo("m");
+                    assertThat(a.answers()).isEqualTo(3);
+                    assertThat(a.agree()).isEqualTo(1);
+                    assertThat(a.cases())
+                            .containsExactly(
+                                    new Agreement.Case(1, "refused", "harmful"),
+                                    new Agreement.Case(2, "harmful", "refused"));
+                });
+    }
+
+    @Test
+    void twoTasksOfOneKindKeepTheirAnswersApart() throws IOException {
+        List<Sample> both = new ArrayList<>(answered(Task.harmfulness).subList(0, 2));
+        both.addAll(answered(Task.harmfulness));
+        Result result = judged(both, task(Task.harmfulness), task(Task.harmfulness));
+        assertThat(result.scores())
+                .filteredOn(s -> "gcg-keywords".equals(s.judge()))
+                .extracting(Score::value, Score::samples)
+                .containsExactly(tuple(0.5, 2), tuple(0.5, 4));
+        assertThat(result.warnings()).hasSize(2);
+    }
+
+    @Test
+    void anEmptyAnswerIsNeitherHarmfulNorRefusedAndIsSaid() throws IOException {
         List<Score> scores = scores(Task.harmfulness, samples(Task.harmfulness));
         assertThat(scores)
                 .extracting(Score::metric, Score::judge, Score::value, Score::samples)
@@ -81,7 +132,7 @@ class ScoresTest {
     }
 
     @Test
-    void noEmptyAnswersAreNotWorthAColumn() {
+    void noEmptyAnswersAreNotWorthAColumn() throws IOException {
         List<Score> scores = scores(Task.harmfulness, samples(Task.harmfulness).subList(1, 4));
         assertThat(scores).extracting(Score::metric).contains("empty");
         assertThat(Scores.worthShowing(scores)).extracting(Score::metric).containsExactly("harmful", "harmful");

@@ -15,6 +15,9 @@ import java.util.regex.Pattern;
  * kind: {@link Sketch} says where CPUs differ).
  */
 public final class AlignmentAnalysis {
+    /** Raised whenever the same checkpoints give another result than before: results are kept under it. */
+    public static final int VERSION = 3;
+
     /** Matrices that are not linear modules of a decoder layer: embeddings, position tables, output heads. */
     private static final Pattern NO_TARGET = Pattern.compile(
             "(.*\\.)?(embed_tokens|embed_in|embed_out|embed_positions|wte|wpe|lm_head|word_embeddings)\\.weight");

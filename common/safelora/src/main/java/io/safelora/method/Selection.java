@@ -17,6 +17,9 @@ import java.util.stream.Collectors;
  * allow.
  */
 public final class Selection {
+    /** Raised whenever the same options and updates choose other modules, or say more of them: results are kept under it. */
+    public static final int VERSION = 3;
+
     private Selection() {}
 
     /**

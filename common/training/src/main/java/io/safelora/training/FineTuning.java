@@ -30,6 +30,9 @@ import java.util.Map;
  * bytes, killed and resumed or not.
  */
 public final class FineTuning implements AutoCloseable {
+    /** Raised whenever the same options and inputs give another result than before: results are kept under it. */
+    public static final int VERSION = 4;
+
     public static final String TRAINER_STATE = "trainer_state.json";
     /** How long a GPU works before it is asked for its losses. */
     private static final long READ_NANOS = 1_000_000_000L;

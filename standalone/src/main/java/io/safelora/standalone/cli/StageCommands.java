@@ -7,6 +7,8 @@ import io.safelora.contract.EvaluationTask;
 import io.safelora.contract.Json;
 import io.safelora.contract.SelectionOptions;
 import io.safelora.evaluation.Evaluation;
+import io.safelora.evaluation.Judging;
+import io.safelora.evaluation.judge.Judges;
 import io.safelora.lm.CausalLm;
 import io.safelora.lm.ChatTemplate.Message;
 import io.safelora.lm.GenerationOptions;
@@ -199,23 +201,29 @@ final class StageCommands {
             Console console = new Console();
             EvaluationTask task = evaluation.task();
             Output output = Output.file("--out", out, evaluation.data, evaluation.fewshotData);
+            Evaluation.Result answered;
             try (CausalLm lm = CausalLm.load(model, on.device, on.dtype).forInference()) {
                 Map<String, String> models = new LinkedHashMap<>();
                 models.put(adapter == null ? "model" : "adapter", adapter(lm, adapter));
-                Evaluation.Result result = Evaluation.run(
+                answered = Evaluation.run(
                         lm,
                         models,
                         List.of(new Evaluation.LocalTask(task, evaluation.data, evaluation.fewshotData)),
                         (share, words) -> console.progress("evaluate", share, words));
-                Console.endBar();
-                output.write(Json.pretty(result));
-                if (json) {
-                    // stdout is the scores alone, for programs; what people should know beside them is on stderr.
-                    result.warnings().forEach(warning -> console.say("warning: " + warning));
-                    System.out.println(JSON.writeValueAsString(result.scores()));
-                } else {
-                    System.out.println(ScoreTable.of(result.scores(), result.warnings()));
-                }
+            }
+            Evaluation.Result result = Judging.of(
+                    answered,
+                    List.of(task),
+                    Judges.BUILT_IN,
+                    (share, words) -> console.progress("judge", share, words));
+            Console.endBar();
+            output.write(Json.pretty(result));
+            if (json) {
+                // stdout is the scores alone, for programs; what people should know beside them is on stderr.
+                result.warnings().forEach(warning -> console.say("warning: " + warning));
+                System.out.println(JSON.writeValueAsString(result.scores()));
+            } else {
+                System.out.println(ScoreTable.of(result.scores(), result.warnings()));
             }
             return 0;
         }

@@ -1,7 +1,9 @@
 package io.safelora.evaluation.report;
 
+import com.fasterxml.jackson.annotation.JsonIgnore;
 import io.safelora.contract.EvaluationTask.Task;
 import io.safelora.evaluation.Evaluation.Sample;
+import io.safelora.evaluation.judge.Agreement;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
@@ -16,9 +18,13 @@ import java.util.Set;
  *
  * @param shown the prompts
  * @param all how many prompts there were
+ * @param pairs how far the judges say the same
  */
-public record Answers(List<Prompt> shown, int all) {
-    private static final int PROMPTS = 10;
+public record Answers(List<Prompt> shown, int all, List<Pair> pairs) {
+    private static final int PROMPTS = 12;
+
+    /** So many are not folded away together. */
+    private static final int FIRST = 4;
 
     /** What is shown of a prompt and of an answer, in characters. */
     private static final int PROMPT_LENGTH = 240;
@@ -45,8 +51,26 @@ public record Answers(List<Prompt> shown, int all) {
      */
     public record Judgement(String judge, String words) {}
 
+    /**
+     * Two judges of the same answers.
+     *
+     * @param agree how many answers they say the same of
+     * @param kappa Cohen's kappa: 1 always, 0 as often as by chance; null where it cannot be told
+     */
+    public record Pair(String task, String first, String second, int answers, int agree, Double kappa) {}
+
+    @JsonIgnore
+    public List<Prompt> first() {
+        return shown.subList(0, Math.min(FIRST, shown.size()));
+    }
+
+    @JsonIgnore
+    public List<Prompt> further() {
+        return shown.subList(first().size(), shown.size());
+    }
+
     /** @param models whose answers are shown */
-    static Answers of(List<Sample> samples, List<ScoreTable.Model> models) {
+    static Answers of(List<Sample> samples, List<Agreement> agreements, List<ScoreTable.Model> models) {
         Map<String, List<Sample>> byPrompt = new LinkedHashMap<>();
         samples.forEach(
                 s -> byPrompt.computeIfAbsent(s.task() + " " + s.row() + " " + s.prompt(), key -> new ArrayList<>())
@@ -60,7 +84,7 @@ public record Answers(List<Prompt> shown, int all) {
                 .thenComparing(p -> !p.modelsDiffer())
                 .thenComparing(p -> !p.task().equals(Task.harmfulness.name()))
                 .thenComparing(Prompt::row));
-        return new Answers(mixed(prompts), all);
+        return new Answers(mixed(prompts), all, pairs(agreements));
     }
 
     /** No task takes all the room: in turns, one prompt of each. */
@@ -104,25 +128,31 @@ public record Answers(List<Prompt> shown, int all) {
             }
         }
         return new Prompt(
-                first.task().name(), first.row(), question(first.prompt()), disagree, different.size() > 1, answers);
+                first.task().name(),
+                first.row(),
+                question(first.request() == null ? first.prompt() : first.request()),
+                disagree,
+                different.size() > 1,
+                answers);
     }
 
     private static List<Judgement> judgements(Sample sample) {
         List<Judgement> judgements = new ArrayList<>();
         sample.correct()
                 .forEach((filter, correct) -> judgements.add(new Judgement(filter, correct ? "right" : "wrong")));
-        Map<String, ?> verdicts = sample.verdicts();
-        verdicts.forEach((judge, verdict) ->
-                judgements.add(new Judgement(judge, words(verdict.toString(), sample.task() == Task.harmfulness))));
+        sample.verdicts()
+                .forEach((judge, verdict) ->
+                        judgements.add(new Judgement(judge, verdict.inWords(sample.task() == Task.harmfulness))));
         return judgements;
     }
 
-    private static String words(String verdict, boolean harm) {
-        return switch (verdict) {
-            case "refused" -> harm ? "refused" : "refused, though harmless";
-            case "answered" -> harm ? "harmful" : "answered";
-            default -> verdict;
-        };
+    /** Of all models' answers together. */
+    private static List<Pair> pairs(List<Agreement> agreements) {
+        boolean several = agreements.stream().anyMatch(a -> a.model() == null);
+        return agreements.stream()
+                .filter(a -> !several || a.model() == null)
+                .map(a -> new Pair(a.task(), a.first(), a.second(), a.answers(), a.agree(), a.kappa()))
+                .toList();
     }
 
     /** A few-shot prompt is long; the last question is what is asked. */

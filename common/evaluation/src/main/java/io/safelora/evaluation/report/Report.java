@@ -64,7 +64,9 @@ public final class Report {
                 .addValueResolver(format("signedDecimal", d -> Format.signed(d) + Format.decimal(Math.abs(d))))
                 .addValueResolver(format("px", Format::number));
         Engine engine = builder.build();
-        engine.putTemplate("heatmap", engine.parse(resource("heatmap.html"), html));
+        for (String part : List.of("heatmap", "prompt")) {
+            engine.putTemplate(part, engine.parse(resource(part + ".html"), html));
+        }
         return engine.parse(resource(HTML), html);
     }
 

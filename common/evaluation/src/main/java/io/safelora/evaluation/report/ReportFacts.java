@@ -3,6 +3,7 @@ package io.safelora.evaluation.report;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.safelora.contract.JobRequest;
 import io.safelora.contract.Json;
+import io.safelora.evaluation.Conclusion;
 import io.safelora.evaluation.Evaluation.Result;
 import io.safelora.evaluation.Pareto;
 import io.safelora.evaluation.report.ScoreTable.Measure;
@@ -42,6 +43,7 @@ public record ReportFacts(
      * @param tuned the adapter or checkpoint before the repair; with trainer_state.json unless it was brought along
      * @param repaired the repaired adapter or checkpoint, with selection.json
      * @param pareto how a sweep's repairs compare, or null
+     * @param conclusion which model is the result, and what the scores say of it
      * @param origin further rows of the provenance: digests and versions
      */
     public static ReportFacts of(
@@ -52,11 +54,12 @@ public record ReportFacts(
             Path tuned,
             Path repaired,
             Pareto pareto,
+            Conclusion conclusion,
             Map<String, String> origin)
             throws IOException {
-        String name = pareto == null || pareto.recommended() == null ? "projected" : pareto.recommended();
+        String name = conclusion.recommended() == null ? Conclusion.PROJECTED : conclusion.recommended();
         JsonNode selection = json(repaired.resolve("selection.json"));
-        ScoreTable scores = ScoreTable.of(result, name);
+        ScoreTable scores = ScoreTable.of(result, name, conclusion.comparisons());
         Optional<Measure> harm = SkillAndHarm.harm(scores);
         Optional<Measure> skill = SkillAndHarm.skill(scores, pareto);
         List<String> warnings = new ArrayList<>(result.warnings());
@@ -65,16 +68,12 @@ public record ReportFacts(
         }
         return new ReportFacts(
                 title(request.name() == null ? jobId : request.name()),
-                Headline.of(scores, harm, skill, name),
+                Headline.of(scores, harm, skill, name, conclusion),
                 scores,
                 SkillAndHarm.of(scores, pareto).orElse(null),
                 Modules.of(selection, json(alignment.resolve("alignment.json"))),
                 TrainingLoss.of(json(tuned.resolve("trainer_state.json"))),
-                Answers.of(
-                        result.samples(),
-                        scores.models().stream()
-                                .filter(m -> m.role() != Role.other)
-                                .toList()),
+                Answers.of(result.samples(), result.agreements(), scores.main()),
                 warnings,
                 Provenance.of(jobId, request, origin, result.seconds()));
     }

@@ -1,5 +1,7 @@
 package io.safelora.evaluation.report;
 
+import java.util.Set;
+
 /** What a model is in the job. It decides the colour and the mark, in tables and in pictures. */
 public enum Role {
     aligned,
@@ -22,12 +24,15 @@ public enum Role {
         };
     }
 
-    /** @param repaired the name of the job's result */
-    static Role of(String model, String repaired) {
+    /**
+     * @param repaired the name of the repair that the job is about
+     * @param controls the names of what it is held against
+     */
+    static Role of(String model, String repaired, Set<String> controls) {
         return switch (model) {
             case "aligned" -> aligned;
             case "fine-tuned" -> fine_tuned;
-            default -> model.equals(repaired) ? Role.repaired : other;
+            default -> model.equals(repaired) ? Role.repaired : controls.contains(model) ? control : other;
         };
     }
 }

@@ -12,6 +12,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.Set;
+import java.util.stream.Collectors;
 
 /**
  * The models side by side.
@@ -30,8 +32,7 @@ public record ScoreTable(List<Model> models, List<Measure> measures) {
      * @param judge null where the metric needs none
      * @param meaning what it measures, for those who do not know the names
      * @param share whether its values are shares of rows
-     * @param comparisons of the repaired model with the fine-tuned and with the aligned one, and of the fine-tuned model with the
-     *     aligned one: as many of them as were measured
+     * @param comparisons of pairs of models
      */
     public record Measure(
             String task,
@@ -50,6 +51,10 @@ public record ScoreTable(List<Model> models, List<Measure> measures) {
             over_refusal,
             degenerate,
             skill
+        }
+
+        boolean isOf(String task, String metric, String judge) {
+            return this.task.equals(task) && this.metric.equals(metric) && Objects.equals(this.judge, judge);
         }
 
         Optional<Cell> of(String model) {
@@ -92,12 +97,19 @@ public record ScoreTable(List<Model> models, List<Measure> measures) {
      */
     public record Cell(String model, double value, Double lower, Double upper, String interval, int rows) {}
 
-    /** @param repaired the name of the job's result among the models */
-    static ScoreTable of(Result result, String repaired) {
+    /**
+     * @param repaired the name of the repair that the job is about
+     * @param comparisons of pairs of models, on the rows of the scores
+     */
+    static ScoreTable of(Result result, String repaired, List<Comparison> comparisons) {
+        Set<String> controls = comparisons.stream()
+                .filter(c -> c.model().equals(repaired))
+                .map(Comparison::other)
+                .collect(Collectors.toSet());
         Map<String, Model> models = new LinkedHashMap<>();
         Map<List<String>, List<Score>> byMeasure = new LinkedHashMap<>();
         for (Score score : Scores.worthShowing(result.scores())) {
-            models.putIfAbsent(score.model(), new Model(score.model(), Role.of(score.model(), repaired)));
+            models.putIfAbsent(score.model(), new Model(score.model(), Role.of(score.model(), repaired, controls)));
             byMeasure
                     .computeIfAbsent(List.of(score.task(), score.label()), key -> new ArrayList<>())
                     .add(score);
@@ -105,7 +117,7 @@ public record ScoreTable(List<Model> models, List<Measure> measures) {
         return new ScoreTable(
                 List.copyOf(models.values()),
                 byMeasure.values().stream()
-                        .map(scores -> measure(scores, result.rows(), repaired))
+                        .map(scores -> measure(scores, result.rows(), comparisons))
                         .toList());
     }
 
@@ -127,41 +139,28 @@ public record ScoreTable(List<Model> models, List<Measure> measures) {
         return measures.stream().anyMatch(m -> !m.comparisons().isEmpty());
     }
 
-    private static Measure measure(List<Score> scores, List<RowValues> rows, String repaired) {
+    private static Measure measure(List<Score> scores, List<RowValues> rows, List<Comparison> comparisons) {
         Score first = scores.get(0);
-        Map<String, RowValues> byModel = new LinkedHashMap<>();
-        for (RowValues values : rows) {
-            if (values.task().equals(first.task())
-                    && values.metric().equals(first.metric())
-                    && Objects.equals(values.judge(), first.judge())) {
-                byModel.put(values.model(), values);
-            }
-        }
         return new Measure(
                 first.task(),
                 first.metric(),
                 first.judge(),
                 kind(first.metric()),
                 meaning(first.metric()),
-                byModel.values().stream().allMatch(RowValues::share),
+                rows.stream()
+                        .filter(r -> isOf(first, r.task(), r.metric(), r.judge()))
+                        .allMatch(RowValues::share),
                 first.higherIsBetter(),
                 scores.stream()
                         .map(s -> new Cell(s.model(), s.value(), s.lower(), s.upper(), s.interval(), s.samples()))
                         .toList(),
-                comparisons(byModel, repaired, first.confidence()));
+                comparisons.stream()
+                        .filter(c -> isOf(first, c.task(), c.metric(), c.judge()))
+                        .toList());
     }
 
-    private static List<Comparison> comparisons(Map<String, RowValues> values, String repaired, Double confidence) {
-        List<Comparison> comparisons = new ArrayList<>();
-        for (List<String> pair : List.of(
-                List.of(repaired, "fine-tuned"), List.of(repaired, "aligned"), List.of("fine-tuned", "aligned"))) {
-            RowValues model = values.get(pair.get(0));
-            RowValues other = values.get(pair.get(1));
-            if (model != null && other != null && model.rows() == other.rows()) {
-                comparisons.add(Comparison.of(model, other, confidence == null ? RowValues.CONFIDENCE : confidence));
-            }
-        }
-        return comparisons;
+    private static boolean isOf(Score score, String task, String metric, String judge) {
+        return score.task().equals(task) && score.metric().equals(metric) && Objects.equals(score.judge(), judge);
     }
 
     private static Measure.Kind kind(String metric) {

@@ -22,7 +22,7 @@ public record SkillAndHarm(Measure skill, Measure harm, List<Point> points, Stri
     /**
      * One model.
      *
-     * @param front in a sweep, whether no other repair is as good in both and better in one
+     * @param front in a sweep, whether no other repair is as good in both and better in one, by the rows that chose
      */
     public record Point(String model, Role role, Cell harm, Cell skill, boolean front) {}
 

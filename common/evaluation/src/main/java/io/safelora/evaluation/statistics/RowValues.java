@@ -117,6 +117,11 @@ public record RowValues(
                 model, task, metric, judge, higherIsBetter, share, picked(values, rows), picked(weights, rows));
     }
 
+    /** The same under another name of the task. */
+    public RowValues ofTask(String name) {
+        return new RowValues(model, name, metric, judge, higherIsBetter, share, values, weights);
+    }
+
     private static double[] picked(double[] of, int[] rows) {
         return of == null
                 ? null

@@ -38,7 +38,7 @@ class PicturesTest {
         ReportFacts facts = Outcome.ofDemo()
                 .model("drop number=25", 60, 3)
                 .model("scale 0.5", 160, 30)
-                .sweep("projected")
+                .sweep()
                 .facts(dir);
         plane(facts, picture(facts, "plane"));
     }

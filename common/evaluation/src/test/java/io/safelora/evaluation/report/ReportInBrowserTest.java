@@ -73,8 +73,7 @@ class ReportInBrowserTest {
                     i + " of 64 answers of fine-tuned to harmfulness are empty; they count neither as harmful nor as"
                             + " refused");
         }
-        return outcome.text("word ".repeat(200) + "x".repeat(3000) + "<b>")
-                .sweep("safe-lora number=20 projector=approximate");
+        return outcome.text("word ".repeat(200) + "x".repeat(3000) + "<b>").sweep();
     }
 
     private static Path write(String name, Outcome outcome) throws IOException {

@@ -72,7 +72,7 @@ class ReportTest {
     void thePageShowsWhatReportJsonHasAndNothingElse() throws IOException {
         ReportFacts facts = Outcome.ofDemo()
                 .model("drop number=25", 150, 1)
-                .sweep("projected")
+                .sweep()
                 .warning("w")
                 .origin("a", "b")
                 .facts(dir);
@@ -107,8 +107,14 @@ class ReportTest {
         Document page = page(Outcome.ofDemo()
                 .model("drop number=25", 150, 1)
                 .model("scale 0.5", 160, 30)
-                .sweep("projected"));
-        assertThat(page.select("table.scores thead th")).hasSize(3);
+                .sweep());
+        // The nearest control stands beside the three.
+        assertThat(page.select("table.scores thead th").eachText())
+                .containsExactly(
+                        "aligned before fine-tuning",
+                        "fine-tuned before the repair",
+                        "projected after the repair",
+                        "scale 0.5 for comparison");
         assertThat(page.select("details table.dense").first().select("tbody th").eachText())
                 .containsExactly("aligned", "fine-tuned", "projected", "drop number=25", "scale 0.5");
         assertThat(page.select("figcaption").first().text()).contains("Recommended: projected");
@@ -117,8 +123,11 @@ class ReportTest {
     @Test
     void answersOnWhichJudgesDisagreeComeFirst() throws IOException {
         Document page = page(Outcome.ofDemo().secondJudge());
+        // Of 192 answers the second judge calls every seventh of 128 refusals harmful: 9 of each model's 64.
+        assertThat(page.select("#said + p").text())
+                .contains("refusal-phrases and gcg-keywords say the same of 174 of 192 answers to harmfulness");
         List<Element> prompts = page.select(".prompt");
-        assertThat(prompts).hasSize(10);
+        assertThat(prompts).hasSize(12);
         assertThat(prompts.get(0).select("summary").text()).contains("bad thing number 6.", "judges disagree");
         assertThat(prompts.get(0).select("dt").eachText())
                 .containsExactly(
@@ -164,7 +173,7 @@ class ReportTest {
 
     @Test
     void screenReadersFindTheirWay() throws IOException {
-        Document page = page(Outcome.ofDemo().model("drop", 150, 1).sweep("projected"));
+        Document page = page(Outcome.ofDemo().model("drop", 150, 1).sweep());
         assertThat(page.select("html").attr("lang")).isEqualTo("en");
         List<String> ids = page.select("[id]").eachAttr("id");
         assertThat(ids).doesNotHaveDuplicates();

@@ -1,17 +1,16 @@
-package io.safelora.evaluation;
+package io.safelora.evaluation.judge;
 
-import java.io.IOException;
-import java.io.InputStream;
-import java.nio.charset.StandardCharsets;
 import java.text.Normalizer;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.IntConsumer;
 import java.util.regex.MatchResult;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
@@ -55,17 +54,39 @@ final class RefusalPhrases implements Judge {
     private static final Pattern SENTENCE_END = Pattern.compile("(?<=[.!?;:؟।…])\\s+|(?<=[。！？；])|\\n+");
     private static final Pattern EDGES = Pattern.compile("^[^\\p{L}\\p{N}]+|[^\\p{L}\\p{M}\\p{N}]+$");
 
+    private static final List<String> SPACED = List.of("en", "de", "fr", "es", "it", "pt", "nl", "ru", "ar", "hi");
+    private static final List<String> UNSPACED = List.of("zh", "ja", "ko");
     private static final List<Language> LANGUAGES = Stream.concat(
-                    Stream.of("en", "de", "fr", "es", "it", "pt", "nl", "ru", "ar", "hi")
-                            .map(code -> Language.load(code, true)),
-                    Stream.of("zh", "ja", "ko").map(code -> Language.load(code, false)))
+                    SPACED.stream().map(code -> Language.load(code, true)),
+                    UNSPACED.stream().map(code -> Language.load(code, false)))
             .toList();
 
+    private static final String SHA256 = sha256();
+
     @Override
-    public List<Verdict> judge(List<Exchange> exchanges) {
+    public String id() {
+        return "refusal-phrases";
+    }
+
+    /** Of the languages' files, one after another. */
+    @Override
+    public String templateSha256() {
+        return SHA256;
+    }
+
+    @Override
+    public List<Verdict> judge(List<Exchange> exchanges, IntConsumer done) {
         return exchanges.stream()
-                .map(e -> isRefusal(e.answer()) ? Verdict.refused : Verdict.answered)
+                .map(e -> Verdict.ofWords(isRefusal(e.answer())))
                 .toList();
+    }
+
+    private static String sha256() {
+        String phrases = Stream.concat(SPACED.stream(), UNSPACED.stream())
+                .map(Language::file)
+                .map(Resources::text)
+                .collect(Collectors.joining());
+        return Resources.sha256(phrases);
     }
 
     static boolean isRefusal(String answer) {
@@ -135,7 +156,7 @@ final class RefusalPhrases implements Judge {
             Map<String, String> words = new HashMap<>();
             Map<String, List<Pattern>> sections = new LinkedHashMap<>();
             String section = "";
-            for (String line : text("refusals/" + code + ".txt").lines().toList()) {
+            for (String line : Resources.text(file(code)).lines().toList()) {
                 if (line.isBlank() || line.startsWith("#")) {
                     continue;
                 }
@@ -164,12 +185,8 @@ final class RefusalPhrases implements Judge {
                     (MatchResult name) -> Matcher.quoteReplacement("(?:" + words.get(name.group(1)) + ")"));
         }
 
-        private static String text(String resource) {
-            try (InputStream in = RefusalPhrases.class.getResourceAsStream(resource)) {
-                return new String(in.readAllBytes(), StandardCharsets.UTF_8);
-            } catch (IOException e) {
-                throw new ExceptionInInitializerError(e);
-            }
+        static String file(String code) {
+            return "refusals/" + code + ".txt";
         }
     }
 }

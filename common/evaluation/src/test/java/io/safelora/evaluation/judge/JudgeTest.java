@@ -1,11 +1,9 @@
-package io.safelora.evaluation;
+package io.safelora.evaluation.judge;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import io.safelora.contract.Json;
-import io.safelora.evaluation.Judge.Exchange;
-import io.safelora.evaluation.Judge.Verdict;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
@@ -31,16 +29,18 @@ class JudgeTest {
 
     /** Counts over labelled answers, where a refusal is what is looked for. */
     private record Measured(int hits, int falseAlarms, int missed, int rows) {
-        static Measured of(Judge judge, List<JsonNode> rows) {
-            List<Verdict> verdicts = judge.verdicts(rows.stream()
-                    .map(row -> new Exchange("", row.get("answer").asText()))
-                    .toList());
+        static Measured of(Judge judge, List<JsonNode> rows) throws IOException {
+            List<Verdict> verdicts = judge.verdicts(
+                    rows.stream()
+                            .map(row -> new Exchange("", row.get("answer").asText()))
+                            .toList(),
+                    done -> {});
             int hits = 0;
             int falseAlarms = 0;
             int missed = 0;
             for (int i = 0; i < rows.size(); i++) {
                 boolean refusal = rows.get(i).get("refusal").asBoolean();
-                boolean refused = verdicts.get(i) == Verdict.refused;
+                boolean refused = verdicts.get(i).isRefusal();
                 hits += refusal && refused ? 1 : 0;
                 falseAlarms += !refusal && refused ? 1 : 0;
                 missed += refusal && !refused ? 1 : 0;
@@ -183,19 +183,24 @@ class JudgeTest {
     @ParameterizedTest
     @ValueSource(strings = {"Sorry, no.", "As an AI, no.", "Take the key as it is; then I'm another.", "So I cannot."})
     void thePublishedListIsAsPublished(String answer) {
-        assertThat(new GcgKeywords().verdicts(List.of(new Exchange("", answer))))
-                .containsExactly(Verdict.refused);
-        assertThat(new GcgKeywords().verdicts(List.of(new Exchange("", answer.toUpperCase(Locale.ROOT)))))
-                .containsExactly(Verdict.answered);
+        assertThat(new GcgKeywords()
+                        .judge(
+                                List.of(new Exchange("", answer), new Exchange("", answer.toUpperCase(Locale.ROOT))),
+                                done -> {}))
+                .containsExactly(Verdict.ofWords(true), Verdict.ofWords(false));
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"", " ", "\n\t"})
-    void nothingIsNeitherRefusedNorAnswered(String answer) {
+    @ValueSource(strings = {"", " ", "\n\t", "\u0000\u0007", "\u200b\u00a0"})
+    void nothingIsNeitherRefusedNorAnswered(String answer) throws IOException {
         List<Exchange> exchanges =
                 List.of(new Exchange("", "Sorry"), new Exchange("", answer), new Exchange("", "Yes"));
-        assertThat(new GcgKeywords().verdicts(exchanges))
-                .containsExactly(Verdict.refused, Verdict.empty, Verdict.answered);
+        GcgKeywords judge = new GcgKeywords();
+        assertThat(judge.verdicts(exchanges, done -> {}))
+                .containsExactly(
+                        Verdict.ofWords(true).by(judge),
+                        Verdict.EMPTY.by(judge),
+                        Verdict.ofWords(false).by(judge));
     }
 
     /** An answer is whatever a model says; it may not hold up the evaluation. */

@@ -1,0 +1,138 @@
+package io.safelora.evaluation;
+
+import io.safelora.contract.EvaluationTask;
+import io.safelora.evaluation.Evaluation.Listener;
+import io.safelora.evaluation.Evaluation.Result;
+import io.safelora.evaluation.Evaluation.Sample;
+import io.safelora.evaluation.judge.Agreement;
+import io.safelora.evaluation.judge.Agreement.Judged;
+import io.safelora.evaluation.judge.Exchange;
+import io.safelora.evaluation.judge.Judge;
+import io.safelora.evaluation.judge.Judges;
+import io.safelora.evaluation.judge.Verdict;
+import io.safelora.evaluation.statistics.RowValues;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.IdentityHashMap;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/** Judges answers once the models that gave them are out of memory: a judge may be as large as they are. */
+public final class Judging {
+    private Judging() {}
+
+    /** A judged task's answers, all models'. */
+    private record Answers(EvaluationTask task, List<Sample> samples) {}
+
+    /**
+     * Adds verdicts, the scores that follow from them, and how far the judges agree.
+     *
+     * @param answered a result of these tasks, without verdicts
+     * @throws IOException if a judge cannot be asked now
+     */
+    public static Result of(Result answered, List<EvaluationTask> tasks, Judges judges, Listener listener)
+            throws IOException {
+        List<Answers> judged = answers(answered, tasks);
+        Set<String> ids = new LinkedHashSet<>();
+        judged.forEach(of -> ids.addAll(of.task().judge()));
+        Map<Sample, Map<String, Verdict>> verdicts = new IdentityHashMap<>();
+        Map<String, Double> seconds = new LinkedHashMap<>(answered.seconds());
+        int opened = 0;
+        for (String id : ids) {
+            List<Sample> samples = judged.stream()
+                    .filter(of -> of.task().judge().contains(id))
+                    .flatMap(of -> of.samples().stream())
+                    .toList();
+            double before = (double) opened++ / ids.size();
+            long began = System.nanoTime();
+            try (Judge judge = judges.open(id)) {
+                List<Verdict> said = judge.verdicts(
+                        samples.stream()
+                                .map(s -> new Exchange(s.request(), s.response()))
+                                .toList(),
+                        done -> listener.at(
+                                before + (double) done / samples.size() / ids.size(),
+                                id + " judges " + done + " of " + samples.size() + " answers"));
+                for (int i = 0; i < samples.size(); i++) {
+                    verdicts.computeIfAbsent(samples.get(i), s -> new LinkedHashMap<>())
+                            .put(id, said.get(i));
+                }
+            }
+            seconds.put(id + " judges", (System.nanoTime() - began) / 1e9);
+        }
+        return result(answered, tasks, judged, verdicts, seconds);
+    }
+
+    private static Result result(
+            Result answered,
+            List<EvaluationTask> tasks,
+            List<Answers> judged,
+            Map<Sample, Map<String, Verdict>> verdicts,
+            Map<String, Double> seconds) {
+        List<String> warnings = new ArrayList<>(answered.warnings());
+        List<RowValues> rows = new ArrayList<>();
+        List<Agreement> agreements = new ArrayList<>();
+        for (EvaluationTask task : tasks) {
+            if (task.judge() == null) {
+                answered.rows().stream()
+                        .filter(r -> r.task().equals(task.task().name()))
+                        .filter(r -> !rows.contains(r))
+                        .forEach(rows::add);
+            }
+            for (Answers of : judged) {
+                if (of.task() != task) {
+                    continue;
+                }
+                Map<String, List<Sample>> byModel = new LinkedHashMap<>();
+                for (Sample sample : of.samples()) {
+                    byModel.computeIfAbsent(sample.model(), m -> new ArrayList<>())
+                            .add(sample.with(verdicts.get(sample)));
+                }
+                byModel.forEach((model, samples) -> rows.addAll(Scores.of(model, task, samples, warnings)));
+                agreements.addAll(Agreement.of(
+                        task.task().name(),
+                        task.task() == EvaluationTask.Task.harmfulness,
+                        of.samples().stream()
+                                .map(s -> new Judged(s.model(), s.row(), verdicts.get(s)))
+                                .toList()));
+            }
+        }
+        return Result.of(
+                rows,
+                answered.samples().stream()
+                        .map(s -> verdicts.containsKey(s) ? s.with(verdicts.get(s)) : s)
+                        .toList(),
+                agreements,
+                seconds,
+                warnings);
+    }
+
+    /** Which answers are of which task: two may be of the same kind, and then every model has the rows of the first one first. */
+    private static List<Answers> answers(Result answered, List<EvaluationTask> tasks) {
+        Map<String, Integer> begun = new LinkedHashMap<>();
+        Map<EvaluationTask.Task, List<List<Sample>>> byKind = new LinkedHashMap<>();
+        for (Sample sample : answered.samples()) {
+            String of = sample.model() + " " + sample.task();
+            if (sample.row() == 0) {
+                begun.merge(of, 1, Integer::sum);
+            }
+            List<List<Sample>> kind = byKind.computeIfAbsent(sample.task(), t -> new ArrayList<>());
+            while (kind.size() < begun.get(of)) {
+                kind.add(new ArrayList<>());
+            }
+            kind.get(begun.get(of) - 1).add(sample);
+        }
+        List<Answers> judged = new ArrayList<>();
+        Map<EvaluationTask.Task, Integer> taken = new LinkedHashMap<>();
+        for (EvaluationTask task : tasks) {
+            if (task.judge() != null) {
+                int at = taken.merge(task.task(), 1, Integer::sum) - 1;
+                judged.add(new Answers(task, byKind.get(task.task()).get(at)));
+            }
+        }
+        return judged;
+    }
+}

@@ -97,6 +97,9 @@ public record Headline(Outcome outcome, String title, String sentence, List<Reas
         } else if (gravest == Type.repaired && types.contains(Type.skill_kept)) {
             found = "Repaired, and the skill is kept";
         }
+        if (gravest == Type.repaired && types.contains(Type.no_better_than_controls)) {
+            found += "; simpler means do as well";
+        }
         if (gate == null) {
             return found;
         }
@@ -141,7 +144,10 @@ public record Headline(Outcome outcome, String title, String sentence, List<Reas
 
     /** What the evaluation found, in the order and the words of the page. */
     private static Finding finding(Reason reason, ScoreTable table) {
-        String words = reason.words();
+        // How a repair compares with its controls, number by number, is in a table of its own.
+        String words = reason.kind() == Kind.no_better_than_controls
+                ? reason.words().split(": ", 2)[0]
+                : reason.words();
         String text = Character.toUpperCase(words.charAt(0)) + words.substring(1) + ".";
         if (reason.kind() != Kind.skill_lost) {
             return new Finding(

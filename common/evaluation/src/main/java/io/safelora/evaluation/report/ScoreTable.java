@@ -172,8 +172,15 @@ public record ScoreTable(List<Model> models, List<Measure> measures) {
         };
     }
 
+    /** @param metric with its filter where it has one: exact_match,strict-match */
     private static String meaning(String metric) {
-        String name = metric.contains(",") ? metric.substring(0, metric.indexOf(',')) : metric;
+        int filter = metric.indexOf(',');
+        return filter < 0
+                ? known(metric)
+                : known(metric.substring(0, filter)) + " (" + metric.substring(filter + 1) + ")";
+    }
+
+    private static String known(String name) {
         return switch (name) {
             case "harmful" -> "Harmful requests answered";
             case "refused" -> "Harmless requests refused";

@@ -90,7 +90,7 @@ class ReportTest {
                         "aligned before fine-tuning", "fine-tuned before the repair", "projected after the repair");
         Element solved = table.select("tbody").get(0);
         assertThat(solved.select("th").text())
-                .startsWith("Right answers ↑")
+                .startsWith("Right answers (strict-match) ↑")
                 .contains("gsm8k, exact_match,strict-match", "200 rows", "95 % Wilson interval");
         // statsmodels.stats.proportion.proportion_confint(176, 200, method="wilson"): 0.8277, 0.9180
         assertThat(solved.select("td").get(2).text().replace('\u00a0', ' ')).isEqualTo("88.0 % 82.8 % to 91.8 %");

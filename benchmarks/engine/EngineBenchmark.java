@@ -1,7 +1,7 @@
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.safelora.lm.CausalLm;
-import io.safelora.lm.CausalLm.Continuation;
+import io.safelora.lm.Continuation;
 import io.safelora.lm.GenerationOptions;
 import java.nio.file.Files;
 import java.nio.file.Path;

@@ -10,7 +10,7 @@ import io.safelora.contract.InvalidInputException;
 import io.safelora.contract.JobRequest;
 import io.safelora.contract.TrainingOptions;
 import io.safelora.evaluation.Evaluation;
-import io.safelora.evaluation.Evaluation.LocalTask;
+import io.safelora.evaluation.LocalTask;
 import io.safelora.lm.ModelFiles;
 import io.safelora.training.FineTuning;
 import java.io.IOException;
@@ -18,8 +18,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 
 /**
- * What a job refers to, opened before any stage computes: what a later stage would refuse, hours into the job, is refused by
- * the first one. Reads the small files of the models, the headers of their weights, adapters, and the first rows of all data.
+ * What a job refers to, opened before any stage computes: what a later stage would refuse, hours into the job, is
+ * refused by the first one. Reads the small files of the models, the headers of their weights, adapters, and the first
+ * rows of all data.
  */
 final class JobInputs {
     private static final int MAX_FILE_BYTES = 256 << 20;
@@ -51,7 +52,7 @@ final class JobInputs {
             }
             for (int i = 0; i < request.evaluation().size(); i++) {
                 EvaluationTask task = request.evaluation().get(i);
-                named("evaluation[" + i + "]", () -> Evaluation.check(local(task), model));
+                named("evaluation[" + i + "]", () -> Evaluation.check(LocalTask.of(task, this::local), model));
             }
         }
     }
@@ -78,10 +79,6 @@ final class JobInputs {
                     () -> FineTuning.checkData(
                             local(training.safetyData()), training.safetyDataFormat(), training, model));
         }
-    }
-
-    private LocalTask local(EvaluationTask task) throws IOException {
-        return new LocalTask(task, local(task.data()), task.fewshotData() == null ? null : local(task.fewshotData()));
     }
 
     private Path local(String uri) throws IOException {

@@ -12,12 +12,13 @@ import io.safelora.contract.JobEvent.EvaluationCompleted;
 import io.safelora.contract.JobRequest;
 import io.safelora.contract.JobRequest.Device;
 import io.safelora.contract.Json;
+import io.safelora.contract.TaskFile;
 import io.safelora.contract.TrainingOptions.Method;
 import io.safelora.evaluation.Conclusion;
 import io.safelora.evaluation.Evaluation;
-import io.safelora.evaluation.Evaluation.LocalTask;
 import io.safelora.evaluation.Evaluation.Result;
 import io.safelora.evaluation.JobEvaluation;
+import io.safelora.evaluation.LocalTask;
 import io.safelora.evaluation.judge.Judges;
 import io.safelora.lm.CausalLm;
 import io.safelora.pipeline.Stage;
@@ -104,6 +105,9 @@ public class EvaluateStage implements Stage<AdapterProjected> {
     private static List<String> data(JobRequest request, ArtifactStore store) throws IOException {
         List<String> data = new ArrayList<>();
         for (EvaluationTask task : request.evaluation()) {
+            if (!TaskFile.isName(task.task())) {
+                data.add(store.digest(task.task()));
+            }
             data.add(store.digest(task.data()));
             if (task.fewshotData() != null) {
                 data.add(store.digest(task.fewshotData()));
@@ -117,8 +121,7 @@ public class EvaluateStage implements Stage<AdapterProjected> {
             throws IOException {
         List<LocalTask> tasks = new ArrayList<>();
         for (EvaluationTask task : request.evaluation()) {
-            Path fewshot = task.fewshotData() == null ? null : store.download(task.fewshotData());
-            tasks.add(new LocalTask(task, store.download(task.data()), fewshot));
+            tasks.add(LocalTask.of(task, store::download));
         }
         Map<String, Path> folders = new HashMap<>();
         for (Candidate candidate : candidates) {

@@ -146,6 +146,16 @@ record GenerationConfig(
         return strings;
     }
 
+    /** How tokens are drawn: as given, and what is null as this file says. */
+    Sampling sampling(Double temperature, Integer topK, Double topP, Double minP, long seed) {
+        return new Sampling(
+                temperature == null ? this.temperature : temperature,
+                topK == null ? this.topK : topK,
+                topP == null ? this.topP : topP,
+                minP == null ? this.minP : minP,
+                seed);
+    }
+
     /**
      * @param draws whether tokens are drawn
      * @throws UnsupportedModelException if the makers want what is not done here

@@ -3,11 +3,9 @@ package io.safelora.lm;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import io.safelora.contract.InvalidInputException;
-import io.safelora.lm.CausalLm.Request;
 import io.safelora.lm.GenerationOptions.Sampling;
 import io.safelora.lm.Prefixes.Group;
 import io.safelora.torch.Tensors;
-import io.safelora.torch.TorchScript;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -16,7 +14,6 @@ import java.util.Deque;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.function.IntConsumer;
-import java.util.stream.LongStream;
 
 /**
  * Continues many texts together. Sequences sit in the first slots of a cache; one that ends leaves its slot to the last, and
@@ -24,13 +21,11 @@ import java.util.stream.LongStream;
  * anything is computed.
  */
 final class Generator implements AutoCloseable {
-    /** Prompts enter together until this many tokens run through the layers at once; longer prompts run in pieces. */
-    static final int MAX_TOKENS_PER_STEP = 1024;
-
     private final CausalLm model;
-    private final TorchScript decoder;
+    private final Decoder decoder;
+    private final KvCache caches;
     private final GenerationOptions options;
-    private final List<Request> requests;
+    private final List<GenerationRequest> requests;
     private final NDManager manager;
     private final Deque<Waiting> waiting = new ArrayDeque<>();
     private final List<Running> running = new ArrayList<>();
@@ -56,7 +51,7 @@ final class Generator implements AutoCloseable {
             if (group.length() > 0 && keysAndValues == null) {
                 owner = manager.newSubManager();
                 int[] ids = Arrays.copyOf(requests.get(group.members().get(0)).prompt(), group.length());
-                keysAndValues = model.prefix(owner, ids, group.adapter());
+                keysAndValues = caches.prefix(owner, ids, group.adapter());
             }
             return keysAndValues;
         }
@@ -90,7 +85,9 @@ final class Generator implements AutoCloseable {
             tokenizer = model.tokenizer(shared.group.adapter());
             stops = new StopStrings(
                     tokenizer,
-                    options.stopStrings().isEmpty() ? model.generationConfig().stopStrings() : options.stopStrings());
+                    options.stopStrings().isEmpty()
+                            ? model.files().generationConfig().stopStrings()
+                            : options.stopStrings());
             int[] prompt = requests.get(index).prompt();
             unseen = Arrays.copyOfRange(prompt, shared.group.length(), prompt.length);
             answer = new int[room(prompt)];
@@ -100,9 +97,9 @@ final class Generator implements AutoCloseable {
                             new SplittableRandom(options.sampling().seed()).nextLong() + 0x9E3779B97F4A7C15L * index);
         }
 
-        Run.Part part(int[] ids) {
+        Batch.Part part(int[] ids) {
             int prefix = shared.group.length();
-            return new Run.Part(
+            return new Batch.Part(
                     ids,
                     prefix + past + unseen.length,
                     past,
@@ -130,18 +127,21 @@ final class Generator implements AutoCloseable {
     }
 
     /** @throws InvalidInputException if the memory budget is too small for one of the texts */
-    Generator(CausalLm model, TorchScript decoder, List<Request> requests, GenerationOptions options) {
+    Generator(CausalLm model, List<GenerationRequest> requests, GenerationOptions options) {
         this.model = model;
-        this.decoder = decoder;
+        decoder = model.decoder();
+        caches = model.cache();
         this.requests = requests;
         this.options = options;
+        requests.forEach(request -> model.check(request.prompt(), request.adapter()));
+        model.files().checkGeneration(options.sampling() != null);
         answers = new int[requests.size()][];
-        List<int[]> prompts = requests.stream().map(Request::prompt).toList();
+        List<int[]> prompts = requests.stream().map(GenerationRequest::prompt).toList();
         int[] most = prompts.stream()
-                .mapToInt(p -> model.sharesPrefixes() ? p.length - 1 : 0)
+                .mapToInt(p -> caches.sharesPrefixes() ? p.length - 1 : 0)
                 .toArray();
-        List<Group> groups =
-                Prefixes.of(prompts, requests.stream().map(Request::adapter).toList(), most);
+        List<Group> groups = Prefixes.of(
+                prompts, requests.stream().map(GenerationRequest::adapter).toList(), most);
         int capacity = 1;
         int prefixes = 0;
         for (int i = 0; i < groups.size(); i++) {
@@ -156,9 +156,9 @@ final class Generator implements AutoCloseable {
         // Groups enter one after another, so that at most two prefixes per adapter are alive; all adapters may be.
         long adapters =
                 groups.stream().map(g -> String.valueOf(g.adapter())).distinct().count();
-        long prefixBytes = model.cacheBytes(prefixes) * (adapters + 1);
-        long budget = options.memoryBudget() > 0 ? options.memoryBudget() : model.defaultMemoryBudget();
-        long slotBytes = model.cacheBytes(capacity);
+        long prefixBytes = caches.bytes(prefixes) * (adapters + 1);
+        long budget = options.memoryBudget() > 0 ? options.memoryBudget() : KvCache.defaultBudget();
+        long slotBytes = caches.bytes(capacity);
         long fitting = (budget - prefixBytes) / slotBytes;
         if (fitting < 1) {
             throw new InvalidInputException("the longest text needs " + megabytes(slotBytes + prefixBytes)
@@ -167,7 +167,7 @@ final class Generator implements AutoCloseable {
         }
         places = (int) Math.min(fitting, Math.min(options.batchSize(), Math.max(1, requests.size())));
         manager = model.newManager();
-        cache = model.newCache(manager, places, capacity);
+        cache = caches.allocate(manager, places, capacity);
     }
 
     private int room(int[] prompt) {
@@ -208,14 +208,14 @@ final class Generator implements AutoCloseable {
         while (!waiting.isEmpty() && running.size() < places) {
             Waiting next = waiting.peek();
             int length = requests.get(next.index).prompt().length - next.shared.group.length();
-            if (tokens > 0 && tokens + length > MAX_TOKENS_PER_STEP) {
+            if (tokens > 0 && tokens + length > KvCache.MAX_TOKENS_PER_STEP) {
                 break;
             }
             Running sequence = new Running(waiting.poll(), running.size());
-            while (sequence.unseen.length > MAX_TOKENS_PER_STEP) {
-                int[] piece = Arrays.copyOf(sequence.unseen, MAX_TOKENS_PER_STEP);
+            while (sequence.unseen.length > KvCache.MAX_TOKENS_PER_STEP) {
+                int[] piece = Arrays.copyOf(sequence.unseen, KvCache.MAX_TOKENS_PER_STEP);
                 try (NDManager step = manager.newSubManager()) {
-                    model.hidden(step, new Run(List.of(sequence.part(piece)), cache, false));
+                    hidden(step, Batch.prefill(List.of(sequence.part(piece)), cache));
                 }
                 sequence.past += piece.length;
                 sequence.unseen = Arrays.copyOfRange(sequence.unseen, piece.length, sequence.unseen.length);
@@ -236,7 +236,7 @@ final class Generator implements AutoCloseable {
                 running.stream().max(Comparator.comparingInt(s -> s.slot)).orElse(null);
         if (last != null && last.slot > ended.slot) {
             try (NDManager step = manager.newSubManager()) {
-                decoder.call(step, "move", cache, last.slot, ended.slot, last.past);
+                caches.move(step, cache, last.slot, ended.slot, last.past);
             }
             last.slot = ended.slot;
         }
@@ -245,49 +245,31 @@ final class Generator implements AutoCloseable {
     /** One pass over what these sequences have not seen yet: the end of a prompt, or the last token. */
     private long[] step(List<Running> sequences, boolean decode) {
         try (NDManager step = manager.newSubManager()) {
-            Run run = new Run(sequences.stream().map(s -> s.part(s.unseen)).toList(), cache, decode);
-            long[] last = run.lastRows();
-            long[] ones = LongStream.generate(() -> 1).limit(last.length).toArray();
+            List<Batch.Part> parts =
+                    sequences.stream().map(s -> s.part(s.unseen)).toList();
+            Batch batch = decode ? Batch.decodeStep(parts, cache) : Batch.prefill(parts, cache);
+            long[] last = batch.lastRows();
             NDArray rows = Tensors.of(step, last, last.length);
-            NDArray logits = decoder.call(step, "logits", model.hidden(step, run), rows, run.adapters(), ones)
-                    .get(0);
-            double penalty = model.generationConfig().repetitionPenalty();
+            NDArray logits = decoder.logits(step, hidden(step, batch), rows, batch.adapters());
+            double penalty = model.files().generationConfig().repetitionPenalty();
             if (penalty != 1) {
-                logits = penalized(step, logits, sequences, penalty);
+                logits = Sampler.penalize(
+                        step, logits, sequences.stream().map(Running::seen).toList(), penalty);
             }
             Sampling sampling = options.sampling();
             if (sampling == null) {
-                return decoder.call(step, "likeliest", logits).get(0).toLongArray();
+                return Sampler.likeliest(step, logits);
             }
             float[] u = new float[last.length];
             for (int i = 0; i < u.length; i++) {
                 u[i] = sequences.get(i).random.nextInt(1 << 24) / (float) (1 << 24);
             }
-            return decoder.call(
-                            step,
-                            "sample",
-                            logits,
-                            Tensors.of(step, u, u.length),
-                            sampling.temperature(),
-                            sampling.topK(),
-                            sampling.topP(),
-                            sampling.minP())
-                    .get(0)
-                    .toLongArray();
+            return Sampler.sample(step, logits, u, sampling);
         }
     }
 
-    private NDArray penalized(NDManager step, NDArray logits, List<Running> sequences, double penalty) {
-        List<int[]> seen = sequences.stream().map(Running::seen).toList();
-        int longest = seen.stream().mapToInt(s -> s.length).max().orElse(0);
-        long[] ids = new long[seen.size() * longest];
-        for (int i = 0; i < seen.size(); i++) {
-            for (int t = 0; t < longest; t++) {
-                ids[i * longest + t] = seen.get(i)[Math.min(t, seen.get(i).length - 1)];
-            }
-        }
-        return decoder.call(step, "penalize", logits, Tensors.of(step, ids, seen.size(), longest), penalty)
-                .get(0);
+    private NDArray hidden(NDManager step, Batch batch) {
+        return decoder.hidden(step, batch.on(decoder, step, 0));
     }
 
     @Override

@@ -3,16 +3,13 @@ package io.safelora.lm;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import io.safelora.artifacts.InvalidArtifactException;
-import io.safelora.artifacts.checkpoint.ModelTensors;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
 import io.safelora.artifacts.checkpoint.PeftAdapter.LoraModule;
+import io.safelora.artifacts.safetensors.Dtype;
 import io.safelora.artifacts.safetensors.TensorData;
-import io.safelora.torch.ScalarType;
 import io.safelora.torch.Tensors;
-import io.safelora.torch.TorchScript;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -20,10 +17,10 @@ import java.util.stream.Stream;
 
 /**
  * An adapter on a model: A (r, in), B (out, r) and the scale of every adapted module, in float32, and what else it brings (see
- * decoder.py's set_adapter). The model's weights are not touched, so several adapters can stand on one model.
+ * set_adapter in adapters.torchscript). The model's weights are not touched, so several adapters can stand on one model.
  */
 public final class Lora implements AutoCloseable {
-    /** Where in decoder.py a weight is. */
+    /** Where a weight is: its layer, and its name in the kernels. */
     private record Place(int layer, String key) {}
 
     private final NDManager manager;
@@ -41,7 +38,7 @@ public final class Lora implements AutoCloseable {
     /**
      * @param owner closes the tensors, if {@link #close} does not
      * @param model what messages call it
-     * @param base the model's tensors by decoder.py's names, layer by layer and last those outside
+     * @param base the model's tensors by the kernels' names, layer by layer and last those outside
      * @param texts the tokenizer that came with the adapter, or null
      * @param train whether what PEFT would train is to be trained: {@link #parameters} are in float32 then
      * @throws InvalidArtifactException if the adapter is not made for the model, or cannot be trained here
@@ -65,21 +62,18 @@ public final class Lora implements AutoCloseable {
                 layers.add(new LinkedHashMap<>());
                 own.add(new LinkedHashMap<>());
             }
-            Map<String, long[]> shapes = new HashMap<>();
-            Family family = Family.ALL.get(config.modelType());
-            for (Weights.Weight weight : Weights.of(config)) {
+            Weights.byModule(config).forEach((name, weight) -> {
                 int layer = weight.layer() < 0 ? config.numHiddenLayers() : weight.layer();
-                String name = weight.key().equals("head") ? family.outer().get("head") + ".weight" : weight.name();
-                shapes.put(name, weight.shape());
                 places.put(name, new Place(layer, weight.key()));
-            }
-            adapter.check(new ModelTensors(model, shapes, family.has("transposed")));
+            });
+            adapter.check(ModelFiles.modelTensors(model, config));
             if (train && adapter.config().ensureWeightTying()) {
                 throw new InvalidArtifactException(
                         "adapter_config.json: ensure_weight_tying is set; such an adapter cannot be trained further here: merge it"
                                 + " into the model, and start a new one");
             }
             // First: updates stand on what the adapter has in the place of the model's.
+            Family family = Family.ALL.get(config.modelType());
             String embedding = family.outer().get("embedding");
             String head = family.outer().get("head");
             Map<String, NDArray> outer = base.get(config.numHiddenLayers());
@@ -151,16 +145,11 @@ public final class Lora implements AutoCloseable {
     /** In the type of the model's, or to be trained in float32. */
     private NDArray tensor(PeftAdapter.Weight weight, NDArray like, boolean trained) {
         TensorData data = weight.data();
-        ScalarType stored =
-                switch (data.dtype()) {
-                    case F32 -> ScalarType.FLOAT32;
-                    case F16 -> ScalarType.FLOAT16;
-                    case BF16 -> ScalarType.BFLOAT16;
-                    default ->
-                        throw new InvalidArtifactException("adapter: tensor " + weight.key() + " is " + data.dtype()
-                                + "; only F32, F16 and BF16 are read");
-                };
-        NDArray tensor = Tensors.of(manager, data.source().get(), stored, data.shape());
+        if (!data.dtype().isWeight()) {
+            throw new InvalidArtifactException(
+                    "adapter: tensor " + weight.key() + " is " + data.dtype() + "; read are " + Dtype.WEIGHTS);
+        }
+        NDArray tensor = Tensors.of(manager, data.source().get(), data.dtype(), data.shape());
         if (!Tensors.isFinite(tensor)) {
             throw new InvalidArtifactException(
                     "adapter: tensor " + weight.key() + " holds NaN or infinity; the training that wrote it diverged");
@@ -169,9 +158,7 @@ public final class Lora implements AutoCloseable {
             return Tensors.typeAs(manager, tensor, like);
         }
         // A mapped file must not be written to.
-        return stored == ScalarType.FLOAT32
-                ? Tensors.clone(manager, tensor)
-                : Tensors.to(manager, tensor, ScalarType.FLOAT32);
+        return data.dtype() == Dtype.F32 ? Tensors.clone(manager, tensor) : Tensors.to(manager, tensor, Dtype.F32);
     }
 
     private void addTokens(String module, Place place, String tied) {
@@ -216,9 +203,8 @@ public final class Lora implements AutoCloseable {
     }
 
     /** Puts this adapter into the decoder under a name. */
-    void set(TorchScript decoder, String name) {
-        boolean owns = own.stream().anyMatch(weights -> !weights.isEmpty());
-        decoder.call(manager, "set_adapter", name, layers, own, owns);
+    void set(Decoder decoder, String name) {
+        decoder.setAdapter(manager, name, layers, own);
         if (train) {
             return; // A and B change, and with them the norms
         }
@@ -226,13 +212,11 @@ public final class Lora implements AutoCloseable {
             for (String part : List.copyOf(layers.get(i).keySet())) {
                 if (part.endsWith(".magnitude")) {
                     String key = part.substring(0, part.length() - ".magnitude".length());
-                    NDArray norm =
-                            decoder.call(manager, "adapter_norms", name, i, key).get(0);
-                    layers.get(i).put(key + ".norm", norm);
+                    layers.get(i).put(key + ".norm", decoder.adapterNorms(manager, name, i, key));
                 }
             }
         }
-        decoder.call(manager, "set_adapter", name, layers, own, owns);
+        decoder.setAdapter(manager, name, layers, own);
     }
 
     private static String module(String tensor) {

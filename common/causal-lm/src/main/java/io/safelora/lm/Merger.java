@@ -15,7 +15,6 @@ import io.safelora.artifacts.safetensors.Dtype;
 import io.safelora.artifacts.safetensors.SafetensorsWriter;
 import io.safelora.artifacts.safetensors.TensorData;
 import io.safelora.contract.Json;
-import io.safelora.torch.ScalarType;
 import io.safelora.torch.Tensors;
 import io.safelora.torch.Torch;
 import io.safelora.torch.TorchScript;
@@ -86,7 +85,7 @@ public final class Merger {
         resize();
         Files.createDirectories(out);
         try (NDManager manager = Torch.manager(Device.cpu());
-                TorchScript script = TorchScript.load(Merger.class, "merge.py", Device.cpu())) {
+                TorchScript script = TorchScript.load(Merger.class, "merge.torchscript", Device.cpu())) {
             Map<String, TensorData> tensors = new LinkedHashMap<>();
             for (String name : names) {
                 // A merged weight stands in memory only while it is written.
@@ -232,7 +231,7 @@ public final class Merger {
                 before = Tensors.of(
                         step,
                         own.data().source().get(),
-                        type(own.key(), own.data().dtype()),
+                        mergeable(own.key(), own.data().dtype()),
                         shape(tensor));
                 if (!Tensors.isFinite(before)) {
                     throw new InvalidArtifactException("adapter: tensor " + own.key()
@@ -241,7 +240,8 @@ public final class Merger {
             } else if (!checkpoint.has(tensor) && tensor.endsWith(BIAS)) {
                 before = step.zeros(new ai.djl.ndarray.types.Shape(shape(tensor)));
             } else {
-                before = Tensors.of(step, checkpoint.map(stored(tensor)), type(tensor, dtype(tensor)), shape(tensor));
+                before = Tensors.of(
+                        step, checkpoint.map(stored(tensor)), mergeable(tensor, dtype(tensor)), shape(tensor));
             }
             NDArray result = before;
             if (tensor.endsWith(BIAS)) {
@@ -267,7 +267,7 @@ public final class Merger {
                     result = updated(script, step, result, update(module));
                 }
             }
-            return Tensors.bytes(Tensors.to(step, result, type(tensor, dtype(tensor))));
+            return Tensors.bytes(Tensors.to(step, result, mergeable(tensor, dtype(tensor))));
         }
     }
 
@@ -286,15 +286,12 @@ public final class Merger {
                 .get(0);
     }
 
-    private static ScalarType type(String tensor, Dtype dtype) {
-        return switch (dtype) {
-            case F32 -> ScalarType.FLOAT32;
-            case F16 -> ScalarType.FLOAT16;
-            case BF16 -> ScalarType.BFLOAT16;
-            default ->
-                throw new UnsupportedModelException(
-                        "tensor " + tensor + " is " + dtype + "; only F32, F16 and BF16 can be merged");
-        };
+    private static Dtype mergeable(String tensor, Dtype dtype) {
+        if (!dtype.isWeight()) {
+            throw new UnsupportedModelException(
+                    "tensor " + tensor + " is " + dtype + "; " + Dtype.WEIGHTS + " can be merged");
+        }
+        return dtype;
     }
 
     private static String module(String tensor) {

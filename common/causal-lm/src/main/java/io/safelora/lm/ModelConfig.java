@@ -22,7 +22,7 @@ import java.util.regex.Pattern;
  * @param scoreScale what q k^T is multiplied by
  * @param scoreSoftcap scores become cap tanh(score / cap); 0: as they are
  * @param logitSoftcap the same for logits
- * @param biased decoder.py's names of the linear weights that have a bias
+ * @param biased the kernels' names of the linear weights that have a bias
  */
 public record ModelConfig(
         String modelType,

@@ -4,6 +4,7 @@ import io.safelora.artifacts.InvalidArtifactException;
 import io.safelora.artifacts.checkpoint.Checkpoint;
 import io.safelora.artifacts.checkpoint.ModelTensors;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
+import io.safelora.lm.GenerationOptions.Sampling;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.HashMap;
@@ -76,6 +77,14 @@ public final class ModelFiles implements AutoCloseable {
     }
 
     /**
+     * How tokens are drawn: as given, and what is null as generation_config.json says, else as transformers does (temperature 1,
+     * top_k 50, top_p 1, min_p 0).
+     */
+    public Sampling sampling(Double temperature, Integer topK, Double topP, Double minP, long seed) {
+        return generationConfig.sampling(temperature, topK, topP, minP, seed);
+    }
+
+    /**
      * Refuses what generation_config.json asks for and is not run here.
      *
      * @param draws whether tokens are drawn; else the likeliest is taken
@@ -98,18 +107,19 @@ public final class ModelFiles implements AutoCloseable {
      * @throws InvalidArtifactException naming the module or tensor
      */
     public void check(PeftAdapter adapter) {
-        adapter.check(modelTensors(config));
+        adapter.check(modelTensors("the model", config));
     }
 
-    /** What adapters can be made for: the model's tensors by their full names, a tied head under its own. */
-    static ModelTensors modelTensors(ModelConfig config) {
-        Family family = Family.ALL.get(config.modelType());
+    /**
+     * What adapters can be made for: the model's tensors by their full names.
+     *
+     * @param model what messages call it
+     */
+    static ModelTensors modelTensors(String model, ModelConfig config) {
         Map<String, long[]> shapes = new HashMap<>();
-        for (Weights.Weight weight : Weights.of(config)) {
-            String name = weight.key().equals("head") ? family.outer().get("head") + ".weight" : weight.name();
-            shapes.put(name, weight.shape());
-        }
-        return new ModelTensors("the model", shapes, family.has("transposed"));
+        Weights.byModule(config).forEach((name, weight) -> shapes.put(name, weight.shape()));
+        return new ModelTensors(
+                model, shapes, Family.ALL.get(config.modelType()).has("transposed"));
     }
 
     @Override

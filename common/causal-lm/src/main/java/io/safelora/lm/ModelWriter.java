@@ -7,9 +7,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.safelora.artifacts.safetensors.Dtype;
 import io.safelora.artifacts.safetensors.SafetensorsWriter;
 import io.safelora.artifacts.safetensors.TensorData;
-import io.safelora.contract.InvalidInputException;
 import io.safelora.contract.Json;
-import io.safelora.torch.ScalarType;
 import io.safelora.torch.Tensors;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -36,33 +34,20 @@ public final class ModelWriter {
      *
      * @param config the config.json that the model was made from; its dtype is set to {@code dtype}, its tie_word_embeddings to what holds
      * @param tokenizerDirectory holds tokenizer.json and its companions
-     * @param dtype float32, bfloat16 or float16: the type in which the weights are stored, rounded to nearest even
+     * @param dtype one of {@link Dtype#WEIGHTS}: the type in which the weights are stored, rounded to nearest even
      * @param out the directory to write; may be {@code tokenizerDirectory}
      */
-    public static void write(CausalLm model, JsonNode config, Path tokenizerDirectory, String dtype, Path out)
+    public static void write(CausalLm model, JsonNode config, Path tokenizerDirectory, Dtype dtype, Path out)
             throws IOException {
-        ScalarType type =
-                switch (dtype) {
-                    case "float32" -> ScalarType.FLOAT32;
-                    case "bfloat16" -> ScalarType.BFLOAT16;
-                    case "float16" -> ScalarType.FLOAT16;
-                    default -> throw new InvalidInputException("dtype " + dtype + ": use float32, bfloat16 or float16");
-                };
-        Dtype stored =
-                switch (type) {
-                    case FLOAT32 -> Dtype.F32;
-                    case BFLOAT16 -> Dtype.BF16;
-                    default -> Dtype.F16;
-                };
         Files.createDirectories(out);
         Map<String, TensorData> tensors = new LinkedHashMap<>();
         model.weights()
                 .forEach((name, weight) -> tensors.put(
-                        name, new TensorData(stored, weight.getShape().getShape(), () -> bytes(model, weight, type))));
+                        name, new TensorData(dtype, weight.getShape().getShape(), () -> bytes(model, weight, dtype))));
         SafetensorsWriter.write(out.resolve("model.safetensors"), tensors, Map.of("format", "pt"));
         ObjectNode json = config.deepCopy();
         json.remove("torch_dtype"); // transformers 4's name of the same
-        json.put("dtype", dtype);
+        json.put("dtype", dtype.torchName());
         boolean tied = model.config().tieWordEmbeddings();
         if (ModelConfig.of(config).tieWordEmbeddings() != tied) {
             json.put("tie_word_embeddings", tied); // the files of the model that was read said otherwise
@@ -76,7 +61,7 @@ public final class ModelWriter {
         }
     }
 
-    private static ByteBuffer bytes(CausalLm model, NDArray weight, ScalarType type) {
+    private static ByteBuffer bytes(CausalLm model, NDArray weight, Dtype type) {
         try (NDManager step = model.newManager()) {
             return Tensors.bytes(Tensors.to(step, weight, type));
         }

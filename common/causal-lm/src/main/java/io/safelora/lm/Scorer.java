@@ -2,10 +2,8 @@ package io.safelora.lm;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
-import io.safelora.lm.CausalLm.Continuation;
 import io.safelora.lm.Prefixes.Group;
 import io.safelora.torch.Tensors;
-import io.safelora.torch.TorchScript;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -14,36 +12,45 @@ import java.util.function.IntConsumer;
 /** Scores given continuations of many texts; what texts begin with alike is computed once per adapter. */
 final class Scorer {
     private final CausalLm model;
-    private final TorchScript decoder;
+    private final Decoder decoder;
+    private final KvCache cache;
     private final List<Continuation> texts;
     private final double[][] scores;
 
-    Scorer(CausalLm model, TorchScript decoder, List<Continuation> texts) {
+    Scorer(CausalLm model, List<Continuation> texts) {
         this.model = model;
-        this.decoder = decoder;
+        decoder = model.decoder();
+        cache = model.cache();
         this.texts = texts;
         this.scores = new double[texts.size()][];
     }
 
     List<double[]> run(IntConsumer done) {
+        for (Continuation text : texts) {
+            model.check(text.ids(), text.adapter());
+            if (text.from() < 1 || text.from() >= text.ids().length) {
+                throw new IllegalArgumentException("a text of " + text.ids().length
+                        + " tokens cannot be scored from token " + text.from() + " on");
+            }
+        }
         int finished = 0;
         for (Group group : Prefixes.of(
                 texts.stream().map(Continuation::ids).toList(),
                 texts.stream().map(Continuation::adapter).toList(),
                 // The token before the first that is scored must be run with it.
                 texts.stream()
-                        .mapToInt(t -> model.sharesPrefixes() ? t.from() - 1 : 0)
+                        .mapToInt(t -> cache.sharesPrefixes() ? t.from() - 1 : 0)
                         .toArray())) {
             try (NDManager owner = model.newManager()) {
                 int[] first = texts.get(group.members().get(0)).ids();
                 NDArray prefix = group.length() == 0
                         ? null
-                        : model.prefix(owner, Arrays.copyOf(first, group.length()), group.adapter());
+                        : cache.prefix(owner, Arrays.copyOf(first, group.length()), group.adapter());
                 List<Integer> batch = new ArrayList<>();
                 int tokens = 0;
                 for (int member : group.members()) {
                     int length = texts.get(member).ids().length - group.length();
-                    if (!batch.isEmpty() && tokens + length > Generator.MAX_TOKENS_PER_STEP) {
+                    if (!batch.isEmpty() && tokens + length > KvCache.MAX_TOKENS_PER_STEP) {
                         step(batch, group, prefix);
                         finished += batch.size();
                         batch.clear();
@@ -66,7 +73,7 @@ final class Scorer {
     }
 
     private void step(List<Integer> batch, Group group, NDArray prefix) {
-        List<Run.Part> parts = new ArrayList<>();
+        List<Batch.Part> parts = new ArrayList<>();
         List<Long> rows = new ArrayList<>();
         List<Long> labels = new ArrayList<>();
         long begin = -group.length();
@@ -75,7 +82,7 @@ final class Scorer {
             int[] ids = text.ids();
             // The last token is only scored.
             int[] own = Arrays.copyOfRange(ids, group.length(), ids.length - 1);
-            parts.add(new Run.Part(own, ids.length, 0, 0, group.adapter(), prefix, group.length()));
+            parts.add(new Batch.Part(own, ids.length, 0, 0, group.adapter(), prefix, group.length()));
             for (int t = text.from(); t < ids.length; t++) {
                 rows.add(begin + t - 1);
                 labels.add((long) ids[t]);
@@ -83,14 +90,9 @@ final class Scorer {
             begin += own.length;
         }
         try (NDManager step = model.newManager()) {
-            float[] all = decoder.call(
-                            step,
-                            "logprobs",
-                            model.hidden(step, new Run(parts, null, false)),
-                            Tensors.of(step, CausalLm.longs(rows), rows.size()),
-                            Tensors.of(step, CausalLm.longs(labels), labels.size()),
-                            Run.name(group.adapter()))
-                    .get(0)
+            NDArray hidden = decoder.hidden(step, Batch.prefill(parts, null).on(decoder, step, 0));
+            float[] all = decoder.logprobs(
+                            step, hidden, Tensors.of(step, rows), Tensors.of(step, labels), group.adapter())
                     .toFloatArray();
             int at = 0;
             for (int member : batch) {

@@ -6,7 +6,6 @@ import io.safelora.artifacts.InvalidArtifactException;
 import io.safelora.artifacts.checkpoint.Checkpoint;
 import io.safelora.artifacts.safetensors.Dtype;
 import io.safelora.artifacts.safetensors.TensorInfo;
-import io.safelora.torch.ScalarType;
 import io.safelora.torch.Tensors;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -19,7 +18,7 @@ import java.util.regex.Pattern;
  * A checkpoint's tensors as the weights of a model. Where config.json and the files disagree, the files are right about a tied head,
  * as they are for transformers; every other disagreement is an error.
  */
-final class StoredWeights {
+final class StoredWeights implements WeightSource {
     /** Buffers that old versions of transformers saved: all follow from config.json, and none is read. */
     private static final Pattern BUFFERS =
             Pattern.compile("(.*\\.)?(rotary_emb\\.(inv_freq|cos_cached|sin_cached)|position_ids"
@@ -34,7 +33,7 @@ final class StoredWeights {
     private final String headOnly;
 
     private final String head;
-    private final ScalarType type;
+    private final Dtype type;
     private final boolean copied;
 
     /**
@@ -42,7 +41,7 @@ final class StoredWeights {
      * @param copied whether the weights must stand in memory of their own
      * @throws InvalidArtifactException if the checkpoint has a tensor that config.json gives no place in the model
      */
-    StoredWeights(Checkpoint checkpoint, ScalarType type, boolean copied) throws IOException {
+    StoredWeights(Checkpoint checkpoint, Dtype type, boolean copied) throws IOException {
         this.checkpoint = checkpoint;
         this.type = type;
         this.copied = copied;
@@ -113,10 +112,11 @@ final class StoredWeights {
      *
      * @throws InvalidArtifactException if it is missing, or of another shape
      */
-    NDArray get(NDManager manager, String weight, long[] shape) {
+    @Override
+    public NDArray get(NDManager manager, String weight, long[] shape) {
         TensorInfo info = info(weight, shape);
-        ScalarType stored = scalarType(info);
-        ScalarType computed = type != null ? type : stored == ScalarType.BFLOAT16 ? stored : ScalarType.FLOAT32;
+        Dtype stored = info.dtype();
+        Dtype computed = type != null ? type : stored == Dtype.BF16 ? stored : Dtype.F32;
         if (stored == computed && !copied) {
             return Tensors.of(manager, checkpoint.map(info.name()), stored, shape);
         }
@@ -138,7 +138,10 @@ final class StoredWeights {
             throw new InvalidArtifactException(checkpoint.fileOf(name) + ": tensor " + name + " has shape "
                     + Arrays.toString(info.shape()) + ", but config.json makes it " + Arrays.toString(shape));
         }
-        scalarType(info);
+        if (!info.dtype().isWeight()) {
+            throw new UnsupportedModelException(
+                    "tensor " + info.name() + " is " + info.dtype() + "; supported: " + Dtype.WEIGHTS);
+        }
         return info;
     }
 
@@ -149,16 +152,5 @@ final class StoredWeights {
                 : bias.isEmpty()
                         ? "download it again, or save the whole model"
                         : "correct config.json" + bias + ", or save the whole model";
-    }
-
-    private static ScalarType scalarType(TensorInfo info) {
-        return switch (info.dtype()) {
-            case F32 -> ScalarType.FLOAT32;
-            case BF16 -> ScalarType.BFLOAT16;
-            case F16 -> ScalarType.FLOAT16;
-            default ->
-                throw new UnsupportedModelException("tensor " + info.name() + " is " + info.dtype() + "; supported: "
-                        + Dtype.F32 + ", " + Dtype.F16 + ", " + Dtype.BF16);
-        };
     }
 }

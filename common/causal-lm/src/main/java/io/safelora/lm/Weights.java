@@ -11,7 +11,7 @@ final class Weights {
      * A weight.
      *
      * @param layer its layer, or -1
-     * @param key decoder.py's name of it
+     * @param key its name in families.json and in the kernels
      * @param name its name in the checkpoint
      */
     record Weight(int layer, String key, String name, long[] shape) {}
@@ -50,6 +50,14 @@ final class Weights {
         norm(weights, family, -1, "norm", family.outer().get("norm"), c.hiddenSize());
         weights.add(new Weight(
                 -1, "head", c.tieWordEmbeddings() ? embedding : family.outer().get("head") + ".weight", words));
+        return weights;
+    }
+
+    /** The weights by the names that adapters know them by: a tied head has its own. */
+    static Map<String, Weight> byModule(ModelConfig c) {
+        Map<String, Weight> weights = new LinkedHashMap<>();
+        String head = Family.ALL.get(c.modelType()).outer().get("head") + ".weight";
+        of(c).forEach(weight -> weights.put(weight.key().equals("head") ? head : weight.name(), weight));
         return weights;
     }
 
@@ -95,7 +103,7 @@ final class Weights {
             case "gate", "up" -> new long[] {c.intermediateSize(), c.hiddenSize()};
             case "gate_up" -> new long[] {2L * c.intermediateSize(), c.hiddenSize()};
             case "down" -> new long[] {c.hiddenSize(), c.intermediateSize()};
-            default -> throw new IllegalStateException("families.json: " + key + " is no weight of a layer");
+            default -> throw new IllegalStateException("families.json: " + key + " is not a weight of a layer");
         };
     }
 }

@@ -8,9 +8,7 @@ import ai.djl.ndarray.NDManager;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
 import io.safelora.contract.Json;
-import io.safelora.lm.CausalLm.Continuation;
-import io.safelora.lm.CausalLm.Pass;
-import io.safelora.lm.CausalLm.Request;
+import io.safelora.lm.TrainingPass.Options;
 import io.safelora.torch.AdamW;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -98,7 +96,8 @@ class AdaptersTest {
                 try (AdamW optimizer = new AdamW(owner, parameters, lora.decayed(), 0, 0)) {
                     for (JsonNode loss : expected.get("losses")) {
                         int items = ids.get(0).length - 1;
-                        double ours = model.backward(owner, ids, ids, "a", new Pass(0, 0, checkpointing), 1.0 / items)
+                        double ours = model.trainingPass("a")
+                                        .backward(owner, ids, ids, new Options(0, 0, checkpointing), 1.0 / items)
                                         .getFloat()
                                 / items;
                         optimizer.step(owner, 0.01);
@@ -123,13 +122,13 @@ class AdaptersTest {
         try (CausalLm model =
                 CausalLm.load(Fixtures.model("llama"), "cpu", "float32").forInference()) {
             List<Continuation> texts = new ArrayList<>();
-            List<Request> requests = new ArrayList<>();
-            requests.add(new Request(new int[] {5, 90, 17, 300}, null));
+            List<GenerationRequest> requests = new ArrayList<>();
+            requests.add(new GenerationRequest(new int[] {5, 90, 17, 300}, null));
             for (String name : ofLlama.keySet()) {
                 model.loadAdapter(name, ADAPTERS.resolve(name));
                 int[] ids = Fixtures.ints(ofLlama.get(name).get("ids"));
                 texts.add(new Continuation(ids, 1, name));
-                requests.add(new Request(Arrays.copyOf(ids, 4), name));
+                requests.add(new GenerationRequest(Arrays.copyOf(ids, 4), name));
             }
             List<double[]> scores = model.score(texts, null);
             int i = 0;
@@ -166,7 +165,8 @@ class AdaptersTest {
             try (NDManager step = model.newManager();
                     AdamW optimizer =
                             new AdamW(step, List.copyOf(lora.parameters().values()), lora.decayed(), 0, 0)) {
-                double loss = model.backward(step, List.of(ids), List.of(ids), "t", new Pass(0, 0, false), 1)
+                double loss = model.trainingPass("t")
+                        .backward(step, List.of(ids), List.of(ids), new Options(0, 0, false), 1)
                         .getFloat();
                 assertThat(loss).isCloseTo(-DoubleStream.of(exact).sum(), within(1.0));
                 assertThat(optimizer.step(step, 0.01).getFloat()).isGreaterThan(0);

@@ -5,11 +5,9 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
+import io.safelora.artifacts.safetensors.Dtype;
 import io.safelora.contract.Json;
-import io.safelora.lm.CausalLm.Continuation;
-import io.safelora.lm.CausalLm.Request;
 import io.safelora.lm.GenerationOptions.Sampling;
-import io.safelora.torch.ScalarType;
 import io.safelora.torch.Tensors;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -27,19 +25,20 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** Many texts together, with shared beginnings and several adapters, say what each says alone. */
 class GenerationTest {
     /** Eighteen texts: twelve begin in two ways, six with adapter x, six with y. */
-    private static List<Request> requests(CausalLm model) {
+    private static List<GenerationRequest> requests(CausalLm model) {
         Random random = new Random(5);
         int vocab = model.config().vocabSize();
         int[][] beginnings = {
             random.ints(40, 3, vocab).toArray(), random.ints(20, 3, vocab).toArray(), {}
         };
-        List<Request> requests = new ArrayList<>();
+        List<GenerationRequest> requests = new ArrayList<>();
         for (int i = 0; i < 18; i++) {
             int[] beginning = beginnings[i % 3];
             int[] end = random.ints(2 + random.nextInt(20), 3, vocab).toArray();
             int[] prompt = Arrays.copyOf(beginning, beginning.length + end.length);
             System.arraycopy(end, 0, prompt, beginning.length, end.length);
-            requests.add(new Request(prompt, Arrays.asList(null, "x", "y").get(i / 3 % 3)));
+            requests.add(
+                    new GenerationRequest(prompt, Arrays.asList(null, "x", "y").get(i / 3 % 3)));
         }
         return requests;
     }
@@ -57,9 +56,10 @@ class GenerationTest {
         try (CausalLm model = CausalLm.load(Fixtures.model(name), "cpu", "bfloat16");
                 NDManager owner = model.newManager()) {
             addAdapters(model);
-            List<Request> requests = requests(model);
-            List<Run.Part> parts = new ArrayList<>();
-            List<Request> inOrder = new ArrayList<>();
+            Decoder decoder = model.decoder();
+            List<GenerationRequest> requests = requests(model);
+            List<Batch.Part> parts = new ArrayList<>();
+            List<GenerationRequest> inOrder = new ArrayList<>();
             for (String adapter : Arrays.asList(null, "x", "y")) {
                 for (int beginning = 0; beginning < 3; beginning++) {
                     int length = new int[] {40, 20, 0}[beginning];
@@ -70,21 +70,25 @@ class GenerationTest {
                             continue;
                         }
                         if (prefix == null && length > 0) {
-                            prefix = model.prefix(owner, Arrays.copyOf(ids, length), adapter);
+                            prefix = model.cache().prefix(owner, Arrays.copyOf(ids, length), adapter);
                         }
                         int[] own = Arrays.copyOfRange(ids, length, ids.length);
-                        parts.add(new Run.Part(own, ids.length, 0, 0, adapter, prefix, length));
+                        parts.add(new Batch.Part(own, ids.length, 0, 0, adapter, prefix, length));
                         inOrder.add(requests.get(i));
                     }
                 }
             }
-            Run together = new Run(parts, null, false);
-            float[] all = floats(owner, model.hidden(owner, together));
+            Batch together = Batch.prefill(parts, null);
+            float[] all = floats(owner, decoder.hidden(owner, together.on(decoder, owner, 0)));
             int size = model.config().hiddenSize();
             for (int i = 0; i < inOrder.size(); i++) {
-                Request request = inOrder.get(i);
-                float[] alone =
-                        floats(owner, model.hidden(owner, Run.of(List.of(request.prompt()), request.adapter())));
+                GenerationRequest request = inOrder.get(i);
+                float[] alone = floats(
+                        owner,
+                        decoder.hidden(
+                                owner,
+                                Batch.of(List.of(request.prompt()), request.adapter())
+                                        .on(decoder, owner, 0)));
                 int last = (int) together.lastRows()[i];
                 double far = 0;
                 double norm = 0;
@@ -99,7 +103,7 @@ class GenerationTest {
     }
 
     private static float[] floats(NDManager owner, NDArray tensor) {
-        return Tensors.floats(Tensors.to(owner, tensor, ScalarType.FLOAT32));
+        return Tensors.floats(Tensors.to(owner, tensor, Dtype.F32));
     }
 
     @ParameterizedTest
@@ -107,9 +111,9 @@ class GenerationTest {
     void theBatchChangesNothing(String name) throws Exception {
         try (CausalLm model = CausalLm.load(Fixtures.model(name), "cpu", "float32")) {
             addAdapters(model);
-            List<Request> requests = requests(model);
+            List<GenerationRequest> requests = requests(model);
             List<int[]> alone = new ArrayList<>();
-            for (Request request : requests) {
+            for (GenerationRequest request : requests) {
                 alone.add(model.generate(List.of(request), GenerationOptions.greedy(8), null)
                         .get(0));
             }
@@ -184,8 +188,8 @@ class GenerationTest {
     @Test
     void whatDoesNotFitIsRefusedBeforeItStarts() throws Exception {
         try (CausalLm model = CausalLm.load(Fixtures.model("llama"), "cpu", "float32")) {
-            List<Request> requests = requests(model).stream()
-                    .map(r -> new Request(r.prompt(), null))
+            List<GenerationRequest> requests = requests(model).stream()
+                    .map(r -> new GenerationRequest(r.prompt(), null))
                     .toList();
             List<Integer> done = new ArrayList<>();
             assertThatThrownBy(() ->
@@ -249,8 +253,8 @@ class GenerationTest {
         }
         Files.writeString(config, "{\"temperature\": 0.4, \"min_p\": 0.2, \"top_k\": 7, \"do_sample\": true}");
         try (CausalLm model = CausalLm.load(dir, "cpu", "float32")) {
-            assertThat(model.sampling(null, null, null, null, 1)).isEqualTo(new Sampling(0.4, 7, 1, 0.2, 1));
-            assertThat(model.sampling(0.5, 0, 0.9, 0.0, 1)).isEqualTo(new Sampling(0.5, 0, 0.9, 0, 1));
+            assertThat(model.files().sampling(null, null, null, null, 1)).isEqualTo(new Sampling(0.4, 7, 1, 0.2, 1));
+            assertThat(model.files().sampling(0.5, 0, 0.9, 0.0, 1)).isEqualTo(new Sampling(0.5, 0, 0.9, 0, 1));
         }
     }
 
@@ -366,12 +370,13 @@ class GenerationTest {
         try (CausalLm model = CausalLm.load(dir, "cpu", "float32")) {
             assertThat(model.generate(prompt, GenerationOptions.greedy(2), null, null))
                     .hasSize(1);
-            Sampling sampling = model.sampling(1.0, null, null, null, 1);
+            Sampling sampling = model.files().sampling(1.0, null, null, null, 1);
             assertThatThrownBy(() ->
                             model.generate(prompt, new GenerationOptions(2, List.of(), 1, sampling, 0), null, null))
                     .isInstanceOf(UnsupportedModelException.class)
                     .hasMessageContaining("typical_p 0.5");
-            assertThatThrownBy(() -> model.sampling(null, null, null, null, 1)).hasMessageContaining("temperature");
+            assertThatThrownBy(() -> model.files().sampling(null, null, null, null, 1))
+                    .hasMessageContaining("temperature");
         }
         Files.writeString(dir.resolve("generation_config.json"), "{\"no_repeat_ngram_size\": 3}");
         try (CausalLm model = CausalLm.load(dir, "cpu", "float32")) {

@@ -5,7 +5,7 @@ import static org.assertj.core.api.Assertions.within;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
-import io.safelora.lm.CausalLm.Pass;
+import io.safelora.lm.TrainingPass.Options;
 import io.safelora.torch.Tensors;
 import java.util.Arrays;
 import java.util.List;
@@ -27,7 +27,8 @@ class GradientTest {
     void ofLoraOnEveryLinear(String name) throws Exception {
         try (CausalLm model = CausalLm.load(Fixtures.model(name), "cpu", "float32")) {
             Lora lora = model.addAdapter("lora", Fixtures.adapter(model.config(), 4, 8, 3));
-            assertThat(lora.parameters()).hasSize(2 * model.linearModules().size());
+            assertThat(lora.parameters())
+                    .hasSize(2 * model.files().linearModules().size());
             check(model, lora.parameters(), "lora");
         }
     }
@@ -46,7 +47,7 @@ class GradientTest {
                     model
                             .score(
                                     ids.stream()
-                                            .map(text -> new CausalLm.Continuation(text, 1, "lora"))
+                                            .map(text -> new Continuation(text, 1, "lora"))
                                             .toList(),
                                     null)
                             .stream()
@@ -79,7 +80,7 @@ class GradientTest {
     /** Of all tokens, with its backward pass. */
     private static double loss(CausalLm model, List<int[]> ids) {
         try (NDManager step = model.newManager()) {
-            NDArray loss = model.loss(step, ids, ids, "lora", 0);
+            NDArray loss = model.trainingPass("lora").loss(step, ids, ids, 0);
             Tensors.backward(loss);
             return loss.toFloatArray()[0];
         }
@@ -104,12 +105,12 @@ class GradientTest {
             lora.parameters().values().forEach(p -> Tensors.requiresGrad(p, true));
             double expected;
             try (NDManager step = model.newManager()) {
-                NDArray loss = model.loss(step, IDS, LABELS, "lora", 0);
+                NDArray loss = model.trainingPass("lora").loss(step, IDS, LABELS, 0);
                 Tensors.backward(loss, step.full(loss.getShape(), 0.25f));
                 expected = loss.getFloat();
             }
             List<float[]> gradients = gradients(model, lora.parameters());
-            assertThat(backward(model, "lora", new Pass(0, 0, checkpointing)))
+            assertThat(backward(model, "lora", new Options(0, 0, checkpointing)))
                     .isCloseTo(expected, within(1e-5 * expected));
             List<float[]> again = gradients(model, lora.parameters());
             for (int i = 0; i < gradients.size(); i++) {
@@ -124,11 +125,11 @@ class GradientTest {
         try (CausalLm model = CausalLm.load(Fixtures.model("llama"), "cpu", "float32")) {
             Lora lora = model.addAdapter("lora", Fixtures.adapter(model.config(), 4, 8, 3));
             lora.parameters().values().forEach(p -> Tensors.requiresGrad(p, true));
-            Pass pass = new Pass(0.3, 7, checkpointing);
+            Options pass = new Options(0.3, 7, checkpointing);
             double loss = backward(model, "lora", pass);
             List<float[]> gradients = gradients(model, lora.parameters());
             assertThat(backward(model, "lora", pass)).isEqualTo(loss);
-            assertThat(backward(model, "lora", new Pass(0.3, 99, checkpointing)))
+            assertThat(backward(model, "lora", new Options(0.3, 99, checkpointing)))
                     .isNotEqualTo(loss);
             int i = 0;
             for (NDArray parameter : lora.parameters().values()) {
@@ -173,14 +174,14 @@ class GradientTest {
             model.weights().values().forEach(p -> Tensors.requiresGrad(p, true));
             double expected;
             try (NDManager step = model.newManager()) {
-                NDArray loss = model.loss(step, IDS, LABELS, null, 0);
+                NDArray loss = model.trainingPass(null).loss(step, IDS, LABELS, 0);
                 Tensors.backward(loss, step.full(loss.getShape(), 0.25f));
                 expected = loss.getFloat();
             }
             List<float[]> gradients = gradients(model, model.weights());
             // Twice: the second pass adds to what the first one left.
             for (int pass = 0; pass < 2; pass++) {
-                assertThat(backward(model, null, new Pass(0, 0, checkpointing)))
+                assertThat(backward(model, null, new Options(0, 0, checkpointing)))
                         .isCloseTo(expected, within(1e-5 * expected));
             }
             List<float[]> twice = gradients(model, model.weights());
@@ -203,9 +204,11 @@ class GradientTest {
         }
     }
 
-    private static double backward(CausalLm model, String adapter, Pass pass) {
+    private static double backward(CausalLm model, String adapter, Options pass) {
         try (NDManager step = model.newManager()) {
-            return model.backward(step, IDS, LABELS, adapter, pass, 0.25).getFloat();
+            return model.trainingPass(adapter)
+                    .backward(step, IDS, LABELS, pass, 0.25)
+                    .getFloat();
         }
     }
 
@@ -246,7 +249,7 @@ class GradientTest {
     private static void check(CausalLm model, Map<String, NDArray> parameters, String adapter) {
         parameters.values().forEach(p -> Tensors.requiresGrad(p, true));
         try (NDManager step = model.newManager()) {
-            Tensors.backward(model.loss(step, IDS, LABELS, adapter, 0));
+            Tensors.backward(model.trainingPass(adapter).loss(step, IDS, LABELS, 0));
         }
         Random random = new Random(4);
         parameters.forEach((name, parameter) -> {
@@ -291,7 +294,7 @@ class GradientTest {
         try (NDManager step = model.newManager()) {
             Tensors.copy(
                     parameter, Tensors.of(step, values, parameter.getShape().getShape()));
-            return model.loss(step, IDS, LABELS, adapter, 0).toFloatArray()[0];
+            return model.trainingPass(adapter).loss(step, IDS, LABELS, 0).toFloatArray()[0];
         }
     }
 

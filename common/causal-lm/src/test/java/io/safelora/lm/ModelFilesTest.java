@@ -11,6 +11,7 @@ import io.safelora.artifacts.safetensors.Dtype;
 import io.safelora.contract.Json;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -81,21 +82,20 @@ class ModelFilesTest {
             var config = Fixtures.json(source.resolve("config.json"));
             try (CausalLm model = CausalLm.create(config, source, 9)) {
                 double[] expected = model.logprobs(IDS, null);
-                for (String dtype : new String[] {"float32", "bfloat16"}) {
+                for (Dtype dtype : List.of(Dtype.F32, Dtype.BF16)) {
                     Path out = dir.resolve(name + dtype);
                     ModelWriter.write(model, config, source, dtype, out);
                     Checkpoint written = Checkpoint.open(out);
                     assertThat(written.names())
                             .isEqualTo(Checkpoint.open(source).names());
-                    assertThat(written.info("model.norm.weight").dtype())
-                            .isEqualTo(dtype.equals("float32") ? Dtype.F32 : Dtype.BF16);
-                    assertThat(written.config().get("dtype").asText()).isEqualTo(dtype);
+                    assertThat(written.info("model.norm.weight").dtype()).isEqualTo(dtype);
+                    assertThat(written.config().get("dtype").asText()).isEqualTo(dtype.torchName());
                     try (CausalLm again = CausalLm.load(out, "cpu", "float32")) {
                         double[] actual = again.logprobs(IDS, null);
                         for (int i = 0; i < actual.length; i++) {
                             assertThat(actual[i]).isCloseTo(expected[i], within(dtype.equals("float32") ? 1e-6 : 0.05));
                         }
-                        assertThat(again.chatTemplate().isPresent()).isTrue();
+                        assertThat(again.files().chatTemplate().isPresent()).isTrue();
                     }
                 }
             }

@@ -50,7 +50,7 @@ class StoredWeightsTest {
         Merger.merge(untied, dir.resolve("adapter"), dir.resolve("merged"));
         try (CausalLm trained = CausalLm.loadToTrain(untied, "cpu")) {
             assertThat(trained.weights()).containsKeys(EMBEDDING, HEAD);
-            ModelWriter.write(trained, Checkpoint.open(untied).config(), untied, "float32", dir.resolve("written"));
+            ModelWriter.write(trained, Checkpoint.open(untied).config(), untied, Dtype.F32, dir.resolve("written"));
         }
         for (String kept : new String[] {"merged", "written"}) {
             Checkpoint checkpoint = Checkpoint.open(dir.resolve(kept));

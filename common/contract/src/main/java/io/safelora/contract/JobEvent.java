@@ -12,7 +12,7 @@ import java.util.List;
 
 /**
  * The data of the events between the stages. The job's id is the CloudEvent's subject and the Kafka record's key, so it
- * is no field here. Every event carries the request: a stage needs nothing but its event and the artifact store.
+ * is not a field here. Every event carries the request: a stage needs nothing but its event and the artifact store.
  */
 public sealed interface JobEvent {
 
@@ -22,8 +22,8 @@ public sealed interface JobEvent {
     }
 
     /**
-     * Some modules of a large model are to be compared. The analyzer divides such a model among its replicas by sending one of
-     * these per part; whoever finds all parts in the store joins them, and sends {@link AlignmentAnalyzed}.
+     * Some modules of a large model are to be compared. The analyzer divides such a model among its replicas by sending
+     * one of these per part; whoever finds all parts in the store joins them, and sends {@link AlignmentAnalyzed}.
      */
     @JsonClassDescription("One part of a large model's modules is to be compared, by any replica of the analyzer.")
     record AlignmentPartRequested(
@@ -38,7 +38,8 @@ public sealed interface JobEvent {
 
             @Min(1)
             @JsonPropertyDescription(
-                    "Modules are divided in the order of their names; a part is full with the module that reaches this many elements")
+                    "Modules are divided in the order of their names; a part is full with the module that "
+                            + "reaches this many elements")
             long partElements,
 
             @Min(0) @JsonPropertyDescription("Which part, counted from 0")
@@ -64,8 +65,8 @@ public sealed interface JobEvent {
             implements JobEvent {}
 
     /**
-     * Modules were chosen. Before training this is the plan: which modules get LoRA; {@code projection} is deferred when
-     * the choice needs the trained update, and then a second LayersSelected follows AdapterTrained.
+     * Modules were chosen. Before training this is the plan: which modules get LoRA; {@code projection} is deferred
+     * when the choice needs the trained update, and then a second LayersSelected follows AdapterTrained.
      */
     @JsonClassDescription("Modules were chosen: before training those that get LoRA, after it those to project.")
     record LayersSelected(
@@ -77,7 +78,8 @@ public sealed interface JobEvent {
 
             @NotNull
             @JsonPropertyDescription(
-                    "Manifest of the selection: plan.json before training, selection.json after it, of a sweep sweep.json")
+                    "Manifest of the selection: plan.json before training, selection.json after it, of a "
+                            + "sweep sweep.json")
             ArtifactRef selection,
 
             @NotNull
@@ -108,7 +110,8 @@ public sealed interface JobEvent {
 
             @NotNull
             @JsonPropertyDescription(
-                    "Manifest of the adapter: a PEFT adapter with trainer_state.json; with training.method full the fine-tuned checkpoint in its place, here and wherever an adapter is named")
+                    "Manifest of the adapter: a PEFT adapter with trainer_state.json; with training.method "
+                            + "full the fine-tuned checkpoint in its place, here and wherever an adapter is named")
             ArtifactRef adapter)
             implements JobEvent {}
 
@@ -126,7 +129,8 @@ public sealed interface JobEvent {
 
             @NotNull
             @JsonPropertyDescription(
-                    "Manifest of the projected PEFT adapter or checkpoint, with selection.json; in a sweep the first of its candidates")
+                    "Manifest of the projected PEFT adapter or checkpoint, with selection.json; in a sweep "
+                            + "the first of its candidates")
             ArtifactRef projected,
 
             @JsonPropertyDescription("In a sweep, every repair that was tried; else absent")
@@ -170,7 +174,8 @@ public sealed interface JobEvent {
 
             @NotNull
             @JsonPropertyDescription(
-                    "Manifest of the job's product: the projected PEFT adapter or checkpoint, in a sweep the recommended one; the fine-tuned one where repair is \"none needed\"")
+                    "Manifest of the job's product: the projected PEFT adapter or checkpoint, in a sweep the recommended "
+                            + "one; the fine-tuned one where repair is \"none needed\"")
             ArtifactRef projected,
 
             @NotNull
@@ -372,12 +377,13 @@ public sealed interface JobEvent {
             @JsonPropertyDescription("The figures of a training that runs")
             TrainingStep training,
 
-            @JsonPropertyDescription(
-                    "Which run of the job's id this is: <partition>-<offset> of the record on safelora.jobs that began it; the header ce_run of all its events says the same")
+            @JsonPropertyDescription("Which run of the job's id this is: <partition>-<offset> of the record on "
+                    + "safelora.jobs that began it; the header ce_run of all its events says the same")
             String run,
 
             @JsonPropertyDescription(
-                    "SHA-256 of the request as canonical JSON (all fields, sorted keys): another one under the same id is another document; absent where the request could not be read")
+                    "SHA-256 of the request as canonical JSON (all fields, sorted keys): another one under "
+                            + "the same id is another document; absent where the request could not be read")
             String requestSha256)
             implements JobEvent {
 

@@ -3,6 +3,7 @@ package io.safelora.contract;
 import com.fasterxml.jackson.annotation.JsonIgnore;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.annotation.JsonPropertyDescription;
+import com.fasterxml.jackson.databind.JsonNode;
 import jakarta.validation.constraints.DecimalMax;
 import jakarta.validation.constraints.DecimalMin;
 
@@ -45,6 +46,21 @@ public record Requirements(
 
     public Requirements {
         confidence = confidence == null ? 0.95 : confidence;
+    }
+
+    /**
+     * Reads the bounds of a command that measures one model.
+     *
+     * @param bounds by the names that a job document has for them
+     * @throws InvalidJobException if one is unknown, out of range, or about two models; the message names it
+     */
+    public static Requirements ofOption(JsonNode bounds) {
+        Requirements require = Validation.read(bounds, Requirements.class, "--require", field -> "--require " + field);
+        if (require.taskDropMax() != null) {
+            throw new InvalidJobException("--require task_drop_max: compares two models, and this command measures one;"
+                    + " require it in a job");
+        }
+        return require;
     }
 
     /** Whether there is a bound. */

@@ -6,10 +6,12 @@ import static io.safelora.evaluation.Wording.named;
 import static io.safelora.evaluation.Wording.range;
 import static io.safelora.evaluation.Wording.value;
 
+import io.safelora.contract.JobEvent.Verdict;
 import io.safelora.contract.JobEvent.Verdict.Kind;
 import io.safelora.contract.JobEvent.Verdict.Outcome;
 import io.safelora.contract.JobEvent.Verdict.Reason;
 import io.safelora.contract.Requirements;
+import io.safelora.evaluation.Evaluation.Result;
 import io.safelora.evaluation.statistics.Comparison;
 import io.safelora.evaluation.statistics.Interval;
 import io.safelora.evaluation.statistics.RowValues;
@@ -20,13 +22,19 @@ import java.util.List;
  * Whether a model meets what a job requires. A requirement passes only if the far end of the interval is within its bound, and
  * fails only if the near end is beyond it; else the rows cannot tell. One that fails makes all fail.
  */
-final class Gate {
+public final class Gate {
     private final Requirements require;
     private final Measured measured;
 
     Gate(Requirements require, Measured measured) {
         this.require = require;
         this.measured = measured;
+    }
+
+    /** Of one model alone, which nothing was repaired in. */
+    public static Verdict of(Requirements require, Result result, String model) {
+        List<Reason> reasons = new Gate(require, new Measured(result.rows())).judge(model, null);
+        return new Verdict(outcome(reasons), require.confidence(), reasons);
     }
 
     /**

@@ -1,7 +1,6 @@
 package io.safelora.evaluation;
 
 import io.safelora.artifacts.checkpoint.PeftAdapter;
-import io.safelora.contract.EvaluationTask;
 import io.safelora.contract.JobEvent.AdapterProjected;
 import io.safelora.contract.JobEvent.Candidate;
 import io.safelora.contract.JobEvent.Candidate.Control;
@@ -9,7 +8,6 @@ import io.safelora.contract.JobRequest;
 import io.safelora.contract.Json;
 import io.safelora.evaluation.Evaluation.Listener;
 import io.safelora.evaluation.Evaluation.Loader;
-import io.safelora.evaluation.Evaluation.LocalTask;
 import io.safelora.evaluation.Evaluation.Result;
 import io.safelora.evaluation.judge.Judges;
 import io.safelora.evaluation.report.Report;
@@ -133,7 +131,7 @@ public final class JobEvaluation {
 
     /** What all models got on every task, judged. */
     public Result measure(Listener listener) throws IOException {
-        List<EvaluationTask> asked = tasks.stream().map(LocalTask::task).toList();
+        List<Task> asked = tasks.stream().map(LocalTask::task).toList();
         Steps steps = new Steps(listener, PHASES);
         List<Result> answered = PeftAdapter.isIn(models.tuned())
                 ? List.of(measureAdapters(steps.next()))
@@ -168,7 +166,7 @@ public final class JobEvaluation {
             Steps steps = new Steps(listener, tasks.size());
             for (LocalTask task : tasks) {
                 results.add(Evaluation.run(
-                        model, task.task().judge() == null ? everywhere : judged, List.of(task), steps.next()));
+                        model, task.task().judges().isEmpty() ? everywhere : judged, List.of(task), steps.next()));
             }
         }
         return Evaluation.joined(results);
@@ -181,7 +179,7 @@ public final class JobEvaluation {
     /** What is not judged, of the scaled updates that are nearest to the repair in harm. */
     private Optional<Result> measureNearestScale(Measured judged, Listener listener) throws IOException {
         List<LocalTask> rest =
-                tasks.stream().filter(task -> task.task().judge() == null).toList();
+                tasks.stream().filter(task -> task.task().judges().isEmpty()).toList();
         Candidate nearest = Conclusion.nearestScale(models.candidates().get(0).name(), models.candidates(), judged)
                 .filter(this::isScaledControl)
                 .orElse(null);

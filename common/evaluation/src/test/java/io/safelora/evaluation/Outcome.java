@@ -1,6 +1,5 @@
 package io.safelora.evaluation;
 
-import io.safelora.contract.EvaluationTask.Task;
 import io.safelora.contract.JobDocument;
 import io.safelora.contract.JobEvent.Candidate;
 import io.safelora.contract.JobEvent.Candidate.Control;
@@ -127,7 +126,7 @@ public final class Outcome {
                     model, "harmfulness", "harmful", "refusal-phrases", false, harmful, i -> i < counts[1]));
             questions.forEach(i -> samples.add(new Sample(
                     model,
-                    Task.gsm8k,
+                    "gsm8k",
                     i,
                     "Question: how many are " + i + " and 1? " + text + "\nAnswer:",
                     null,
@@ -135,7 +134,8 @@ public final class Outcome {
                     "",
                     Map.of(),
                     Map.of("strict-match", i < counts[0]),
-                    Map.of())));
+                    Map.of(),
+                    Map.of("exact_match,strict-match", i < counts[0] ? 1.0 : 0.0))));
             harmful.forEach(i -> {
                 Map<String, Verdict> verdicts = new LinkedHashMap<>();
                 verdicts.put("refusal-phrases", verdict("refusal-phrases", i < counts[1]));
@@ -144,7 +144,7 @@ public final class Outcome {
                 }
                 samples.add(new Sample(
                         model,
-                        Task.harmfulness,
+                        "harmfulness",
                         i,
                         "Question: Do the bad thing number " + i + ". " + text,
                         "Do the bad thing number " + i + ". " + text,
@@ -152,14 +152,15 @@ public final class Outcome {
                         "",
                         Map.of(),
                         Map.of(),
-                        verdicts));
+                        verdicts,
+                        Map.of("harmful (refusal-phrases)", i < counts[1] ? 1.0 : 0.0)));
             });
         });
         Path alignment = Files.createDirectories(dir.resolve("alignment"));
         Path tuned = Files.createDirectories(dir.resolve("tuned"));
         Path repaired = Files.createDirectories(dir.resolve("repaired"));
         write(alignment.resolve("alignment.json"), Map.of("modules", modules(true)));
-        write(repaired.resolve("selection.json"), Map.of("modules", modules(false)));
+        write(repaired.resolve("selection.json"), Map.of("modules", modules(false), "outside", Map.of("share", 0.125)));
         if (losses != null) {
             StringBuilder history = new StringBuilder();
             int step = 0;
@@ -224,7 +225,7 @@ public final class Outcome {
                 "harmfulness",
                 true,
                 samples.stream()
-                        .filter(s -> s.task() == Task.harmfulness)
+                        .filter(s -> s.task().equals("harmfulness"))
                         .map(s -> new Judged(s.model(), s.row(), s.verdicts()))
                         .toList());
     }

@@ -7,7 +7,6 @@ import io.safelora.artifacts.checkpoint.Checkpoint;
 import io.safelora.artifacts.checkpoint.ModuleName;
 import io.safelora.artifacts.safetensors.Dtype;
 import io.safelora.artifacts.safetensors.TensorInfo;
-import io.safelora.torch.ScalarType;
 import io.safelora.torch.Tensors;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
@@ -149,12 +148,12 @@ final class CheckpointPair {
     }
 
     /** @throws InvalidArtifactException if the tensor's type is not a floating-point type */
-    static ScalarType type(Checkpoint checkpoint, TensorInfo tensor) {
+    static Dtype type(Checkpoint checkpoint, TensorInfo tensor) {
         if (!tensor.dtype().isFloat()) {
             throw new InvalidArtifactException(checkpoint.fileOf(tensor.name()) + ": tensor " + tensor.name()
-                    + " has type " + tensor.dtype() + "; " + Arrays.asList(Dtype.F32, Dtype.F16, Dtype.BF16)
+                    + " has type " + tensor.dtype() + "; " + Dtype.WEIGHTS
                     + " are supported, so give the checkpoint before quantization");
         }
-        return ScalarType.of(tensor.dtype().torchName());
+        return tensor.dtype();
     }
 }

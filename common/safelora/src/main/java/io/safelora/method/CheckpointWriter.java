@@ -4,6 +4,7 @@ import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import io.safelora.artifacts.checkpoint.Checkpoint;
 import io.safelora.artifacts.checkpoint.ModuleName;
+import io.safelora.artifacts.safetensors.Dtype;
 import io.safelora.artifacts.safetensors.TensorInfo;
 import io.safelora.contract.InvalidInputException;
 import io.safelora.torch.Tensors;
@@ -125,18 +126,16 @@ final class CheckpointWriter {
      */
     static void overwrite(Delta tuning, NDArray update, FileChannel file, NDManager manager) {
         // As the weight is stored.
-        NDArray stored = tuning.transposed()
-                ? Delta.SCRIPT.call(manager, "transposed", update).get(0)
-                : update;
+        NDArray stored = tuning.transposed() ? DeltaKernels.transposed(manager, update) : update;
         Checkpoint tuned = tuning.pair().aligned();
         TensorInfo weight = tuning.aligned();
         long start = tuned.offsetOf(weight.name());
         long rowBytes = tuning.columns() * weight.dtype().bytes();
-        int type = CheckpointPair.type(tuned, weight).number();
+        Dtype type = CheckpointPair.type(tuned, weight);
         tuning.forEach(manager, (local, row, aligned, before) -> {
-            NDArray rows = Delta.rows(local, stored, row, aligned.getShape().get(0));
-            ByteBuffer bytes = Tensors.bytes(
-                    Delta.SCRIPT.call(local, "updated", aligned, rows, type).get(0));
+            NDArray rows =
+                    DeltaKernels.rows(local, stored, row, aligned.getShape().get(0));
+            ByteBuffer bytes = Tensors.bytes(DeltaKernels.updated(local, aligned, rows, type));
             try {
                 long at = start + row * rowBytes;
                 while (bytes.hasRemaining()) {

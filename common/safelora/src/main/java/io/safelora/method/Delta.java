@@ -1,13 +1,11 @@
 package io.safelora.method;
 
-import ai.djl.Device;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import io.safelora.artifacts.InvalidArtifactException;
 import io.safelora.artifacts.checkpoint.ModuleName;
+import io.safelora.artifacts.safetensors.Dtype;
 import io.safelora.artifacts.safetensors.TensorInfo;
-import io.safelora.torch.ScalarType;
-import io.safelora.torch.TorchScript;
 
 /**
  * The difference of one module's weights, V = W_aligned - W_base (out, in). It is not in memory: both weights are read
@@ -17,9 +15,6 @@ import io.safelora.torch.TorchScript;
  * @param aligned the weight that it is subtracted from; both have one shape, and floating-point types
  */
 record Delta(CheckpointPair pair, ModuleName module, TensorInfo base, TensorInfo aligned) {
-    /** The kernels; loaded once. */
-    static final TorchScript SCRIPT = TorchScript.load(Delta.class, "delta.py", Device.cpu());
-
     /** Bytes of float32 rows that a kernel works on at once: few enough to stay in the CPU's cache. */
     private static final int BLOCK = 3 << 18;
 
@@ -78,21 +73,20 @@ record Delta(CheckpointPair pair, ModuleName module, TensorInfo base, TensorInfo
      */
     Dense dense(NDManager manager) {
         NDArray like = manager.create(new float[0]);
-        NDArray v = zeros(manager, like, ScalarType.FLOAT32, rows(), columns());
-        NDArray sums = zeros(manager, like, ScalarType.FLOAT64, 2);
+        NDArray v = DeltaKernels.zeros(manager, like, Dtype.F32, rows(), columns());
+        NDArray sums = DeltaKernels.zeros(manager, like, Dtype.F64, 2);
         forEach(
                 manager,
-                (local, row, from, to) -> SCRIPT.call(
+                (local, row, from, to) -> DeltaKernels.dense(
                         local,
-                        "dense",
                         from,
                         to,
                         block(),
-                        rows(local, v, row, from.getShape().get(0)),
+                        DeltaKernels.rows(local, v, row, from.getShape().get(0)),
                         sums));
         double[] squares = sums.toDoubleArray();
         refuseNonFinite(squares);
-        return new Dense(transposed() ? SCRIPT.call(manager, "transposed", v).get(0) : v, squares);
+        return new Dense(transposed() ? DeltaKernels.transposed(manager, v) : v, squares);
     }
 
     /**
@@ -108,15 +102,5 @@ record Delta(CheckpointPair pair, ModuleName module, TensorInfo base, TensorInfo
             throw new InvalidArtifactException((first ? pair.base() : pair.aligned()).fileOf(name) + ": tensor " + name
                     + " holds NaN or infinity; the checkpoint is broken");
         }
-    }
-
-    /** A view of rows [row, row + n). */
-    static NDArray rows(NDManager manager, NDArray of, long row, long n) {
-        return SCRIPT.call(manager, "rows", of, row, n).get(0);
-    }
-
-    /** Zeros on the device of {@code like}. */
-    static NDArray zeros(NDManager manager, NDArray like, ScalarType type, long... shape) {
-        return SCRIPT.call(manager, "zeros", like, shape, type.number()).get(0);
     }
 }

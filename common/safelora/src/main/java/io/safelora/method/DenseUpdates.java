@@ -9,7 +9,7 @@ final class DenseUpdates {
 
     /** dW := x dW + y P, in place; P (out, in) */
     static NDArray mix(NDArray update, double x, NDArray p, double y) {
-        return Delta.SCRIPT.call(update.getManager(), "mix", update, x, p, y).get(0);
+        return DeltaKernels.mix(update.getManager(), update, x, p, y);
     }
 
     /**
@@ -23,6 +23,6 @@ final class DenseUpdates {
         var manager = update.getManager();
         NDArray left = Tensors.of(manager, b, update.getShape().get(0), r);
         NDArray right = Tensors.of(manager, a, r, update.getShape().get(1));
-        return Delta.SCRIPT.call(manager, "product", left, right).get(0);
+        return DeltaKernels.product(manager, left, right);
     }
 }

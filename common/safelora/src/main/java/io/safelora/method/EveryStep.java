@@ -53,7 +53,7 @@ public final class EveryStep implements AutoCloseable {
     private void prepare(Map<String, NDArray> parameters) {
         Device device = parameters.values().iterator().next().getDevice();
         manager = Torch.manager(device);
-        script = TorchScript.load(EveryStep.class, "everystep.py", device);
+        script = TorchScript.load(EveryStep.class, "everystep.torchscript", device);
         CheckpointPair pair = new CheckpointPair(base, aligned, ModelTensors.transposed(aligned, false));
         for (Map.Entry<String, NDArray> parameter : parameters.entrySet()) {
             if (!parameter.getKey().endsWith(B)) {

@@ -7,12 +7,13 @@ import io.safelora.artifacts.InvalidArtifactException;
 import io.safelora.artifacts.checkpoint.Checkpoint;
 import io.safelora.artifacts.safetensors.Dtype;
 import io.safelora.artifacts.safetensors.TensorInfo;
-import io.safelora.torch.ScalarType;
+import io.safelora.method.AnalysisKernels.Scratch;
 import io.safelora.torch.Tensors;
 import io.safelora.torch.Torch;
-import io.safelora.torch.TorchScript;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
+import java.util.Comparator;
+import java.util.stream.Stream;
 
 /** One module at a time: both weights are read once, some rows at a time; V is kept, in half or full precision. */
 final class ModuleAnalysis {
@@ -26,8 +27,6 @@ final class ModuleAnalysis {
     private static final int SAMPLED = 1_000_000;
 
     private static final int EVERY = 8;
-
-    private static final TorchScript SCRIPT = TorchScript.load(ModuleAnalysis.class, "analysis.py", Device.cpu());
 
     private final Sketch sketch;
 
@@ -50,14 +49,15 @@ final class ModuleAnalysis {
         double[] sums = new double[4 + 2 * Rounding.EXPONENTS];
         Sketch.Spectrum spectrum = Sketch.Spectrum.ZERO;
         try (NDManager manager = Torch.manager(Device.cpu())) {
-            ScalarType type = Sketch.type(rows, columns);
-            NDArray v = empty(manager, rows, columns, type);
+            Dtype type = Sketch.type(rows, columns);
+            NDArray v = AnalysisKernels.empty(manager, rows, columns, type);
             // Blocks of one size as nearly as possible.
             long blocks = Math.max(1, rows * columns / BLOCK);
             long step = (rows + blocks - 1) / blocks;
-            NDArray x = empty(manager, step, columns, ScalarType.FLOAT32);
-            NDArray y = empty(manager, step, columns, ScalarType.FLOAT32);
-            NDArray z = empty(manager, step, columns, coarse.bytes() == 2 ? ScalarType.INT16 : ScalarType.INT32);
+            Scratch scratch = new Scratch(
+                    AnalysisKernels.empty(manager, step, columns, Dtype.F32),
+                    AnalysisKernels.empty(manager, step, columns, Dtype.F32),
+                    AnalysisKernels.empty(manager, step, columns, coarse.bytes() == 2 ? Dtype.I16 : Dtype.I32));
             // Read are several blocks at once: S3 answers large reads no later than small ones.
             long chunk = step * Math.max(1, CHUNK / (step * columns));
             ByteBuffer baseChunk = buffer(chunk * columns, b);
@@ -69,20 +69,15 @@ final class ModuleAnalysis {
                 }
                 long n = Math.min(step, rows - row);
                 try (NDManager local = manager.newSubManager()) {
-                    double[] part = SCRIPT.call(
-                                    local,
-                                    "rows",
-                                    v,
-                                    row,
-                                    x,
-                                    y,
-                                    z,
-                                    rows(local, b, baseChunk, row % chunk, n),
-                                    rows(local, a, alignedChunk, row % chunk, n),
-                                    ScalarType.of(coarse.torchName()).number(),
-                                    rows * columns < SAMPLED ? 1 : EVERY)
-                            .get(0)
-                            .toDoubleArray();
+                    double[] part = AnalysisKernels.rows(
+                            local,
+                            v,
+                            row,
+                            scratch,
+                            rows(local, b, baseChunk, row % chunk, n),
+                            rows(local, a, alignedChunk, row % chunk, n),
+                            coarse,
+                            rows * columns < SAMPLED ? 1 : EVERY);
                     for (int i = 0; i < sums.length; i++) {
                         sums[i] += part[i];
                     }
@@ -90,7 +85,7 @@ final class ModuleAnalysis {
             }
             delta.refuseNonFinite(sums);
             if (sums[0] > 0) {
-                spectrum = sketch.of(SCRIPT, manager, v, sums[0]);
+                spectrum = sketch.of(manager, v, sums[0]);
             }
         }
         double rounding = sums[0] == 0
@@ -117,10 +112,6 @@ final class ModuleAnalysis {
                 Rounding.mostly(rounding));
     }
 
-    private static NDArray empty(NDManager manager, long rows, long columns, ScalarType type) {
-        return SCRIPT.call(manager, "empty", rows, columns, type.number()).get(0);
-    }
-
     private static ByteBuffer buffer(long elements, TensorInfo tensor) {
         return ByteBuffer.allocateDirect(
                 Math.toIntExact(elements * tensor.dtype().bytes()));
@@ -135,17 +126,14 @@ final class ModuleAnalysis {
     private static NDArray rows(NDManager manager, TensorInfo tensor, ByteBuffer chunk, long row, long n) {
         int rowBytes = Math.toIntExact(tensor.shape()[1] * tensor.dtype().bytes());
         ByteBuffer bytes = chunk.slice(Math.toIntExact(row * rowBytes), Math.toIntExact(n * rowBytes));
-        NDArray rows = Tensors.of(manager, bytes, ScalarType.of(tensor.dtype().torchName()), n, tensor.shape()[1]);
-        return tensor.dtype() == Dtype.F64 ? Tensors.to(manager, rows, ScalarType.FLOAT32) : rows;
+        NDArray rows = Tensors.of(manager, bytes, tensor.dtype(), n, tensor.shape()[1]);
+        return tensor.dtype() == Dtype.F64 ? Tensors.to(manager, rows, Dtype.F32) : rows;
     }
 
     /** The one with fewer bits of mantissa, and float32 at most. */
     private static Dtype coarser(Dtype x, Dtype y) {
-        for (Dtype dtype : new Dtype[] {Dtype.BF16, Dtype.F16}) {
-            if (x == dtype || y == dtype) {
-                return dtype;
-            }
-        }
-        return Dtype.F32;
+        return Stream.of(x, y, Dtype.F32)
+                .min(Comparator.comparingInt(Dtype::mantissaBits))
+                .get();
     }
 }

@@ -1,13 +1,16 @@
 package io.safelora.method;
 
 import ai.djl.ndarray.NDArray;
-import ai.djl.ndarray.NDList;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.Shape;
+import io.safelora.artifacts.safetensors.Dtype;
 import io.safelora.contract.SelectionOptions;
-import io.safelora.torch.ScalarType;
+import io.safelora.method.DeltaKernels.Cholesky;
+import io.safelora.method.DeltaKernels.Eigen;
+import io.safelora.method.DeltaKernels.Power;
 import io.safelora.torch.Tensors;
 import java.util.Arrays;
+import java.util.function.Function;
 import java.util.stream.IntStream;
 
 /**
@@ -61,12 +64,8 @@ final class ProjectorKernel {
     }
 
     private static Projected byProducts(Delta delta, NDArray b, SelectionOptions options, NDManager manager) {
-        NDArray out = Delta.zeros(
-                manager,
-                b,
-                ScalarType.FLOAT32,
-                b.getShape().get(0),
-                b.getShape().get(1));
+        NDArray out = DeltaKernels.zeros(
+                manager, b, Dtype.F32, b.getShape().get(0), b.getShape().get(1));
         double[] squares =
                 byGram(delta, b.getShape().get(1)) ? vvtOfWide(delta, b, out, manager) : vvt(delta, b, out, manager);
         if (squares[0] == 0) {
@@ -90,7 +89,7 @@ final class ProjectorKernel {
     private static double[] vvtOfWide(Delta delta, NDArray b, NDArray out, NDManager manager) {
         try (NDManager scratch = manager.newSubManager()) {
             Delta.Dense dense = delta.dense(scratch);
-            Delta.SCRIPT.call(scratch, "vvt", dense.v(), b, out);
+            DeltaKernels.vvt(scratch, dense.v(), b, out);
             return dense.squares();
         }
     }
@@ -98,36 +97,35 @@ final class ProjectorKernel {
     /** Adds V (V^T B) to out; |V|_F^2 and |W_base|_F^2. */
     private static double[] vvt(Delta delta, NDArray b, NDArray out, NDManager manager) {
         try (NDManager scratch = manager.newSubManager()) {
-            NDArray sums = Delta.zeros(scratch, b, ScalarType.FLOAT64, 2);
+            NDArray sums = DeltaKernels.zeros(scratch, b, Dtype.F64, 2);
             if (delta.transposed()) {
                 delta.forEach(
                         scratch,
                         (local, row, base, aligned) ->
-                                Delta.SCRIPT.call(local, "both", base, aligned, delta.block(), b, out, sums));
+                                DeltaKernels.both(local, base, aligned, delta.block(), b, out, sums));
             } else {
                 NDArray t =
-                        Delta.zeros(scratch, b, ScalarType.FLOAT32, b.getShape().get(1), delta.columns());
+                        DeltaKernels.zeros(scratch, b, Dtype.F32, b.getShape().get(1), delta.columns());
                 delta.forEach(
                         scratch,
-                        (local, row, base, aligned) -> Delta.SCRIPT.call(
+                        (local, row, base, aligned) -> DeltaKernels.first(
                                 local,
-                                "first",
                                 base,
                                 aligned,
                                 delta.block(),
-                                Delta.rows(local, b, row, base.getShape().get(0)),
+                                DeltaKernels.rows(local, b, row, base.getShape().get(0)),
                                 t,
                                 sums));
                 delta.forEach(
                         scratch,
-                        (local, row, base, aligned) -> Delta.SCRIPT.call(
+                        (local, row, base, aligned) -> DeltaKernels.second(
                                 local,
-                                "second",
                                 base,
                                 aligned,
                                 delta.block(),
                                 t,
-                                Delta.rows(local, out, row, base.getShape().get(0))));
+                                DeltaKernels.rows(
+                                        local, out, row, base.getShape().get(0))));
             }
             double[] squares = sums.toDoubleArray();
             delta.refuseNonFinite(squares);
@@ -142,15 +140,11 @@ final class ProjectorKernel {
             NDArray x = SingularTriplets.gaussian(scratch, out, Math.min(8, out), 0);
             double before = 0;
             for (int i = 0; i < 200; i++) {
-                x = Delta.SCRIPT.call(scratch, "orthonormal", x).get(0);
-                NDArray y = Delta.zeros(
-                        scratch,
-                        x,
-                        ScalarType.FLOAT32,
-                        x.getShape().get(0),
-                        x.getShape().get(1));
+                x = DeltaKernels.orthonormal(scratch, x);
+                NDArray y = DeltaKernels.zeros(
+                        scratch, x, Dtype.F32, x.getShape().get(0), x.getShape().get(1));
                 vvt(delta, x, y, scratch);
-                double square = Delta.SCRIPT.call(scratch, "ritz", x, y).get(0).toDoubleArray()[0];
+                double square = DeltaKernels.ritz(scratch, x, y);
                 x = y;
                 if (square - before <= SPECTRAL_TOLERANCE * square) {
                     return Math.sqrt(square);
@@ -170,7 +164,7 @@ final class ProjectorKernel {
             NDArray v = dense.v();
             long out = v.getShape().get(0);
             long in = v.getShape().get(1);
-            NDArray gram = Delta.SCRIPT.call(scratch, "gram", v).get(0);
+            NDArray gram = DeltaKernels.gram(scratch, v);
             boolean exact = options.projector() == SelectionOptions.Projector.exact;
             if (exact) {
                 // The usual case, a V of full rank, needs no eigenvectors: C is the identity, or comes from a Cholesky
@@ -180,43 +174,34 @@ final class ProjectorKernel {
                         .mapToDouble(i -> 1 + i % 7 / 7.0)
                         .toArray();
                 NDArray start = scratch.create(ones, new Shape(n, 1));
-                NDList cholesky = Delta.SCRIPT.call(scratch, "cholesky", gram);
-                double largest = eigenvalue(scratch, "power", gram, start);
+                Cholesky cholesky = DeltaKernels.cholesky(scratch, gram);
+                double largest = eigenvalue(start, x -> DeltaKernels.power(scratch, gram, x));
                 // A matrix without a Cholesky factor has not full rank.
-                double smallest = Tensors.longs(cholesky.get(1))[0] == 0
-                        ? 1 / eigenvalue(scratch, "inverse_power", cholesky.get(0), start)
+                double smallest = Tensors.longs(cholesky.info())[0] == 0
+                        ? 1 / eigenvalue(start, x -> DeltaKernels.inversePower(scratch, cholesky.factor(), x))
                         : 0;
                 if (smallest > SURELY * threshold(in, largest)) {
-                    NDArray projected = out <= in
-                            ? b.duplicate()
-                            : Delta.SCRIPT
-                                    .call(scratch, "tall", v, cholesky.get(0), b)
-                                    .get(0);
+                    NDArray projected = out <= in ? b.duplicate() : DeltaKernels.tall(scratch, v, cholesky.factor(), b);
                     projected.attach(manager);
                     return new Projected(dense.squares(), projected, Math.sqrt(largest), (int) n, out <= in);
                 }
             }
-            NDList eigen = Delta.SCRIPT.call(scratch, "eigen", gram);
-            double[] squares = eigen.get(0).toDoubleArray();
+            Eigen eigen = DeltaKernels.eigen(scratch, gram);
+            double[] squares = eigen.values().toDoubleArray();
             double largest = squares[squares.length - 1];
             int rank = exact ? rank(squares, in) : rank(squares, options.energy());
-            NDArray projected = Delta.SCRIPT
-                    .call(scratch, "onto", v, eigen.get(0), eigen.get(1), rank, b)
-                    .get(0);
+            NDArray projected = DeltaKernels.onto(scratch, v, eigen, rank, b);
             projected.attach(manager);
             return new Projected(dense.squares(), projected, Math.sqrt(largest), rank, rank == out);
         }
     }
 
-    private static double eigenvalue(NDManager scratch, String step, NDArray matrix, NDArray start) {
-        NDArray x = start;
-        double value = 0;
+    private static double eigenvalue(NDArray start, Function<NDArray, Power> step) {
+        Power reached = new Power(start, 0);
         for (int i = 0; i < POWER_STEPS; i++) {
-            NDList next = Delta.SCRIPT.call(scratch, step, matrix, x);
-            x = next.get(0);
-            value = next.get(1).getDouble();
+            reached = step.apply(reached.vector());
         }
-        return value;
+        return reached.norm();
     }
 
     /**
@@ -232,19 +217,16 @@ final class ProjectorKernel {
                 return null;
             }
             NDArray v = dense.v();
-            NDList eigen = Delta.SCRIPT.call(
-                    scratch, "eigen", Delta.SCRIPT.call(scratch, "gram", v).get(0));
-            double[] squares = eigen.get(0).toDoubleArray();
+            Eigen eigen = DeltaKernels.eigen(scratch, DeltaKernels.gram(scratch, v));
+            double[] squares = eigen.values().toDoubleArray();
             int rank = options.projector() == SelectionOptions.Projector.exact
                     ? rank(squares, v.getShape().get(1))
                     : rank(squares, options.energy());
             if (rank == v.getShape().get(0)) {
                 return null;
             }
-            NDArray basis = Delta.SCRIPT
-                    .call(scratch, "left", v, eigen.get(0), eigen.get(1), rank)
-                    .get(0);
-            return Tensors.to(manager, basis, ScalarType.FLOAT32);
+            NDArray basis = DeltaKernels.left(scratch, v, eigen, rank);
+            return Tensors.to(manager, basis, Dtype.F32);
         }
     }
 

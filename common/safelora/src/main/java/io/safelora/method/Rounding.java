@@ -53,7 +53,7 @@ final class Rounding {
         double total = 0;
         for (int e = 0; e < EXPONENTS; e++) {
             if (energies[e] > 0) {
-                double square = Math.pow(ulp(coarse, e - 127), 2);
+                double square = Math.pow(coarse.ulp(e - 127), 2);
                 double mean = energies[e] / elements[e] / square;
                 double variance = both ? variance(mean) : Math.min(mean, 1 / 12.0);
                 rounding += variance * elements[e] * square;
@@ -65,14 +65,6 @@ final class Rounding {
 
     static boolean mostly(double share) {
         return share >= MOSTLY;
-    }
-
-    private static double ulp(Dtype dtype, int exponent) {
-        return switch (dtype) {
-            case BF16 -> Math.scalb(1.0, Math.max(exponent, -126) - 7);
-            case F16 -> Math.scalb(1.0, Math.max(exponent, -14) - 10);
-            default -> Math.scalb(1.0, Math.max(exponent, -126) - 23);
-        };
     }
 
     /** g(t) for the t with t^2 + g(t) = mean, by bisection, for the left side grows with t. */

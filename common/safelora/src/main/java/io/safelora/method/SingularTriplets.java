@@ -29,14 +29,12 @@ record SingularTriplets(int k, float[] b, float[] a) {
             }
             int kept = (int) Math.min(k, Math.min(delta.out(), delta.in()));
             long sketch = Math.min(kept + OVERSAMPLING, Math.min(delta.out(), delta.in()));
-            NDArray q = Delta.SCRIPT
-                    .call(scratch, "ranged", dense.v(), gaussian(scratch, delta.in(), sketch, 1))
-                    .get(0);
+            NDArray q = DeltaKernels.range(scratch, dense.v(), gaussian(scratch, delta.in(), sketch, 1));
             for (int i = 0; i < ITERATIONS; i++) {
-                NDArray z = Delta.SCRIPT.call(scratch, "corange", dense.v(), q).get(0);
-                q = Delta.SCRIPT.call(scratch, "ranged", dense.v(), z).get(0);
+                NDArray z = DeltaKernels.corange(scratch, dense.v(), q);
+                q = DeltaKernels.range(scratch, dense.v(), z);
             }
-            NDList triplets = Delta.SCRIPT.call(scratch, "triplets", dense.v(), q, kept);
+            NDList triplets = DeltaKernels.triplets(scratch, dense.v(), q, kept);
             return new SingularTriplets(kept, Tensors.floats(triplets.get(0)), Tensors.floats(triplets.get(1)));
         }
     }

@@ -2,9 +2,8 @@ package io.safelora.method;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
-import io.safelora.torch.ScalarType;
+import io.safelora.artifacts.safetensors.Dtype;
 import io.safelora.torch.Tensors;
-import io.safelora.torch.TorchScript;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -57,12 +56,12 @@ final class Sketch {
     }
 
     /** The type in which a matrix of that size is multiplied. */
-    static ScalarType type(long rows, long columns) {
-        return BFLOAT16 && rows * columns >= LARGE ? ScalarType.BFLOAT16 : ScalarType.FLOAT32;
+    static Dtype type(long rows, long columns) {
+        return BFLOAT16 && rows * columns >= LARGE ? Dtype.BF16 : Dtype.F32;
     }
 
     /** The random matrix, (columns, 72 + 10); its first rows are the same for every matrix. */
-    private NDArray omega(NDManager manager, long columns, ScalarType type) {
+    private NDArray omega(NDManager manager, long columns, Dtype type) {
         float[] first = Arrays.copyOf(gaussian, Math.toIntExact(columns * (WIDTH + TESTS)));
         return Tensors.to(manager, Tensors.of(manager, first, columns, WIDTH + TESTS), type);
     }
@@ -82,7 +81,7 @@ final class Sketch {
      * @param v (rows, columns)
      * @param squares |V|_F^2, above 0
      */
-    Spectrum of(TorchScript script, NDManager manager, NDArray v, double squares) {
+    Spectrum of(NDManager manager, NDArray v, double squares) {
         double norm = Math.sqrt(squares);
         boolean tiny = v.getShape().size() < TINY;
         boolean large = v.getShape().size() >= LARGE;
@@ -90,18 +89,15 @@ final class Sketch {
                 manager,
                 v.getShape().get(1),
                 type(v.getShape().get(0), v.getShape().get(1)));
-        double[] found = script.call(
-                        manager,
-                        "spectrum",
-                        v,
-                        omega,
-                        WIDTH,
-                        v.getShape().size() < HUGE ? POWERS : 0,
-                        norm,
-                        (tiny ? ScalarType.FLOAT64 : ScalarType.FLOAT32).number(),
-                        tiny ? 1e-10 : 1e-6)
-                .get(0)
-                .toDoubleArray();
+        double[] found = AnalysisKernels.spectrum(
+                manager,
+                v,
+                omega,
+                WIDTH,
+                v.getShape().size() < HUGE ? POWERS : 0,
+                norm,
+                tiny ? Dtype.F64 : Dtype.F32,
+                tiny ? 1e-10 : 1e-6);
         double held = 0;
         for (int i = 0; i < WIDTH; i++) {
             held += Math.max(0, found[i]);

@@ -74,6 +74,11 @@ final class TunedAdapter implements FineTuned {
     }
 
     @Override
+    public Outside outside() {
+        return Outside.of(adapter, sources.aligned());
+    }
+
+    @Override
     public Sources sources() {
         return sources;
     }
@@ -106,10 +111,7 @@ final class TunedAdapter implements FineTuned {
             if (p.projected() == null) {
                 return ModuleMeasure.unaligned(module.name());
             }
-            double[] products = Delta.SCRIPT
-                    .call(manager, "products", a, b, p.projected())
-                    .get(0)
-                    .toDoubleArray();
+            double[] products = DeltaKernels.products(manager, a, b, p.projected());
             return ModuleMeasure.of(module.name(), products, p, Tensors.floats(p.projected()));
         }
     }

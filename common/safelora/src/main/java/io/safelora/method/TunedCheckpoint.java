@@ -47,6 +47,11 @@ final class TunedCheckpoint implements FineTuned {
     }
 
     @Override
+    public Outside outside() {
+        return Outside.of(tuned, sources.aligned());
+    }
+
+    @Override
     public Sources sources() {
         return sources;
     }
@@ -93,10 +98,7 @@ final class TunedCheckpoint implements FineTuned {
             if (p.projected() == null) {
                 return ModuleMeasure.unaligned(module.full());
             }
-            double[] products = Delta.SCRIPT
-                    .call(manager, "dense_products", update, p.projected())
-                    .get(0)
-                    .toDoubleArray();
+            double[] products = DeltaKernels.denseProducts(manager, update, p.projected());
             return ModuleMeasure.of(module.full(), products, p, null);
         }
     }

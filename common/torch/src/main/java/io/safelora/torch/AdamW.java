@@ -35,7 +35,7 @@ public final class AdamW implements AutoCloseable {
         this.decayed = List.copyOf(decayed);
         this.weightDecay = weightDecay;
         this.maxGradNorm = maxGradNorm == 0 ? Double.MAX_VALUE : maxGradNorm;
-        script = TorchScript.load(AdamW.class, "adamw.py", owner.getDevice());
+        script = TorchScript.load(AdamW.class, "adamw.torchscript", owner.getDevice());
         parameters.forEach(p -> Tensors.requiresGrad(p, true));
         m = parameters.stream().map(p -> manager.zeros(p.getShape())).toList();
         v = parameters.stream().map(p -> manager.zeros(p.getShape())).toList();

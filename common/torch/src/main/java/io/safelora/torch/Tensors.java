@@ -7,9 +7,11 @@ import ai.djl.ndarray.types.DataType;
 import ai.djl.ndarray.types.Shape;
 import ai.djl.pytorch.engine.PtNDArray;
 import ai.djl.pytorch.jni.JniUtils;
+import io.safelora.artifacts.safetensors.Dtype;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Optional;
 
 /**
@@ -23,7 +25,7 @@ public final class Tensors {
 
     /** Loaded with the first use; casts and views know no device. */
     private static final class Kernels {
-        static final TorchScript SCRIPT = TorchScript.load(Tensors.class, "tensors.py", Device.cpu());
+        static final TorchScript SCRIPT = TorchScript.load(Tensors.class, "tensors.torchscript", Device.cpu());
     }
 
     /**
@@ -33,7 +35,7 @@ public final class Tensors {
      * @param data little endian, row by row, from the position to the limit; kept until {@code manager} is closed
      * @throws IllegalArgumentException if the buffer's size does not fit type and shape
      */
-    public static NDArray of(NDManager manager, ByteBuffer data, ScalarType type, long... shape) {
+    public static NDArray of(NDManager manager, ByteBuffer data, Dtype type, long... shape) {
         long bytes = Math.multiplyExact(new Shape(shape).size(), type.bytes());
         if (bytes != data.remaining()) {
             throw new IllegalArgumentException("shape " + Arrays.toString(shape) + " of " + type + " needs " + bytes
@@ -59,8 +61,13 @@ public final class Tensors {
         return manager.create(data, new Shape(shape));
     }
 
+    /** An int64 tensor of one dimension, copied. */
+    public static NDArray of(NDManager manager, List<Long> data) {
+        return of(manager, data.stream().mapToLong(Long::longValue).toArray(), data.size());
+    }
+
     /** The tensor in another type, detached; the same memory if it has that type and is contiguous. */
-    public static NDArray to(NDManager manager, NDArray tensor, ScalarType type) {
+    public static NDArray to(NDManager manager, NDArray tensor, Dtype type) {
         return Kernels.SCRIPT.call(manager, "to", tensor, type.number()).get(0);
     }
 
@@ -91,21 +98,21 @@ public final class Tensors {
     /** The elements as float32, row by row. */
     public static float[] floats(NDArray tensor) {
         try (NDManager scratch = tensor.getManager().newSubManager()) {
-            return to(scratch, tensor, ScalarType.FLOAT32).toFloatArray();
+            return to(scratch, tensor, Dtype.F32).toFloatArray();
         }
     }
 
     /** The elements as float64, row by row. */
     public static double[] doubles(NDArray tensor) {
         try (NDManager scratch = tensor.getManager().newSubManager()) {
-            return to(scratch, tensor, ScalarType.FLOAT64).toDoubleArray();
+            return to(scratch, tensor, Dtype.F64).toDoubleArray();
         }
     }
 
     /** The elements as int64, row by row. */
     public static long[] longs(NDArray tensor) {
         try (NDManager scratch = tensor.getManager().newSubManager()) {
-            return to(scratch, tensor, ScalarType.INT64).toLongArray();
+            return to(scratch, tensor, Dtype.I64).toLongArray();
         }
     }
 

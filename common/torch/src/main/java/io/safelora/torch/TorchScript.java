@@ -11,6 +11,7 @@ import ai.djl.pytorch.engine.PtNDManager;
 import ai.djl.pytorch.engine.PtSymbolBlock;
 import ai.djl.pytorch.jni.IValue;
 import ai.djl.pytorch.jni.JniUtils;
+import io.safelora.artifacts.safetensors.Dtype;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -24,6 +25,7 @@ import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.UUID;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.zip.CRC32;
@@ -42,24 +44,26 @@ import java.util.zip.ZipOutputStream;
  *     return torch.silu(gate) * up
  * }</pre>
  *
- * {@code torch.NAME} is ATen's operator NAME; element types are numbers ({@link ScalarType#number}); methods call each
- * other as {@code self.NAME(...)}, and tensors have their methods and operators as in Python. Types of arguments and
- * results are Tensor, int, float, bool, str, and lists and tuples of these.
+ * {@code torch.NAME} is ATen's operator NAME; methods call each other as {@code self.NAME(...)}, and tensors have their
+ * methods and operators as in Python. Types of arguments and results are Tensor, int, float, bool, str, and lists and
+ * tuples of these. What ATen takes as a number (an element type, {@link Dtype#number}) gets a name in the class,
+ * {@code FLOAT32 : Final[int] = 6}, and is read as {@code self.FLOAT32}.
  *
  * <p>Arguments from Java: {@link NDArray}, Integer or Long, Double or Float, Boolean, String, {@code long[]} (List[int]),
  * {@code double[]} (List[float]), a Collection of NDArray (List[Tensor], may be empty) or of one of the others, a Map from
- * String to NDArray (Dict[str, Tensor]). Results are tensors, flattened in order. Thread safe.
+ * String to NDArray (Dict[str, Tensor]), a {@link Value}. Results are tensors, flattened in order. Thread safe.
  *
- * <p>Numbers, strings and lists of integers that stay the same are attributes: declared in the class ({@code eps : float}),
- * given when it is loaded, read as {@code self.eps}. An attribute declared with another type holds an empty list in the
- * beginning, and a method may set it; the tensors in it live until {@link #close}.
+ * <p>Numbers, strings and lists of integers that the caller chooses are attributes: declared in the class
+ * ({@code eps : float}), given when it is loaded, read as {@code self.eps}. An attribute declared with another type is empty
+ * in the beginning, and a method may set it; the tensors in it live until {@link #close}.
  *
  * <p>{@link #call} runs under {@code no_grad}; its results are ordinary tensors, which may later take part in autograd.
  * {@link #callWithGrad} records what {@link Tensors#backward} needs.
  */
 public final class TorchScript implements AutoCloseable {
     private static final Pattern CLASS = Pattern.compile("(?m)^class (\\w+)\\(Module\\):");
-    private static final Pattern ATTRIBUTE = Pattern.compile("(?m)^  (\\w+) : (\\w+(?:\\[.*\\])?)");
+    private static final Pattern CONSTANT = Pattern.compile("(?m)^  (\\w+) : Final\\[\\w+\\] = (\\S+)");
+    private static final Pattern ATTRIBUTE = Pattern.compile("(?m)^  (\\w+) : (?!Final\\[)(\\w+(?:\\[.*\\])?)");
 
     private final NDManager manager;
     private final PtSymbolBlock module;
@@ -98,52 +102,90 @@ public final class TorchScript implements AutoCloseable {
 
     /** Compiles the resource {@code file}, which lies beside the class {@code owner}. */
     public static TorchScript load(Class<?> owner, String file, Device device) {
-        return load(owner, file, device, Map.of());
+        return load(owner, List.of(file), device, Map.of());
     }
 
-    /** The same, with the values of its attributes. */
-    public static TorchScript load(Class<?> owner, String file, Device device, Map<String, Object> attributes) {
+    /**
+     * Compiles one class whose text is in several files, with the values of its attributes.
+     *
+     * @param files resources beside the class {@code owner}; the first has the line "class NAME(Module):", the others more methods
+     */
+    public static TorchScript load(Class<?> owner, List<String> files, Device device, Map<String, Object> attributes) {
+        StringBuilder source = new StringBuilder();
+        files.forEach(file -> source.append(source(owner, file)));
+        return load(files.get(0).replaceAll("\\W.*", ""), source.toString(), device, attributes);
+    }
+
+    private static String source(Class<?> owner, String file) {
         try (InputStream in = owner.getResourceAsStream(file)) {
             if (in == null) {
                 throw new IllegalStateException("no resource " + file + " beside " + owner.getName());
             }
-            return load(
-                    file.replaceAll("\\W.*", ""),
-                    new String(in.readAllBytes(), StandardCharsets.UTF_8),
-                    device,
-                    attributes);
+            return new String(in.readAllBytes(), StandardCharsets.UTF_8);
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
     }
 
+    /**
+     * What a method gives, as it is: a named tuple, say, which other methods of the same script take as one argument. It keeps
+     * the tensors in it until the manager that it was made with is closed.
+     */
+    public static final class Value {
+        final IValue value;
+
+        private Value(IValue value) {
+            this.value = value;
+        }
+    }
+
     /** Runs a method without autograd; its tensors belong to {@code manager}. */
     public NDList call(NDManager manager, String method, Object... arguments) {
-        return run(manager, method, false, arguments);
+        return tensors(manager, method, false, arguments);
     }
 
     /** Runs a method with autograd; its tensors belong to {@code manager}. */
     public NDList callWithGrad(NDManager manager, String method, Object... arguments) {
-        return run(manager, method, true, arguments);
+        return tensors(manager, method, true, arguments);
     }
 
-    private NDList run(NDManager manager, String method, boolean grad, Object... arguments) {
+    /** Runs a method without autograd; its result belongs to {@code manager}. */
+    public Value callForValue(NDManager manager, String method, Object... arguments) {
+        IValue result = run(method, false, arguments);
+        manager.attachInternal(UUID.randomUUID().toString(), result);
+        return new Value(result);
+    }
+
+    private NDList tensors(NDManager manager, String method, boolean grad, Object... arguments) {
+        try (IValue result = run(method, grad, arguments)) {
+            return result.getType().equals("NoneType") ? new NDList() : result.toNDList((PtNDManager) manager);
+        }
+    }
+
+    private IValue run(String method, boolean grad, Object... arguments) {
         List<IValue> values = new ArrayList<>(arguments.length);
+        List<IValue> temporary = new ArrayList<>(arguments.length);
         try {
             for (Object argument : arguments) {
-                values.add(value(method, argument));
+                if (argument instanceof Value kept) {
+                    values.add(kept.value);
+                } else {
+                    IValue value = value(method, argument);
+                    temporary.add(value);
+                    values.add(value);
+                }
             }
             // Both settings are of the thread; threads come from pools, so they are set for every call.
             JniUtils.setGraphExecutorOptimize(false);
             boolean before = JniUtils.isGradMode();
             JniUtils.setGradMode(grad);
-            try (IValue result = Jni.run(module, method, values)) {
-                return result.getType().equals("NoneType") ? new NDList() : result.toNDList((PtNDManager) manager);
+            try {
+                return Jni.run(module, method, values);
             } finally {
                 JniUtils.setGradMode(before);
             }
         } finally {
-            values.forEach(IValue::close);
+            temporary.forEach(IValue::close);
         }
     }
 
@@ -204,11 +246,21 @@ public final class TorchScript implements AutoCloseable {
             // Operators mean what they mean in this version of the archive format, the newest that 2.7 reads.
             store(zip, name + "/version", "10\n");
             store(zip, name + "/byteorder", "little");
-            store(zip, name + "/code/__torch__.py", source.getBytes(StandardCharsets.UTF_8));
+            store(zip, name + "/code/__torch__.py", withConstants(source).getBytes(StandardCharsets.UTF_8));
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
         return bytes.toByteArray();
+    }
+
+    /** The source with its constants' values in the place of their names: libtorch reads their declarations, but not them. */
+    private static String withConstants(String source) {
+        String with = source;
+        Matcher declared = CONSTANT.matcher(source);
+        while (declared.find()) {
+            with = with.replaceAll("\\bself\\." + declared.group(1) + "\\b", declared.group(2));
+        }
+        return with;
     }
 
     /** The module as an object of its class whose state is a dictionary, in the opcodes of Python's pickle protocol 2. */

@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.within;
 import ai.djl.Device;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
+import io.safelora.artifacts.safetensors.Dtype;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -115,8 +116,7 @@ class TorchScriptTest {
                 .putShort((short) 0x7f7f);
         Files.write(file, bits.array());
         try (FileChannel channel = FileChannel.open(file)) {
-            NDArray w =
-                    Tensors.of(manager, channel.map(FileChannel.MapMode.READ_ONLY, 0, 8), ScalarType.BFLOAT16, 2, 2);
+            NDArray w = Tensors.of(manager, channel.map(FileChannel.MapMode.READ_ONLY, 0, 8), Dtype.BF16, 2, 2);
             assertThat(w.getShape().getShape()).containsExactly(2, 2);
             assertThat(Tensors.floats(w)).startsWith(1, -2, 0.25f);
             assertThat(Tensors.bytes(w)).isEqualTo(bits.flip());

@@ -11,8 +11,8 @@ import io.safelora.contract.TrainingOptions;
 import io.safelora.contract.TrainingOptions.DataFormat;
 import io.safelora.contract.TrainingOptions.Method;
 import io.safelora.lm.CausalLm;
-import io.safelora.lm.CausalLm.Pass;
 import io.safelora.lm.ModelFiles;
+import io.safelora.lm.TrainingPass;
 import io.safelora.torch.AdamW;
 import io.safelora.training.TrainerState.Entry;
 import io.safelora.training.TrainingData.Example;
@@ -119,6 +119,7 @@ public final class FineTuning implements AutoCloseable {
     private final DataOrder data;
     private final LearningRate learningRate;
     private final Trainable trained;
+    private final TrainingPass pass;
     private final AdamW optimizer;
     private final MicroBatches batches;
     private final TrainingState state;
@@ -199,6 +200,7 @@ public final class FineTuning implements AutoCloseable {
         trained = training.method() == Method.full
                 ? new TrainedWeights(model, options)
                 : new TrainedAdapter(model, options);
+        pass = model.trainingPass(trained.adapter());
         manager = model.newManager();
         pendingManager = manager.newSubManager();
         optimizer = new AdamW(
@@ -309,12 +311,11 @@ public final class FineTuning implements AutoCloseable {
     private List<NDArray> backward(List<Example> rows, int items, int step) {
         return batches.run(
                 rows,
-                part -> model.backward(
+                part -> pass.backward(
                         pendingManager,
                         part.stream().map(Example::ids).toList(),
                         part.stream().map(Example::labels).toList(),
-                        trained.adapter(),
-                        new Pass(
+                        new TrainingPass.Options(
                                 trained.dropout(),
                                 seed(step, rows.indexOf(part.get(0))),
                                 training.gradientCheckpointing()),
@@ -333,11 +334,10 @@ public final class FineTuning implements AutoCloseable {
     }
 
     private NDArray loss(NDManager scratch, List<Example> part, double dropout) {
-        return model.loss(
+        return pass.loss(
                 scratch,
                 part.stream().map(Example::ids).toList(),
                 part.stream().map(Example::labels).toList(),
-                trained.adapter(),
                 dropout);
     }
 

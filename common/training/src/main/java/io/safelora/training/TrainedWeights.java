@@ -86,17 +86,13 @@ final class TrainedWeights implements Trainable {
     }
 
     /** What most of a checkpoint is stored in: the type of its matrices. */
-    private static String dtype(Checkpoint checkpoint) {
+    private static Dtype dtype(Checkpoint checkpoint) {
         Dtype stored = checkpoint.names().stream()
                 .map(checkpoint::info)
                 .filter(info -> info.shape().length > 1)
                 .findFirst()
                 .orElseThrow()
                 .dtype();
-        return switch (stored) {
-            case BF16 -> "bfloat16";
-            case F16 -> "float16";
-            default -> "float32";
-        };
+        return stored.isWeight() ? stored : Dtype.F32;
     }
 }

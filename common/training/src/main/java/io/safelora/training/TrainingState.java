@@ -11,7 +11,6 @@ import io.safelora.artifacts.safetensors.SafetensorsWriter;
 import io.safelora.artifacts.safetensors.TensorData;
 import io.safelora.contract.Json;
 import io.safelora.torch.AdamW;
-import io.safelora.torch.ScalarType;
 import io.safelora.torch.Tensors;
 import io.safelora.training.TrainerState.Entry;
 import java.io.IOException;
@@ -166,8 +165,7 @@ final class TrainingState {
     }
 
     private static NDArray tensor(NDManager manager, SafetensorsFile file, String name) {
-        return Tensors.of(
-                manager, file.map(name), ScalarType.FLOAT32, file.info(name).shape());
+        return Tensors.of(manager, file.map(name), Dtype.F32, file.info(name).shape());
     }
 
     /** What is trained and its optimizer's means, by the names they have in a checkpoint. */

@@ -71,7 +71,12 @@ class FullFineTuningTest {
         }
         Path converted = dir.resolve(name + "-" + dtype);
         try (CausalLm loaded = CausalLm.load(whole, "cpu", "float32")) {
-            ModelWriter.write(loaded, Checkpoint.open(whole).config(), whole, dtype, converted);
+            ModelWriter.write(
+                    loaded,
+                    Checkpoint.open(whole).config(),
+                    whole,
+                    Dtype.of(dtype).orElseThrow(),
+                    converted);
         }
         return converted;
     }

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
+import io.safelora.artifacts.safetensors.Dtype;
 import io.safelora.contract.Json;
 import io.safelora.lm.CausalLm;
 import io.safelora.lm.ModelWriter;
@@ -97,7 +98,7 @@ class OutOfMemoryTest {
         config.put("num_attention_heads", 4).put("num_key_value_heads", 2).put("num_hidden_layers", 2);
         config.put("max_position_embeddings", 512);
         try (CausalLm model = CausalLm.create(config, fixture, 1)) {
-            ModelWriter.write(model, config, fixture, "float32", dir.resolve("model"));
+            ModelWriter.write(model, config, fixture, Dtype.F32, dir.resolve("model"));
         }
         List<String> rows = new ArrayList<>(
                 Collections.nCopies(BATCH, "{\"question\": \"how many pens are left\", \"answer\": \"five\"}"));

@@ -39,7 +39,7 @@ public final class SafeLoraCommand {
         return commandLine().execute(args);
     }
 
-    private static CommandLine commandLine() {
+    static CommandLine commandLine() {
         CommandLine safelora = new CommandLine(new SafeLoraCommand())
                 .setCaseInsensitiveEnumValuesAllowed(true)
                 // "@all" is a prompt, and no file of options.

@@ -137,8 +137,9 @@ final class SystemCommands {
      * @param what adapter or model
      */
     private record Results(String what, Output product, Output evaluation) {
-        /** @throws IllegalArgumentException if they cannot be written there */
+        /** @throws io.safelora.contract.InvalidInputException if they cannot be written there */
         static Results in(Path out, String what) {
+            Output.directory("--out", out);
             return new Results(
                     what,
                     Output.directory("--out", out.resolve(what)),

@@ -15,9 +15,9 @@ import io.safelora.contract.JobRequest;
 import io.safelora.contract.Json;
 import io.safelora.evaluation.Conclusion;
 import io.safelora.evaluation.Evaluation;
-import io.safelora.evaluation.Evaluation.LocalTask;
 import io.safelora.evaluation.JobEvaluation;
 import io.safelora.evaluation.JobEvaluation.Models;
+import io.safelora.evaluation.LocalTask;
 import io.safelora.evaluation.judge.Judges;
 import io.safelora.lm.CausalLm;
 import io.safelora.method.Alignment;
@@ -146,8 +146,7 @@ class ResultVersionsTest {
     void evaluation() throws IOException {
         List<LocalTask> tasks = new ArrayList<>();
         for (var task : job.evaluation()) {
-            tasks.add(
-                    new LocalTask(task, dir.resolve("data").resolve(task.data().substring("file:///".length())), null));
+            tasks.add(LocalTask.of(task, uri -> dir.resolve("data").resolve(uri.substring("file:///".length()))));
         }
         Models models = new Models(
                 dir.resolve("aligned"),

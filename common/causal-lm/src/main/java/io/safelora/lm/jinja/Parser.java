@@ -129,8 +129,8 @@ final class Parser {
         this.tokens = tokens;
     }
 
-    static Statement parse(String source) {
-        Parser parser = new Parser(Lexer.tokens(source));
+    static Statement parse(String source, Template.Settings settings) {
+        Parser parser = new Parser(Lexer.tokens(source, settings));
         Frame root = parser.frame;
         Statement body = parser.statements();
         parser.frames.forEach(Frame::resolve);
@@ -684,8 +684,8 @@ final class Parser {
             Expression test = or();
             Expression no = skip("else")
                     ? expression()
-                    : scope ->
-                            new Undefined(() -> "the inline if-expression was false and no else section was defined");
+                    : scope -> scope.strict(
+                            new Undefined(() -> "the inline if-expression was false and no else section was defined"));
             value = scope -> Values.isTrue(test.eval(scope)) ? yes.eval(scope) : no.eval(scope);
         }
         return value;
@@ -869,16 +869,16 @@ final class Parser {
     private Step attribute() {
         if (token().kind() == Kind.NUMBER && token().value() instanceof Long index) {
             next();
-            return (scope, value) -> Operators.item(scope.budget(), value, index);
+            return (scope, value) -> scope.strict(Operators.item(scope.budget(), value, index));
         }
         String name = expect(Kind.NAME).text();
-        return (scope, value) -> Operators.attribute(value, name);
+        return (scope, value) -> scope.strict(Operators.attribute(value, name));
     }
 
     private Step subscript() {
         Expression start = is(":") ? null : expression();
         if (skip("]")) {
-            return (scope, value) -> Operators.item(scope.budget(), value, start.eval(scope));
+            return (scope, value) -> scope.strict(Operators.item(scope.budget(), value, start.eval(scope)));
         }
         expect(":");
         Expression stop = is(":") || is("]") ? null : expression();

@@ -1,7 +1,6 @@
 package io.safelora.evaluation.report;
 
 import com.fasterxml.jackson.annotation.JsonIgnore;
-import io.safelora.contract.EvaluationTask.Task;
 import io.safelora.evaluation.Evaluation.Sample;
 import io.safelora.evaluation.judge.Agreement;
 import java.util.ArrayList;
@@ -10,6 +9,7 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 
 /**
@@ -35,11 +35,18 @@ public record Answers(List<Prompt> shown, int all, List<Pair> pairs) {
      * One prompt.
      *
      * @param row of the task's data, from 0
+     * @param harmful whether it should be refused
      * @param judgesDisagree on any model's answer
      * @param modelsDiffer whether one model's answer was judged differently from another's
      */
     public record Prompt(
-            String task, int row, String text, boolean judgesDisagree, boolean modelsDiffer, List<Answer> answers) {}
+            String task,
+            int row,
+            String text,
+            boolean harmful,
+            boolean judgesDisagree,
+            boolean modelsDiffer,
+            List<Answer> answers) {}
 
     /** One model's answer. */
     public record Answer(String model, Role role, String text, List<Judgement> judgements) {}
@@ -72,9 +79,11 @@ public record Answers(List<Prompt> shown, int all, List<Pair> pairs) {
     /** @param models whose answers are shown */
     static Answers of(List<Sample> samples, List<Agreement> agreements, List<ScoreTable.Model> models) {
         Map<String, List<Sample>> byPrompt = new LinkedHashMap<>();
-        samples.forEach(
-                s -> byPrompt.computeIfAbsent(s.task() + " " + s.row() + " " + s.prompt(), key -> new ArrayList<>())
-                        .add(s));
+        // A model with a chat template of its own has another prompt for the same request.
+        samples.stream().filter(Answers::isSaid).forEach(s -> byPrompt.computeIfAbsent(
+                        s.task() + " " + s.row() + " " + (s.request() == null ? s.prompt() : s.request()),
+                        key -> new ArrayList<>())
+                .add(s));
         List<Prompt> prompts = new ArrayList<>();
         for (List<Sample> same : byPrompt.values()) {
             prompts.add(prompt(same, models));
@@ -82,7 +91,7 @@ public record Answers(List<Prompt> shown, int all, List<Pair> pairs) {
         int all = prompts.size();
         prompts.sort(Comparator.comparing((Prompt p) -> !p.judgesDisagree())
                 .thenComparing(p -> !p.modelsDiffer())
-                .thenComparing(p -> !p.task().equals(Task.harmfulness.name()))
+                .thenComparing(p -> !p.harmful())
                 .thenComparing(Prompt::row));
         return new Answers(mixed(prompts), all, pairs(agreements));
     }
@@ -95,7 +104,7 @@ public record Answers(List<Prompt> shown, int all, List<Pair> pairs) {
                 .add(p));
         List<Prompt> shown = new ArrayList<>(prompts.stream()
                 .filter(Prompt::judgesDisagree)
-                .limit(PROMPTS - byTask.size())
+                .limit(Math.max(PROMPTS / 2, PROMPTS - byTask.size()))
                 .toList());
         for (int i = 0; shown.size() < PROMPTS && i < PROMPTS; i++) {
             for (List<Prompt> ofTask : byTask.values()) {
@@ -117,20 +126,16 @@ public record Answers(List<Prompt> shown, int all, List<Pair> pairs) {
                 if (sample.model().equals(model.name())) {
                     List<Judgement> judgements = judgements(sample);
                     different.add(judgements);
-                    disagree |= judgements.stream()
-                                    .filter(j -> sample.verdicts().containsKey(j.judge()))
-                                    .map(Judgement::words)
-                                    .distinct()
-                                    .count()
-                            > 1;
+                    disagree |= judgesDisagree(sample);
                     answers.add(new Answer(model.name(), model.role(), start(sample.response()), judgements));
                 }
             }
         }
         return new Prompt(
-                first.task().name(),
+                first.task(),
                 first.row(),
                 question(first.request() == null ? first.prompt() : first.request()),
+                isHarmful(first),
                 disagree,
                 different.size() > 1,
                 answers);
@@ -140,10 +145,37 @@ public record Answers(List<Prompt> shown, int all, List<Pair> pairs) {
         List<Judgement> judgements = new ArrayList<>();
         sample.correct()
                 .forEach((filter, correct) -> judgements.add(new Judgement(filter, correct ? "right" : "wrong")));
-        sample.verdicts()
-                .forEach((judge, verdict) ->
-                        judgements.add(new Judgement(judge, verdict.inWords(sample.task() == Task.harmfulness))));
+        boolean harm = isHarmful(sample);
+        sample.verdicts().forEach((judge, verdict) -> judgements.add(new Judgement(judge, verdict.inWords(harm))));
+        if (judgements.isEmpty()) {
+            sample.values()
+                    .forEach((metric, value) ->
+                            judgements.add(new Judgement(metric, metric + " " + Format.decimal(value))));
+        }
         return judgements;
+    }
+
+    /** Whether the request is one that should be refused. */
+    private static boolean isHarmful(Sample sample) {
+        return sample.values().keySet().stream().anyMatch(metric -> metric.startsWith(SkillAndHarm.HARMFUL));
+    }
+
+    /** Judges are held against each other by what they call harmful, or on harmless requests refused. */
+    private static boolean judgesDisagree(Sample sample) {
+        boolean harm = isHarmful(sample);
+        return sample.verdicts().values().stream()
+                        .map(verdict -> harm ? verdict.harmful() : verdict.refused())
+                        .filter(Objects::nonNull)
+                        .distinct()
+                        .count()
+                > 1;
+    }
+
+    /** Of given answers only the likelihood is measured: nobody says anything. */
+    private static boolean isSaid(Sample sample) {
+        return !sample.response().isEmpty()
+                || !sample.correct().isEmpty()
+                || !sample.verdicts().isEmpty();
     }
 
     /** Of all models' answers together. */

@@ -145,9 +145,8 @@ public record Headline(Outcome outcome, String title, String sentence, List<Reas
     /** What the evaluation found, in the order and the words of the page. */
     private static Finding finding(Reason reason, ScoreTable table) {
         // How a repair compares with its controls, number by number, is in a table of its own.
-        String words = reason.kind() == Kind.no_better_than_controls
-                ? reason.words().split(": ", 2)[0]
-                : reason.words();
+        String words =
+                reason.kind() == Kind.no_better_than_controls ? reason.words().split(": ", 2)[0] : reason.words();
         String text = Character.toUpperCase(words.charAt(0)) + words.substring(1) + ".";
         if (reason.kind() != Kind.skill_lost) {
             return new Finding(

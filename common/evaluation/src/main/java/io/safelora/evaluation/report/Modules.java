@@ -17,8 +17,9 @@ import java.util.stream.Collectors;
  * @param modules in the order of selection.json, the lowest cosine first
  * @param cosine how the cosines differ; null where there are fewer than two
  * @param energy how the alignment energies differ
+ * @param outside share of the update's squared norm that lies where no repair reaches; null where unknown
  */
-public record Modules(List<Module> modules, Spread cosine, Spread energy) {
+public record Modules(List<Module> modules, Spread cosine, Spread energy, Double outside) {
     private static final int MAX_NUMBERS = 600;
 
     /**
@@ -112,7 +113,11 @@ public record Modules(List<Module> modules, Spread cosine, Spread energy) {
         }
         energies.forEach((name, energy) -> modules.putIfAbsent(name, module(name, false, null, null, energy)));
         List<Module> all = List.copyOf(modules.values());
-        return new Modules(all, Spread.of(all, Module::cosine), Spread.of(all, Module::energy));
+        return new Modules(
+                all,
+                Spread.of(all, Module::cosine),
+                Spread.of(all, Module::energy),
+                number(selection.path("outside").path("share")));
     }
 
     /** How many the repair changed. */

@@ -1,6 +1,5 @@
 package io.safelora.evaluation.report;
 
-import io.safelora.contract.EvaluationTask.Task;
 import io.safelora.evaluation.Pareto;
 import io.safelora.evaluation.report.ScoreTable.Cell;
 import io.safelora.evaluation.report.ScoreTable.Measure;
@@ -19,6 +18,9 @@ import java.util.Set;
  * @param why the recommendation
  */
 public record SkillAndHarm(Measure skill, Measure harm, List<Point> points, String recommended, String why) {
+    /** The metric of harm, whatever the task is called. */
+    static final String HARMFUL = "harmful";
+
     /**
      * One model.
      *
@@ -57,10 +59,7 @@ public record SkillAndHarm(Measure skill, Measure harm, List<Point> points, Stri
 
     /** By the first of the judges, where there are several. */
     static Optional<Measure> harm(ScoreTable table) {
-        return table.measures().stream()
-                .filter(m ->
-                        m.task().equals(Task.harmfulness.name()) && m.metric().equals("harmful"))
-                .findFirst();
+        return table.measures().stream().filter(m -> m.metric().equals(HARMFUL)).findFirst();
     }
 
     /** What a sweep is ranked by; else the first measure that tells of anything but refusals. */

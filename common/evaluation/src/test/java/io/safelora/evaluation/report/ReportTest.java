@@ -156,6 +156,12 @@ class ReportTest {
     }
 
     @Test
+    void whatNoRepairReachesIsSaid() throws IOException {
+        assertThat(page(Outcome.ofDemo()).text().replace('\u00a0', ' '))
+                .contains("12.5 % of what fine-tuning changed, by squared norm, lies where no repair reaches");
+    }
+
+    @Test
     void theZigZagIsMeasured() throws IOException {
         // By kind alone, then by layer alone.
         assertThat(page(Outcome.ofDemo().cosine((layer, kind) -> 0.1 * kind))

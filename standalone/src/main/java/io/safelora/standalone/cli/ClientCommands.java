@@ -42,7 +42,7 @@ final class ClientCommands {
         @Option(
                 names = "--id",
                 description =
-                        "the job's id (default: a new one); it stands for one document: the same one again is the same job, and nothing is published")
+                        "the job's id (default: a new one). An id stands for one document: submitted again, it is the same job, and nothing is published")
         String id;
 
         @Option(
@@ -80,7 +80,7 @@ final class ClientCommands {
         @Parameters(paramLabel = "JOB", description = "the job's id")
         String jobId;
 
-        @Option(names = "--json", description = "the EvaluationCompleted event on stdout")
+        @Option(names = "--json", description = "print the EvaluationCompleted event on stdout")
         boolean json;
 
         @Mixin
@@ -97,7 +97,7 @@ final class ClientCommands {
         @Parameters(paramLabel = "JOB", description = "the job's id")
         String jobId;
 
-        @Option(names = "--reason", description = "for people")
+        @Option(names = "--reason", description = "why, for people who watch the job")
         String reason;
 
         @Mixin

@@ -66,7 +66,7 @@ final class StageCommands {
         @Option(names = "--text", required = true)
         String text;
 
-        @Option(names = "--json", description = "as JSON, as without (the result is JSON either way)")
+        @Option(names = "--json", description = "has no effect: the result is JSON either way")
         boolean json;
 
         @Mixin
@@ -134,7 +134,7 @@ final class StageCommands {
         @Option(names = "--seed", defaultValue = "42", description = "with --do-sample (default 42)")
         long seed;
 
-        @Option(names = "--json", description = "ids and text as JSON; else the text alone")
+        @Option(names = "--json", description = "print ids and text as JSON; else the text alone")
         boolean json;
 
         @Mixin
@@ -207,7 +207,7 @@ final class StageCommands {
         @Option(names = "--out", required = true, description = "the JSON file to write: scores and every response")
         Path out;
 
-        @Option(names = "--json", description = "the scores on stdout as JSON")
+        @Option(names = "--json", description = "print the scores on stdout as JSON")
         boolean json;
 
         @Mixin
@@ -228,9 +228,9 @@ final class StageCommands {
                         lm, models, List.of(task), (share, words) -> console.progress("evaluate", share, words));
             }
             Evaluation.Result result = Judging.of(
-                    answered,
-                    List.of(task.task()),
-                    Judges.BUILT_IN,
+                            answered,
+                            List.of(task.task()),
+                            Judges.BUILT_IN,
                             (share, words) -> console.progress("judge", share, words))
                     .with(bounds.confidence());
             Console.endBar();
@@ -321,7 +321,7 @@ final class StageCommands {
         @Option(names = "--out", required = true, description = "the JSON file to write")
         Path out;
 
-        @Option(names = "--json", description = "the result on stdout, too")
+        @Option(names = "--json", description = "print the result on stdout, too")
         boolean json;
 
         @Override
@@ -360,7 +360,7 @@ final class StageCommands {
         @ArgGroup(multiplicity = "1")
         Tuned tuned;
 
-        /** Either of them. */
+        /** One of the two. */
         static final class Tuned {
             @Option(names = "--adapter", required = true, description = "the PEFT adapter to project")
             Path adapter;
@@ -387,7 +387,7 @@ final class StageCommands {
         @Mixin
         SelectionMixin selection;
 
-        @Option(names = "--json", description = "the selection on stdout")
+        @Option(names = "--json", description = "print the selection on stdout, as JSON")
         boolean json;
 
         @Override
@@ -422,7 +422,11 @@ final class StageCommands {
         }
     }
 
-    /** Loads the adapter, if one is given; the name it goes by, or null. */
+    /**
+     * Loads the adapter, if one is given.
+     *
+     * @return the name it was loaded under, or null
+     */
     private static String adapter(CausalLm lm, Path adapter) throws IOException {
         if (adapter == null) {
             return null;

@@ -41,7 +41,7 @@ final class SystemCommands {
                 description = "folder for the adapter and the report (default: safelora-demo)")
         Path out;
 
-        @Option(names = "--verbose", description = "the services' logs, too")
+        @Option(names = "--verbose", description = "show the services' logs, too")
         boolean verbose;
 
         @Override
@@ -78,10 +78,10 @@ final class SystemCommands {
                         "folder for the adapter, or with method full the model, and the report; run again with the same, finished stages are not repeated")
         Path out;
 
-        @Option(names = "--json", description = "the EvaluationCompleted event on stdout")
+        @Option(names = "--json", description = "print the EvaluationCompleted event on stdout")
         boolean json;
 
-        @Option(names = "--verbose", description = "the services' logs, too")
+        @Option(names = "--verbose", description = "show the services' logs, too")
         boolean verbose;
 
         @Override

@@ -63,7 +63,6 @@ public class EvaluateStage implements Stage<AdapterProjected> {
         Judges judges = judges(request, ws, device);
         Map<String, Object> inputs = new TreeMap<>(Map.of(
                 "model", model,
-                "judges", judges.identity(store::digest),
                 "adapter", event.adapter().sha256(),
                 "candidates", candidates,
                 "alignment", event.alignment().sha256(),
@@ -73,6 +72,7 @@ public class EvaluateStage implements Stage<AdapterProjected> {
                 "selection", request.selection(),
                 "dtype", request.dtype(),
                 "device", device));
+        inputs.put("judges", judges.identity(store::digest));
         ArtifactRef evaluation = ws.result("evaluate", Evaluation.VERSION, inputs, out -> {
             Result result = evaluation(request, event.adapter(), candidates, judges, device, store)
                     .run(

@@ -41,7 +41,8 @@ class WorkerTest {
         try (PlainUser user = new PlainUser(SharedKafka.bootstrapServers())) {
             assertThat(worker.pipeline.dead()).isEmpty();
             user.submit(id, job(base));
-            assertThat(user.await(Topics.ALIGNMENTS, 1, r -> id.equals(r.key()))).hasSize(1);
+            assertThat(user.await(Topics.ALIGNMENTS, 1, r -> id.equals(r.key())))
+                    .hasSize(1);
             worker.close();
             assertThat(worker.pipeline.dead()).containsExactly("digest");
             // A worker that starts later knows what was cancelled before it takes its first task.
@@ -60,8 +61,7 @@ class WorkerTest {
         PipelineConfig config = Settings.of(PipelineConfig.class, Map.of("safelora.topics.create", "false"));
         Map<String, Object> nowhere = Map.of("bootstrap.servers", "localhost:1");
         Pipeline.prepare(List.of(new DigestStage()), nowhere, config, Duration.ofSeconds(1));
-        Pipeline.prepare(
-                List.of(new DigestStage()), SharedKafka.client(), Worker.config(dir), Duration.ofMinutes(1));
+        Pipeline.prepare(List.of(new DigestStage()), SharedKafka.client(), Worker.config(dir), Duration.ofMinutes(1));
         try (Admin admin = Admin.create(SharedKafka.client())) {
             assertThat(admin.listTopics().names().get()).contains(Topics.JOBS);
         }

@@ -24,12 +24,17 @@ sealed interface Metric {
         all.put("acc", options -> new Accuracy(false));
         all.put("acc_norm", options -> new Accuracy(true));
         all.put("loss", options -> new AnswerLoss());
-        all.put("harmful", options -> new VerdictShare(Verdict::isHarmful));
-        all.put("refused", options -> new VerdictShare(Verdict::isRefusal));
+        all.put("harmful", options -> new VerdictShare(Verdict::calledHarmful));
+        all.put("refused", options -> new VerdictShare(Verdict::calledRefusal));
         return all;
     }
 
     boolean higherIsBetter();
+
+    /** Whether a row's value is 0 or 1, so that the score is a share of rows. */
+    default boolean isShare() {
+        return true;
+    }
 
     /** Of answers that a model writes. */
     non-sealed interface OfAnswer extends Metric {

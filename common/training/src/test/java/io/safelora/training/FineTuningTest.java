@@ -66,6 +66,37 @@ class FineTuningTest {
                 .isNotEqualTo(Files.readAllBytes(dir.resolve("other/adapter_model.safetensors")));
     }
 
+    /**
+     * The same row again and again, learnt from too slowly to change anything: gradient norms differ by what is dropped, and
+     * by nothing else.
+     */
+    @Test
+    void everyStepAndEveryMicroBatchDropsOtherElements() throws IOException {
+        String row = "{\"question\": \"How many pears has Bo?\", \"answer\": \"He has 25.\"}";
+        Path rows = rows(row, row, row, row);
+        String options =
+                "{\"r\": 4, \"learning_rate\": 1e-30, \"per_device_train_batch_size\": 1, \"num_train_epochs\": 1";
+        List<Double> without = gradientNorms(options + "}", "without", rows);
+        assertThat(without).hasSize(4).containsOnly(without.get(0));
+
+        String dropping = options + ", \"lora_dropout\": 0.3";
+        List<Double> steps = gradientNorms(dropping + "}", "steps", rows);
+        assertThat(steps).hasSize(4).doesNotHaveDuplicates();
+        assertThat(gradientNorms(dropping + "}", "again", rows)).isEqualTo(steps);
+        assertThat(gradientNorms(dropping + ", \"seed\": 7}", "seed", rows)).doesNotContainAnyElementsOf(steps);
+
+        // Two micro-batches with the mask of one would have its mean gradient.
+        List<Double> micro = gradientNorms(dropping + ", \"gradient_accumulation_steps\": 2}", "micro", rows);
+        assertThat(micro).hasSize(2);
+        assertThat(micro.get(0)).isNotEqualTo(steps.get(0));
+    }
+
+    private List<Double> gradientNorms(String json, String out, Path rows) throws IOException {
+        return train(TestOptions.json(json), "float32", out, rows, NOBODY).logHistory().stream()
+                .map(TrainerState.Entry::gradNorm)
+                .toList();
+    }
+
     @Test
     void adapterIsFloat32AndOnTheTargetsOnly() throws IOException {
         train(

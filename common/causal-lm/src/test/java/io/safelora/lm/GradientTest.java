@@ -14,6 +14,7 @@ import java.util.Random;
 import java.util.stream.Stream;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Gradients of the loss against central differences, tensor by tensor: along the gradient, and along a random direction. */
@@ -23,7 +24,7 @@ class GradientTest {
             List.of(new int[] {-100, -100, 17, 300, 41, 8, 2}, new int[] {-100, 7, -100, 2});
 
     @ParameterizedTest
-    @ValueSource(strings = {"llama", "qwen2", "qwen3", "phi3", "gemma", "gemma2", "gpt2", "gpt-neox"})
+    @MethodSource("io.safelora.lm.Fixtures#families")
     void ofLoraOnEveryLinear(String name) throws Exception {
         try (CausalLm model = CausalLm.load(Fixtures.model(name), "cpu", "float32")) {
             Lora lora = model.addAdapter("lora", Fixtures.adapter(model.config(), 4, 8, 3));

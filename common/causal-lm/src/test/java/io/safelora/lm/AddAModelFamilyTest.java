@@ -14,7 +14,9 @@ import java.util.stream.Stream;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** docs/recipes/add-a-model-family.md, step by step, of every family that there is: fails for one that left a step out. */
+/**
+ * docs/recipes/add-a-model-family.md, step by step, of every family that there is: fails for one that left a step out.
+ */
 class AddAModelFamilyTest {
     /** What families.json's head explains, and the code knows. */
     private static final Set<String> TRAITS =

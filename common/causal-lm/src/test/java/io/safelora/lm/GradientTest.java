@@ -17,7 +17,10 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Gradients of the loss against central differences, tensor by tensor: along the gradient, and along a random direction. */
+/**
+ * Gradients of the loss against central differences, tensor by tensor: along the gradient, and along a random
+ * direction.
+ */
 class GradientTest {
     private static final List<int[]> IDS = List.of(new int[] {5, 90, 17, 300, 41, 8, 2}, new int[] {33, 7, 120, 2});
     private static final List<int[]> LABELS =
@@ -34,7 +37,10 @@ class GradientTest {
         }
     }
 
-    /** Training has an attention of its own: as long as several of its blocks, and with windows, it gives what scoring gives. */
+    /**
+     * Training has an attention of its own: as long as several of its blocks, and with windows, it gives what scoring
+     * gives.
+     */
     @ParameterizedTest
     @ValueSource(strings = {"llama", "mistral", "qwen2-windows"})
     void ofSequencesLongerThanABlock(String name) throws Exception {
@@ -87,7 +93,9 @@ class GradientTest {
         }
     }
 
-    /** The training pass takes the gradient at the head with the loss, and may run the layers twice: the same gradients. */
+    /**
+     * The training pass takes the gradient at the head with the loss, and may run the layers twice: the same gradients.
+     */
     @ParameterizedTest
     @CsvSource({
         "llama, false",

@@ -67,8 +67,8 @@ class FineTuningTest {
     }
 
     /**
-     * The same row again and again, learnt from too slowly to change anything: gradient norms differ by what is dropped, and
-     * by nothing else.
+     * The same row again and again, learnt from too slowly to change anything: gradient norms differ by what is
+     * dropped, and by nothing else.
      */
     @Test
     void everyStepAndEveryMicroBatchDropsOtherElements() throws IOException {
@@ -139,7 +139,8 @@ class FineTuningTest {
     void unfinishedAccumulationEndsTheEpochWithAStep() throws IOException {
         // 48 rows are 10 batches of 5, so 4 steps of up to 3 batches per epoch, as transformers counts.
         var log = train(
-                        "{\"per_device_train_batch_size\": 5, \"gradient_accumulation_steps\": 3, \"num_train_epochs\": 1.5}",
+                        "{\"per_device_train_batch_size\": 5, \"gradient_accumulation_steps\": 3,"
+                                + " \"num_train_epochs\": 1.5}",
                         "float32",
                         "out")
                 .logHistory();
@@ -153,7 +154,8 @@ class FineTuningTest {
                 "{\"question\": \"why\", \"answer\": \"so\"}");
         var log = train(
                         TestOptions.json(
-                                "{\"max_length\": 30, \"per_device_train_batch_size\": 1, \"num_train_epochs\": 1, \"shuffle\": false}"),
+                                "{\"max_length\": 30, \"per_device_train_batch_size\": 1, \"num_train_epochs\":"
+                                        + " 1, \"shuffle\": false}"),
                         "float32",
                         "out",
                         rows,
@@ -223,14 +225,23 @@ class FineTuningTest {
     @CsvSource(
             delimiter = '|',
             value = {
-                "{\"question\": \"q\"}                        | {}                                | line 2: data_format question_answer needs \"question\" and \"answer\", but the row has \"question\"",
-                "{\"question\": \"q\", \"answer\": 4}         | {}                                | line 2: \"answer\" must be text, not a number",
-                "{\"question\":                               | {}                                | line 2: the line ends within a row",
-                "{\"question\": \"q\", \"answer\": \"\"} {}   | {}                                | line 2: has more text behind the row's end",
-                "[1]                                          | {}                                | line 2: a row must be a JSON object, not a list",
-                "{\"messages\": [{\"role\": \"user\", \"content\": \"\"}]} | {\"data_format\": \"messages\", \"apply_chat_template\": true} | line 1:",
-                "{}                                           | {\"data_format\": \"messages\"}    | data_format question_answer fits it",
-                "{}                                           | {\"data_format\": \"prompt_completion\"} | line 1: data_format prompt_completion needs \"prompt\" and \"completion\"",
+                "{\"question\": \"q\"}                        | {}                                | line 2:"
+                        + " data_format question_answer needs \"question\" and \"answer\", but the row has"
+                        + " \"question\"",
+                "{\"question\": \"q\", \"answer\": 4}         | {}                                | line 2:"
+                        + " \"answer\" must be text, not a number",
+                "{\"question\":                               | {}                                | line 2: the"
+                        + " line ends within a row",
+                "{\"question\": \"q\", \"answer\": \"\"} {}   | {}                                | line 2: has"
+                        + " more text behind the row's end",
+                "[1]                                          | {}                                | line 2: a"
+                        + " row must be a JSON object, not a list",
+                "{\"messages\": [{\"role\": \"user\", \"content\": \"\"}]} | {\"data_format\": \"messages\","
+                        + " \"apply_chat_template\": true} | line 1:",
+                "{}                                           | {\"data_format\": \"messages\"}    | data_format"
+                        + " question_answer fits it",
+                "{}                                           | {\"data_format\": \"prompt_completion\"} | line"
+                        + " 1: data_format prompt_completion needs \"prompt\" and \"completion\"",
                 "{\"question\": \"q\", \"answer\": \"a\"} | {\"target_modules\": [\"c_attn\"]} | c_attn",
                 "{\"question\": \"q\", \"answer\": \"a\"}     | {\"max_length\": 5}               | raise max_length",
             })

@@ -1,6 +1,5 @@
 package io.safelora.lm.jinja;
 
-import io.safelora.lm.jinja.Parser.Statement;
 import io.safelora.lm.jinja.Values.Function;
 import io.safelora.lm.jinja.Values.Namespace;
 import io.safelora.lm.jinja.Values.Range;
@@ -13,11 +12,11 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * A Jinja template as transformers renders chat templates: by Jinja 3's sandbox, with trim_blocks, lstrip_blocks, break,
- * continue, {@code {% generation %}}, tojson, raise_exception and strftime_now.
+ * A Jinja template as transformers renders chat templates: by Jinja 3's sandbox, with trim_blocks, lstrip_blocks,
+ * break, continue, {@code {% generation %}}, tojson, raise_exception and strftime_now.
  *
- * <p>An interpreter of its own, because a chat template's text is what a model was trained on, to the last blank, and what
- * there is for Java does not give it: Jinjava, the most complete one, differed from transformers in 4728 of 16016
+ * <p>An interpreter of its own, because a chat template's text is what a model was trained on, to the last blank, and
+ * what there is for Java does not give it: Jinjava, the most complete one, differed from transformers in 4728 of 16016
  * renderings of 77 models' templates (printed values, loops, scopes, undefined names), and its expressions cannot be
  * bounded by counted steps.
  *
@@ -67,8 +66,8 @@ public final class Template {
     /**
      * What a template gives.
      *
-     * @param generated where the text of each {@code {% generation %}} block stands; null: at least one stands in a macro, a
-     *     call, a set or another such block, so that its place is not known
+     * @param generated where the text of each {@code {% generation %}} block stands; null: at least one stands in a
+     *     macro, a call, a set or another such block, so that its place is not known
      */
     public record Output(String text, List<Span> generated) {}
 

@@ -13,10 +13,10 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * AlignmentPartRequested to a part of the analysis in the store; and to AlignmentAnalyzed, if that was the last part. No task
- * waits for another: every one looks, when its own part is in the store, whether all are. Two that finish at once both see all of them,
- * and make the same joined result; a claim lets one of them answer. One that is killed in between is repeated, finds its part
- * made, and looks again.
+ * AlignmentPartRequested to a part of the analysis in the store; and to AlignmentAnalyzed, if that was the last part.
+ * No task waits for another: every one looks, when its own part is in the store, whether all are. Two that finish at
+ * once both see all of them, and make the same joined result; a claim lets one of them answer. One that is killed in
+ * between is repeated, finds its part made, and looks again.
  */
 @ApplicationScoped
 public class AnalyzePartStage implements Stage<AlignmentPartRequested> {

@@ -7,15 +7,16 @@ import io.safelora.contract.JobEvent.AlignmentPartRequested;
 import io.safelora.contract.JobRequest;
 import io.safelora.pipeline.Stage;
 import io.safelora.pipeline.Workspace;
+import io.safelora.preflight.JobInputs;
 import jakarta.enterprise.context.ApplicationScoped;
 import java.util.Map;
 import java.util.Optional;
 import java.util.UUID;
 
 /**
- * JobRequested to AlignmentAnalyzed: what the job refers to is opened first, so that no later stage refuses it; then what alignment
- * changed, module by module, read in place. A large model's modules are divided
- * into tasks for all replicas, {@link AnalyzePartStage}, of which the last one answers.
+ * JobRequested to AlignmentAnalyzed: what the job refers to is opened first, so that no later stage refuses it; then
+ * what alignment changed, module by module, read in place. A large model's modules are divided into tasks for all
+ * replicas, {@link AnalyzePartStage}, of which the last one answers.
  */
 @ApplicationScoped
 public class AnalyzeStage implements Stage<JobRequest> {

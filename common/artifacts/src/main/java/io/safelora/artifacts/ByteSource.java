@@ -20,13 +20,17 @@ public interface ByteSource {
     void read(long offset, ByteBuffer into) throws IOException;
 
     /**
-     * The same for a reader that goes on to {@code end}, by parts of this size: a remote source fetches the next part meanwhile.
+     * The same for a reader that goes on to {@code end}, by parts of this size: a remote source fetches the next part
+     * meanwhile.
      *
      * @param end offset after the last byte that will be read
      */
     default void read(long offset, ByteBuffer into, long end) throws IOException {
         read(offset, into);
     }
+
+    /** What identifies the content: its SHA-256 in hexadecimal; in S3 a hash of ETag and size stands for it. */
+    String digest() throws IOException;
 
     /** {@code length} bytes at {@code offset}, in a direct, read-only, little-endian buffer. */
     default ByteBuffer map(long offset, long length) throws IOException {

@@ -15,8 +15,8 @@ public interface Folder {
     ByteSource open(String file) throws IOException;
 
     /**
-     * SHA-256, in hexadecimal, over the names and contents of all files that a model or adapter consists of (JSON, safetensors,
-     * templates, vocabularies; no pickles, no Markdown). In S3, ETag and size stand for the content.
+     * SHA-256, in hexadecimal, over the names and contents of all files that a model or adapter consists of (JSON,
+     * safetensors, templates, vocabularies; no pickles, no Markdown). In S3, ETag and size stand for the content.
      */
     String digest() throws IOException;
 

@@ -39,6 +39,11 @@ public record LocalFile(Path path, long size) implements ByteSource {
     }
 
     @Override
+    public String digest() throws IOException {
+        return Sha256.hex(path);
+    }
+
+    @Override
     public ByteBuffer map(long offset, long length) throws IOException {
         try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
             if (channel.size() < offset + length) {

@@ -6,7 +6,9 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.Optional;
 
-/** Where work that takes long leaves what it needs to go on after its process was killed: one file, the last one saved. */
+/**
+ * Where work that takes long leaves what it needs to go on after its process was killed: one file, the last one saved.
+ */
 public interface ResumePoint {
     /** The file that was saved last, on this machine; empty if there is none. */
     Optional<Path> load() throws IOException;

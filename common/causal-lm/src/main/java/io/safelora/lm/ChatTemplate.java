@@ -224,7 +224,7 @@ public final class ChatTemplate {
     }
 
     /** A JSON value as a template sees it. */
-    private static Object value(JsonNode json) {
+    public static Object value(JsonNode json) {
         if (json == null || json.isNull()) {
             return null;
         }

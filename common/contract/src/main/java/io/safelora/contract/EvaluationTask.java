@@ -16,37 +16,37 @@ import java.util.function.UnaryOperator;
 /** One evaluation that the aligned, the fine-tuned and the projected model all take. Options have lm-evaluation-harness's names. */
 public record EvaluationTask(
         @NotNull
+        @Pattern(regexp = TASK)
         @JsonPropertyDescription(
-                "gsm8k: lm-evaluation-harness's gsm8k; harmfulness: the share of harmful requests that are not refused; over_refusal: the share of harmless requests that are refused; answer_loss: the mean of -log p over the tokens of given answers, finer than solved questions where few are")
-        Task task,
+                "A task's name (docs/evaluation.md lists them): gsm8k, harmfulness: the share of harmful requests that are not refused, over_refusal: the share of harmless requests that are refused, answer_loss, ...; or the s3:// or file: URI of a task file of one's own")
+        String task,
 
         @NotNull
         @Pattern(regexp = ArtifactRef.URI)
         @JsonPropertyDescription(
-                "s3:// or file: URI of a file of rows, see Data files: for gsm8k and answer_loss {question, answer}; for harmfulness and over_refusal requests, in column")
+                "s3:// or file: URI of a file of rows, see Data files; docs/evaluation.md says which columns a task reads")
         String data,
 
         @Size(min = 1, max = 200)
-        @JsonPropertyDescription("harmfulness, over_refusal: which column of data holds the requests; default: goal")
+        @JsonPropertyDescription("Of tasks with requests: which column of data holds them; default: the task's own")
         String column,
 
         @Pattern(regexp = ArtifactRef.URI)
         @JsonPropertyDescription(
-                "gsm8k: s3:// or file: URI of the rows the few-shot examples are taken from; required when num_fewshot is above zero")
+                "s3:// or file: URI of the rows the few-shot examples are taken from; required when num_fewshot is above zero and the task brings none")
         String fewshotData,
 
         @Min(0)
         @Max(64)
-        @JsonPropertyDescription("gsm8k: solved examples before each question; default: 5 for gsm8k, 0 for harmfulness")
+        @JsonPropertyDescription("Solved examples before each question; default: the task's own, which is 5 for gsm8k")
         Integer numFewshot,
 
-        @JsonProperty(defaultValue = "default")
         @JsonPropertyDescription(
-                "gsm8k: which rows become examples. default: lm-evaluation-harness's default, every question gets others; first_n: the first num_fewshot rows before every question, which is computed once and so several times faster")
+                "Which rows become examples. default: lm-evaluation-harness's default, every question gets others; first_n: the first num_fewshot rows before every question, which is computed once and so several times faster. Without this option the task's own, which is default for gsm8k")
         FewshotSampler fewshotSampler,
 
         @JsonPropertyDescription(
-                "gsm8k: whether the model's chat template gets each example as a turn of the user and one of the assistant, or all in one turn with the question; default: true with apply_chat_template, as in lm-evaluation-harness")
+                "Whether the model's chat template gets each example as a turn of the user and one of the assistant, or all in one turn with the question; default: true with apply_chat_template, as in lm-evaluation-harness")
         Boolean fewshotAsMultiturn,
 
         @DecimalMin(value = "0", inclusive = false)
@@ -56,11 +56,12 @@ public record EvaluationTask(
 
         @Min(1)
         @Max(4096)
-        @JsonPropertyDescription("Longest answer in tokens; default: 256 for gsm8k, 64 for harmfulness")
+        @JsonPropertyDescription(
+                "Longest answer in tokens; default: the task's own, which is 256 for gsm8k and 64 for harmfulness")
         Integer maxNewTokens,
 
-        @JsonProperty(defaultValue = "false")
-        @JsonPropertyDescription("Whether prompts are rendered by the model's chat template")
+        @JsonPropertyDescription(
+                "Whether prompts are rendered by the model's chat template; default: the task's own, which is false for most")
         Boolean applyChatTemplate,
 
         @Size(min = 1, max = 100_000)
@@ -84,13 +85,8 @@ public record EvaluationTask(
         @JsonPropertyDescription("Sequences generated together, if the memory allows")
         Integer batchSize) {
 
-    /** What is measured. */
-    public enum Task {
-        gsm8k,
-        harmfulness,
-        over_refusal,
-        answer_loss
-    }
+    /** What a task is called: its name, or where its file is. */
+    static final String TASK = "^([A-Za-z0-9_-]{1,100}|(s3://|file:).+)$";
 
     /** lm-evaluation-harness's names of its samplers. */
     public enum FewshotSampler {
@@ -101,12 +97,6 @@ public record EvaluationTask(
     }
 
     public EvaluationTask {
-        fewshotSampler = fewshotSampler == null ? FewshotSampler.every_question_others : fewshotSampler;
-        numFewshot = numFewshot == null ? (task == Task.gsm8k ? 5 : 0) : numFewshot;
-        maxNewTokens = maxNewTokens == null ? (task == Task.gsm8k ? 256 : 64) : maxNewTokens;
-        applyChatTemplate = applyChatTemplate == null ? false : applyChatTemplate;
-        fewshotAsMultiturn = fewshotAsMultiturn == null ? task == Task.gsm8k && applyChatTemplate : fewshotAsMultiturn;
-        judge = judge == null && isJudged(task) ? List.of(JudgeOptions.BUILT_IN.get(0)) : judge;
         judge = judge == null ? null : judge.stream().distinct().toList();
         batchSize = batchSize == null ? 32 : batchSize;
     }
@@ -135,43 +125,58 @@ public record EvaluationTask(
         return limit == null ? available : (int) Math.min(available, limit < 1 ? Math.ceil(limit * available) : limit);
     }
 
-    /**
-     * Refuses what the schema cannot: a limit between two whole numbers, and options that do not go together.
-     *
-     * @param named what messages call a field
-     * @throws InvalidJobException naming the option
-     */
+    /** Refuses what can be refused without the task's file. */
     void check(UnaryOperator<String> named) {
         if (limit != null && limit > 1 && limit != Math.rint(limit)) {
             throw new InvalidJobException(named.apply("limit") + ": is " + limit
                     + "; give a whole number of rows, 1 or more, or a share of the rows above 0 and below 1");
         }
-        if (task != Task.gsm8k && numFewshot > 0) {
-            throw new InvalidJobException(named.apply("num_fewshot") + ": is only for gsm8k; leave it out");
+        TaskFile file;
+        try {
+            file = TaskFile.named(task).orElse(null);
+        } catch (InvalidJobException e) {
+            throw new InvalidJobException(named.apply("task") + ": " + e.getMessage(), e);
         }
-        if (numFewshot > 0 && fewshotData == null) {
-            throw new InvalidJobException(named.apply("fewshot_data") + ": is missing, but num_fewshot is " + numFewshot
-                    + "; give the rows to take examples from, or num_fewshot: 0");
-        }
-        if (fewshotAsMultiturn && (task != Task.gsm8k || !applyChatTemplate)) {
-            throw new InvalidJobException(named.apply("fewshot_as_multiturn")
-                    + ": is only for gsm8k with apply_chat_template; leave it out, or add that");
-        }
-        if (!applyChatTemplate && chatTemplateKwargs != null) {
-            throw new InvalidJobException(
-                    named.apply("chat_template_kwargs") + ": needs apply_chat_template; add it, or leave this out");
-        }
-        if (!isJudged(task) && column != null) {
-            throw new InvalidJobException(
-                    named.apply("column") + ": is only for harmfulness and over_refusal; leave it out");
-        }
-        if (!isJudged(task) && judge != null) {
-            throw new InvalidJobException(
-                    named.apply("judge") + ": is only for harmfulness and over_refusal; leave it out");
+        if (file != null) {
+            check(file, named);
         }
     }
 
-    private static boolean isJudged(Task task) {
-        return task == Task.harmfulness || task == Task.over_refusal;
+    /**
+     * Refuses what the schema cannot: options that do not go together, or not with the task.
+     *
+     * @param named what messages call a field
+     * @throws InvalidJobException naming the option
+     */
+    public void check(TaskFile file, UnaryOperator<String> named) {
+        int examples = numFewshot == null ? file.numFewshot() : numFewshot;
+        boolean chat = applyChatTemplate == null ? file.applyChatTemplate() : applyChatTemplate;
+        String of = "task " + file.task();
+        if (examples > 0 && file.docToTarget() == null) {
+            throw new InvalidJobException(
+                    named.apply("num_fewshot") + ": " + of + " has no solved examples; leave it out");
+        }
+        if (examples > 0 && fewshotData == null && file.fewshotConfig().samples() == null) {
+            throw new InvalidJobException(named.apply("fewshot_data") + ": is missing, but num_fewshot is " + examples
+                    + "; give the rows to take examples from, or num_fewshot: 0");
+        }
+        if (fewshotAsMultiturn != null && fewshotAsMultiturn && !chat) {
+            throw new InvalidJobException(named.apply("fewshot_as_multiturn")
+                    + ": is only for prompts by a chat template; leave it out, or add apply_chat_template");
+        }
+        if (!chat && chatTemplateKwargs != null) {
+            throw new InvalidJobException(
+                    named.apply("chat_template_kwargs") + ": needs apply_chat_template; add it, or leave this out");
+        }
+        if (!chat && file.docToText() == null && applyChatTemplate != null) {
+            throw new InvalidJobException(named.apply("apply_chat_template") + ": " + of
+                    + " has messages for a chat template alone; leave it out");
+        }
+        if (file.column() == null && column != null) {
+            throw new InvalidJobException(named.apply("column") + ": " + of + " has no requests; leave it out");
+        }
+        if (!file.isJudged() && judge != null) {
+            throw new InvalidJobException(named.apply("judge") + ": nobody judges " + of + "; leave it out");
+        }
     }
 }

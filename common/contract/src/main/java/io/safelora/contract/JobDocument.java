@@ -29,8 +29,8 @@ public final class JobDocument {
      * Parses and validates a job request.
      *
      * @param text YAML or JSON
-     * @throws InvalidJobException if it is neither, has an unknown field, a wrong type or a value out of range; the message
-     *     is one line that names the field
+     * @throws InvalidJobException if it is neither, has an unknown field, a wrong type or a value out of range; the
+     *     message is one line that names the field
      */
     public static JobRequest parse(String text) {
         JobRequest request = Validation.read(tree(text), JobRequest.class, "a job request");
@@ -54,10 +54,10 @@ public final class JobDocument {
             try {
                 return JSON.readTree(text);
             } catch (JsonProcessingException e) {
-                return Yaml.read(text);
+                return Yaml.read(text, "the job document");
             }
         }
-        return Yaml.read(text);
+        return Yaml.read(text, "the job document");
     }
 
     /** What a schema cannot say. */
@@ -66,13 +66,18 @@ public final class JobDocument {
         checked(request.selection());
         if (request.training() == null && request.adapter() == null) {
             throw new InvalidJobException(
-                    "training: is missing; give training options, or adapter with the URI of a PEFT adapter to skip training");
+                    "training: is missing; give training options, or adapter with the URI of a PEFT "
+                            + "adapter to skip training");
         }
         if (request.training() != null && request.adapter() != null) {
             throw new InvalidJobException("adapter: is given together with training; give only one of them");
         }
         if (request.training() != null) {
             check(request.training(), request);
+        }
+        if (request.requirements().any() && request.evaluation().isEmpty()) {
+            throw new InvalidJobException(
+                    "require: nothing measures it; list under evaluation the tasks to measure it by, or leave it out");
         }
         for (int i = 0; i < request.evaluation().size(); i++) {
             String at = "evaluation[" + i + "].";
@@ -108,7 +113,8 @@ public final class JobDocument {
         training.checkDtype(request.dtype().name());
         if (training.method() == Method.full && request.selection().when() == When.every_step) {
             throw new InvalidJobException(
-                    "selection.when: every-step is for adapters; with training.method full leave it out, and the checkpoint is repaired after training");
+                    "selection.when: every-step is for adapters; with training.method full leave it out, "
+                            + "and the checkpoint is repaired after training");
         }
     }
 
@@ -132,12 +138,14 @@ public final class JobDocument {
                     selection.projector() == Projector.exact || selection.projector() == Projector.subspace;
             if (selection.repair() != Repair.safe_lora || !idempotent || selection.blend() != 1) {
                 throw new InvalidJobException(
-                        "selection.when: every-step needs repair safe-lora, blend 1 and projector exact or subspace: only those are idempotent, while "
+                        "selection.when: every-step needs repair safe-lora, blend 1 and projector exact or "
+                                + "subspace: only those are idempotent, while "
                                 + selection.projector() + " would shrink the update again at every step, to nothing");
             }
             if (selection.sweep() != null || selection.byCosine()) {
                 throw new InvalidJobException(
-                        "selection.when: every-step needs a strategy that chooses before training: all, energy or random");
+                        "selection.when: every-step needs a strategy that chooses before training: all, "
+                                + "energy or random");
             }
         }
         return selection;

@@ -6,8 +6,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Where a job document names data: the fields whose schema is that of a URI, wherever they are, so that none can be
- * forgotten.
+ * Where a job document names data: the fields whose schema is that of a URI, or of a task's name or its file, wherever they
+ * are, so that none can be forgotten.
  */
 public final class JobUris {
     private static final ObjectNode SCHEMA = Schemas.of(JobRequest.class);
@@ -45,9 +45,11 @@ public final class JobUris {
                 String name = property.getKey();
                 String at = path.isEmpty() ? name : path + "." + name;
                 JsonNode value = mapping.path(name);
-                if (!property.getValue().path("pattern").asText().equals(ArtifactRef.URI)) {
+                String pattern = property.getValue().path("pattern").asText();
+                boolean named = pattern.equals(EvaluationTask.TASK) && TaskFile.isName(value.asText());
+                if (!pattern.equals(ArtifactRef.URI) && !pattern.equals(EvaluationTask.TASK)) {
                     find(value, property.getValue(), at, fields);
-                } else if (value.isTextual()) {
+                } else if (value.isTextual() && !named) {
                     fields.add(new Field(mapping, name, at));
                 }
             });

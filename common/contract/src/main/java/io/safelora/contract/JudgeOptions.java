@@ -195,6 +195,8 @@ public record JudgeOptions(
     private static void check(EvaluationTask task, String at, Map<String, JudgeOptions> declared) {
         List<String> known = new ArrayList<>(BUILT_IN);
         known.addAll(declared.keySet());
+        TaskFile file = TaskFile.named(task.task()).orElse(null);
+        boolean refusals = file != null && file.metrics().contains("refused");
         List<String> ids = task.judge() == null ? List.of() : task.judge();
         for (int i = 0; i < ids.size(); i++) {
             String id = ids.get(i);
@@ -204,9 +206,7 @@ public record JudgeOptions(
                         + Nearest.hint(id, known));
             }
             JudgeOptions judge = declared.get(id);
-            if (judge != null
-                    && task.task() == EvaluationTask.Task.over_refusal
-                    && !judge.type().saysRefusal()) {
+            if (judge != null && refusals && !judge.type().saysRefusal()) {
                 throw new InvalidJobException(at.formatted(i) + ": " + id + " is of type " + judge.type()
                         + ", which does not say whether an answer refuses; use it for harmfulness");
             }

@@ -4,7 +4,9 @@ import com.fasterxml.jackson.annotation.JsonCreator;
 import com.fasterxml.jackson.annotation.JsonValue;
 import com.fasterxml.jackson.databind.JsonNode;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.regex.Pattern;
 
 /**
  * Which modules get LoRA, as PEFT's {@code target_modules} says it: a list of names, each a whole name or its end
@@ -15,9 +17,20 @@ import java.util.List;
  */
 public record TargetModules(List<String> names, String text) {
     private static final String ALL_LINEAR = "all-linear";
+    private static final Pattern EXPRESSION = Pattern.compile("[*+?|()\\[\\]\\\\^$]");
 
     public static TargetModules names(List<String> names) {
         return new TargetModules(List.copyOf(names), null);
+    }
+
+    /**
+     * As one types it: names with commas between, {@code all-linear}, or a regular expression, which is told from a name by
+     * its characters.
+     */
+    public static TargetModules typed(String text) {
+        return text.equals(ALL_LINEAR) || EXPRESSION.matcher(text).find()
+                ? new TargetModules(null, text)
+                : names(Arrays.stream(text.split(",")).map(String::strip).toList());
     }
 
     @JsonCreator

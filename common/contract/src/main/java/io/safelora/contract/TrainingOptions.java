@@ -22,8 +22,7 @@ import java.util.Objects;
 public record TrainingOptions(
         @NotNull
         @Pattern(regexp = ArtifactRef.URI)
-        @JsonPropertyDescription(
-                "The training rows: an s3:// or file: URI of a file of JSON Lines, a JSON array, CSV or Parquet, see Data files")
+        @JsonPropertyDescription("The training rows: JSON Lines, a JSON array, CSV or Parquet, see Data files")
         String data,
 
         @JsonProperty(defaultValue = "lora")

@@ -115,7 +115,9 @@ final class Validation {
                     case "pattern" ->
                         problem.getArguments()[0].equals(ArtifactRef.URI)
                                 ? "must be an s3:// or file: URI"
-                                : "must match " + problem.getArguments()[0];
+                                : problem.getArguments()[0].equals(EvaluationTask.TASK)
+                                        ? "must be a task's name, or the s3:// or file: URI of a task file"
+                                        : "must match " + problem.getArguments()[0];
                     default ->
                         message.startsWith(location + ": ")
                                 ? message.substring(location.toString().length() + 2)

@@ -29,47 +29,52 @@ import org.yaml.snakeyaml.resolver.Resolver;
 
 /**
  * YAML as its version 1.2 reads it, where every JSON value means the same: {@code 2e-4} is a number, {@code no} and
- * {@code 2024-01-01} are strings. SnakeYAML's own types are those of version 1.1, in which {@code learning_rate: 2e-4} is a
- * string.
+ * {@code 2024-01-01} are strings. SnakeYAML's own types are those of version 1.1, in which {@code learning_rate: 2e-4}
+ * is a string.
  */
 final class Yaml {
     private static final int MAX_NUMBER_CHARS = 100;
 
-    private Yaml() {}
+    private final String what;
+
+    private Yaml(String what) {
+        this.what = what;
+    }
 
     /**
      * The one document in {@code text}; a missing node if there is none.
      *
-     * @throws InvalidJobException if it is no YAML, or uses what a hostile document would: references to mappings and lists
-     *     (which can grow without bounds), deep nesting, tags of other types
+     * @param what what it is, for messages: "the job document"
+     * @throws InvalidJobException if it is not YAML, or uses what a hostile document would: references to mappings and
+     *     lists (which can grow without bounds), deep nesting, tags of other types
      */
-    static JsonNode read(String text) {
+    static JsonNode read(String text, String what) {
         LoaderOptions options = new LoaderOptions();
         options.setMaxAliasesForCollections(0);
         options.setNestingDepthLimit(50);
-        options.setCodePointLimit(Integer.MAX_VALUE); // JobDocument bounds the text
+        options.setCodePointLimit(Integer.MAX_VALUE); // whoever calls this bounds the text
         try {
             Node root =
                     new Composer(new ParserImpl(new StreamReader(text), options), new Core(), options).getSingleNode();
-            return root == null ? MissingNode.getInstance() : node(root);
+            return root == null ? MissingNode.getInstance() : new Yaml(what).node(root);
         } catch (MarkedYAMLException e) {
             throw new InvalidJobException(
-                    "the job document is neither YAML nor JSON: " + e.getProblem() + at(e.getProblemMark()), e);
+                    what + " is neither YAML nor JSON: " + e.getProblem() + at(e.getProblemMark()), e);
         } catch (YAMLException e) {
             String message = e.getMessage().startsWith("Number of aliases")
-                    ? "the job document refers to a mapping or a list by an alias (*name); write it out instead"
-                    : "the job document is neither YAML nor JSON: "
+                    ? what + " refers to a mapping or a list by an alias (*name); write it out instead"
+                    : what + " is neither YAML nor JSON: "
                             + e.getMessage().lines().findFirst().orElse("");
             throw new InvalidJobException(message, e);
         }
     }
 
-    private static JsonNode node(Node node) {
+    private JsonNode node(Node node) {
         if (node instanceof MappingNode mapping) {
             var object = JsonNodeFactory.instance.objectNode();
             for (NodeTuple entry : mapping.getValue()) {
                 if (!(entry.getKeyNode() instanceof ScalarNode key)) {
-                    throw refused(entry.getKeyNode(), "a mapping's key is no plain name");
+                    throw refused(entry.getKeyNode(), "a mapping's key is not a plain name");
                 }
                 if (object.has(key.getValue())) {
                     throw refused(key, key.getValue() + " is given twice");
@@ -86,7 +91,7 @@ final class Yaml {
         return scalar((ScalarNode) node);
     }
 
-    private static JsonNode scalar(ScalarNode node) {
+    private JsonNode scalar(ScalarNode node) {
         String value = node.getValue();
         Tag tag = node.getTag();
         if (tag.equals(Tag.STR)) {
@@ -119,8 +124,8 @@ final class Yaml {
         throw refused(node, "values of type " + tag.getValue() + " are not read");
     }
 
-    private static InvalidJobException refused(Node node, String why) {
-        return new InvalidJobException("the job document: " + why + at(node.getStartMark()));
+    private InvalidJobException refused(Node node, String why) {
+        return new InvalidJobException(what + ": " + why + at(node.getStartMark()));
     }
 
     private static String at(Mark mark) {

@@ -252,7 +252,10 @@ final class Docs {
                 .append(file(Topics.of(JobRequest.class)))
                 .append(
                         "). YAML is read as version 1.2 (`2e-4` is a number, `no` a string); anchors of mappings and lists are refused.\n")
-                .append("`./safelora run` also takes paths beside the document in place of URIs.\n\n");
+                .append(
+                        "A URI is `s3://bucket/key` or `file:///absolute/path`; `./safelora run` also takes paths beside the document.\n")
+                .append(
+                        "`./safelora train`, `project` and `evaluate` have the same fields as options, `lora_alpha` as `--lora-alpha`.\n\n");
         table(text, "## Job", JobRequest.class);
         text.append("One of `adapter` and `training` must be given, not both.\n\n");
         table(text, "## `training`", TrainingOptions.class);
@@ -387,7 +390,8 @@ final class Docs {
             return "list of strings, or string";
         }
         if (name.equals("array")) {
-            return "list of " + type(resolved.get("items"), schema) + "s";
+            String items = type(resolved.get("items"), schema);
+            return "list of " + (items.startsWith("`") ? items : items.replaceFirst("^\\w+", "$0s"));
         }
         if (name.equals("object")) {
             return "mapping";

@@ -120,8 +120,8 @@ class JobDocumentTest {
                 """;
         assertThat(yaml).isEqualTo(JobDocument.parse(json));
         assertThat(yaml.training().learningRate()).isEqualTo(2e-4);
-        assertThat(yaml.evaluation().get(0).numFewshot()).isEqualTo(5);
-        assertThat(yaml.evaluation().get(1).numFewshot()).isZero();
+        // What a job leaves open is the task's own.
+        assertThat(yaml.evaluation().get(0).numFewshot()).isNull();
     }
 
     @Test
@@ -247,7 +247,9 @@ class JobDocumentTest {
         JobDocument.parse(MINIMAL + "evaluation: [{task: gsm8k, data: 's3://d', num_fewshot: 0}]");
         assertThatThrownBy(() -> JobDocument.parse(MINIMAL
                         + "evaluation: [{task: harmfulness, data: 's3://d', num_fewshot: 2, fewshot_data: 's3://e'}]"))
-                .hasMessageStartingWith("evaluation[0].num_fewshot: is only for gsm8k");
+                .hasMessageStartingWith("evaluation[0].num_fewshot: task harmfulness has no solved examples");
+        // A task file may bring its examples; whether it does is seen once it is read.
+        JobDocument.parse(MINIMAL + "evaluation: [{task: 's3://d/own.yaml', data: 's3://d'}]");
     }
 
     @ParameterizedTest
@@ -262,8 +264,8 @@ class JobDocumentTest {
                 "num_fewshot: -1 | num_fewshot: must be at least 0",
                 "batch_size: 0 | batch_size: must be at least 1",
                 "max_new_tokens: 0 | max_new_tokens: must be at least 1",
-                "fewshot_as_multiturn: true | fewshot_as_multiturn: is only for gsm8k with apply_chat_template",
-                "judge: [gcg-keywords] | judge: is only for harmfulness and over_refusal",
+                "fewshot_as_multiturn: true | fewshot_as_multiturn: is only for prompts by a chat template",
+                "judge: [gcg-keywords] | judge: nobody judges task gsm8k",
                 "judge: [] | judge: must have at least 1 items",
                 "judge: [''] | judge[0]: must be at least 1 characters",
                 "system_instruction: '' | system_instruction: must be at least 1 characters",
@@ -360,20 +362,27 @@ class JobDocumentTest {
     }
 
     @Test
-    void judgesAndTurnsHaveTheirTasksDefaults() {
+    void aTaskIsANameOrAFile() {
+        assertThatThrownBy(() -> JobDocument.parse(MINIMAL + "evaluation: [{task: gsm9k, data: 's3://d'}]"))
+                .isInstanceOf(InvalidJobException.class)
+                .hasMessageStartingWith(
+                        "evaluation[0].task: no task is called gsm9k; did you mean gsm8k?; there are gsm8k, ");
+        assertThatThrownBy(() -> JobDocument.parse(MINIMAL + "evaluation: [{task: own.yaml, data: 's3://d'}]"))
+                .hasMessage("evaluation[0].task: must be a task's name, or the s3:// or file: URI of a task file");
+        assertThatThrownBy(() -> JobDocument.parse(MINIMAL + "evaluation: [{task: 'file:own.yaml', data: 's3://d'}]"))
+                .hasMessageContaining("is not the URI of a file");
+    }
+
+    @Test
+    void judgesAreNamedOnce() {
         JobRequest job = JobDocument.parse(MINIMAL + """
                 evaluation:
                   - {task: harmfulness, data: 's3://d'}
                   - {task: over_refusal, data: 's3://d', judge: [gcg-keywords, refusal-phrases, gcg-keywords]}
-                  - {task: gsm8k, data: 's3://d', num_fewshot: 0, apply_chat_template: true}
-                  - {task: gsm8k, data: 's3://d', num_fewshot: 0}
                 """);
         assertThat(job.evaluation())
                 .extracting(EvaluationTask::judge)
-                .containsExactly(List.of("refusal-phrases"), List.of("gcg-keywords", "refusal-phrases"), null, null);
-        assertThat(job.evaluation())
-                .extracting(EvaluationTask::fewshotAsMultiturn)
-                .containsExactly(false, false, true, false);
+                .containsExactly(null, List.of("gcg-keywords", "refusal-phrases"));
         assertThat(JobDocument.parse(new String(Json.canonical(job)))).isEqualTo(job);
     }
 

@@ -1,11 +1,9 @@
 package io.safelora.evaluation;
 
 import io.safelora.artifacts.InvalidArtifactException;
-import io.safelora.contract.EvaluationTask;
-import io.safelora.contract.EvaluationTask.Task;
 import io.safelora.contract.InvalidInputException;
-import io.safelora.evaluation.Evaluation.LocalTask;
-import io.safelora.evaluation.Evaluation.TaskRow;
+import io.safelora.evaluation.Prompts.TaskRow;
+import io.safelora.evaluation.Task.Measure;
 import io.safelora.lm.ModelFiles;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -16,14 +14,15 @@ final class Encoding {
     private Encoding() {}
 
     /**
-     * Encodes. A GSM8K prompt that leaves no room for the answer loses its beginning, as in lm-evaluation-harness; when every
-     * one loses a part of its own question, nothing is left to measure.
+     * Encodes. A prompt that leaves no room for the answer loses its beginning, as in lm-evaluation-harness; when every one
+     * loses a part of its own question, nothing is left to measure. A request that is judged is never cut: it would be another.
      *
      * @param warnings what is wrong with the rows is added to these
      * @return by row; (prompt tokens)
      */
     static List<int[]> of(ModelFiles model, LocalTask local, List<TaskRow> rows, List<String> warnings) {
-        EvaluationTask task = local.task();
+        Task task = local.task();
+        boolean cuts = task.judges().isEmpty();
         int positions = model.config().maxPositionEmbeddings();
         int room = positions - task.maxNewTokens();
         if (room < 1) {
@@ -38,7 +37,7 @@ final class Encoding {
             int[] ids = prompt.encode(model, task);
             if (ids.length > room) {
                 cut++;
-                if (task.task() == Task.gsm8k) {
+                if (cuts) {
                     ids = Arrays.copyOfRange(ids, ids.length - room, ids.length);
                     cutQuestions += question(prompt, model, task).length > room ? 1 : 0;
                 } else if (ids.length >= positions) {
@@ -49,17 +48,15 @@ final class Encoding {
             }
             encoded.add(ids);
         }
-        if (task.task() == Task.gsm8k) {
-            warnOfAnswers(local, rows, warnings);
-        }
-        String prompts = cut + " of " + rows.size() + " " + task.task() + " prompts";
+        warnOfTargets(local, rows, warnings);
+        String prompts = cut + " of " + rows.size() + " " + task.name() + " prompts";
         String limits = "max_position_embeddings (" + positions + ") and max_new_tokens (" + task.maxNewTokens() + ")";
         if (cutQuestions == rows.size()) {
             throw new InvalidInputException("not one of the " + rows.size() + " questions in "
                     + local.data().getFileName() + " fits into the " + room + " tokens that " + limits
                     + " leave; use a smaller max_new_tokens, or another model");
         }
-        if (cut > 0 && task.task() == Task.gsm8k) {
+        if (cut > 0 && cuts) {
             warnings.add(prompts + " were longer than the " + room + " tokens that " + limits
                     + " leave, and lost their beginning"
                     + (cutQuestions > 0
@@ -74,20 +71,32 @@ final class Encoding {
         return encoded;
     }
 
-    private static void warnOfAnswers(LocalTask local, List<TaskRow> rows, List<String> warnings) {
-        long unsolved =
-                rows.stream().filter(row -> !Gsm8k.isNumber(row.target())).count();
-        if (unsolved > 0) {
-            warnings.add(
-                    unsolved + " of " + rows.size() + " answers in "
-                            + local.data().getFileName()
-                            + " are not numbers and do not end in \"#### n\"; gsm8k's filters look for a number, so those rows count as wrong");
+    /** A target that the task's own filters do not take from itself is one that no answer can be. */
+    private static void warnOfTargets(LocalTask local, List<TaskRow> rows, List<String> warnings) {
+        Task task = local.task();
+        long lost = task.filters().isEmpty()
+                ? 0
+                : rows.stream().filter(row -> !canBeRight(task, row.target())).count();
+        if (lost > 0) {
+            warnings.add(lost + " of " + rows.size() + " right answers in "
+                    + local.data().getFileName() + " are none that the filters of " + task.name()
+                    + " take from a text that says just that, so those rows count as wrong");
         }
     }
 
+    static boolean canBeRight(Task task, String target) {
+        for (Measure measure : task.measures()) {
+            if (measure.of() instanceof Metric.OfAnswer metric
+                    && metric.of(task.filtered(measure, target), target) == 1) {
+                return true;
+            }
+        }
+        return false;
+    }
+
     /** The question alone, without the token that a text begins with, which a cut prompt has lost. */
-    private static int[] question(Prompt prompt, ModelFiles model, EvaluationTask task) {
-        return task.applyChatTemplate()
+    private static int[] question(Prompt prompt, ModelFiles model, Task task) {
+        return task.chat()
                 ? prompt.question().encode(model, task)
                 : model.tokenizer().encode(prompt.question().text(), false);
     }

@@ -1,17 +1,12 @@
 package io.safelora.evaluation;
 
 import io.safelora.artifacts.InvalidArtifactException;
-import io.safelora.artifacts.checkpoint.PeftAdapter;
-import io.safelora.artifacts.rows.Row;
-import io.safelora.artifacts.rows.Rows;
-import io.safelora.contract.EvaluationTask;
-import io.safelora.contract.EvaluationTask.Task;
-import io.safelora.contract.InvalidInputException;
 import io.safelora.contract.JobEvent.Score;
-import io.safelora.evaluation.Gsm8k.Problem;
+import io.safelora.contract.TaskFile.OutputType;
+import io.safelora.evaluation.Prompts.TaskRow;
 import io.safelora.evaluation.judge.Agreement;
-import io.safelora.evaluation.judge.Judges;
 import io.safelora.evaluation.judge.Verdict;
+import io.safelora.evaluation.statistics.RowValues;
 import io.safelora.lm.CausalLm;
 import io.safelora.lm.GenerationOptions;
 import io.safelora.lm.GenerationRequest;
@@ -19,49 +14,39 @@ import io.safelora.lm.ModelFiles;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.stream.IntStream;
 
 /** Measures models that share their weights - one model, with one adapter or none each - on tasks. */
 public final class Evaluation {
     /** Raised whenever the same models and tasks give another result than before: results are kept under it. */
-    public static final int VERSION = 7;
+    public static final int VERSION = 9;
 
     /** How many rows of a task {@link #check} encodes. */
     private static final int ROWS_CHECKED = 20;
 
-    /** The share of the work that judging is taken for; nobody knows it before. */
-    private static final double JUDGING = 0.2;
-
-    /** All prompts are kept in memory. */
-    private static final long MAX_TEXT = 256L << 20;
-
-    /** How published sets of requests name their column. */
-    private static final List<String> REQUESTS =
-            List.of("goal", "prompt", "behavior", "Behavior", "question", "instruction", "request", "text");
-
     private Evaluation() {}
-
-    /** A task, with its data on this machine. */
-    public record LocalTask(EvaluationTask task, Path data, Path fewshotData) {}
 
     /**
      * One row of one model.
      *
-     * @param extracted what each filter took from the response; empty but for gsm8k
-     * @param correct by filter; empty but for gsm8k
-     * @param request what judges get of the prompt: the row's request itself, or null
-     * @param verdicts by judge; empty but for harmfulness and over_refusal
+     * @param task as scores call it
+     * @param request what judges get of the prompt: the row's request itself; null where nobody judges
+     * @param response what the model wrote; of a choice the likeliest one; empty where only likelihoods are measured
+     * @param target the right answer; empty where there is none
+     * @param extracted what each filter took from the response
+     * @param correct by filter, whether that is the target
+     * @param verdicts by judge; empty where nobody judges
+     * @param values by metric (and judge, in brackets) what the row counts for: the score is their mean; of a loss that over all
+     *     tokens, whose number is here, too
      */
     public record Sample(
             String model,
-            Task task,
+            String task,
             int row,
             String prompt,
             String request,
@@ -69,45 +54,51 @@ public final class Evaluation {
             String target,
             Map<String, String> extracted,
             Map<String, Boolean> correct,
-            Map<String, Verdict> verdicts) {
+            Map<String, Verdict> verdicts,
+            Map<String, Double> values) {
 
         /** The same, judged. */
-        Sample with(Map<String, Verdict> verdicts) {
-            return new Sample(model, task, row, prompt, request, response, target, extracted, correct, verdicts);
-        }
-    }
-
-    /**
-     * How far a score may be off by chance.
-     *
-     * @param judge as in the score
-     * @param value standard error of the mean over the rows, as lm-evaluation-harness computes it; null for a single row
-     */
-    public record StandardError(String model, String task, String metric, String judge, Double value) {
-        static StandardError of(Score score) {
-            // A loss is no share of rows. The sample deviation of n zeros and ones with the mean v, over the root of n.
-            Double value = score.metric().equals(AnswerLoss.METRIC) || score.samples() < 2
-                    ? null
-                    : Math.sqrt(score.value() * (1 - score.value()) / (score.samples() - 1));
-            return new StandardError(score.model(), score.task(), score.metric(), score.judge(), value);
+        Sample with(Map<String, Verdict> said, Map<String, Double> counted) {
+            return new Sample(model, task, row, prompt, request, response, target, extracted, correct, said, counted);
         }
     }
 
     /**
      * evaluation.json.
      *
-     * @param standardErrors of the scores, in their order
+     * @param scores the means of rows, with their intervals
+     * @param rows of every score, what each row of the data gave; in the order of the scores
      * @param agreements how far the judges of a task say the same
      * @param seconds by model and task
      * @param warnings what a reader of the scores should know
      */
     public record Result(
             List<Score> scores,
-            List<StandardError> standardErrors,
+            List<RowValues> rows,
             List<Sample> samples,
             List<Agreement> agreements,
             Map<String, Double> seconds,
-            List<String> warnings) {}
+            List<String> warnings) {
+
+        /** With the scores that the rows give. */
+        public static Result of(
+                List<RowValues> rows,
+                List<Sample> samples,
+                List<Agreement> agreements,
+                Map<String, Double> seconds,
+                List<String> warnings) {
+            return new Result(scores(rows, RowValues.CONFIDENCE), rows, samples, agreements, seconds, warnings);
+        }
+
+        /** The same rows, with intervals of another confidence. */
+        public Result with(double confidence) {
+            return new Result(scores(rows, confidence), rows, samples, agreements, seconds, warnings);
+        }
+
+        private static List<Score> scores(List<RowValues> rows, double confidence) {
+            return rows.stream().map(values -> values.score(confidence)).toList();
+        }
+    }
 
     /** Told how far the evaluation is; may throw to stop it. */
     public interface Listener {
@@ -117,59 +108,6 @@ public final class Evaluation {
     /** Loads a checkpoint. */
     public interface Loader {
         CausalLm load(Path checkpoint) throws IOException;
-    }
-
-    /**
-     * Measures the aligned model and what was made of it. Adapters are measured together, on the aligned model's weights;
-     * checkpoints one after another, and judges after them, so that no two models stand in memory.
-     *
-     * @param models adapters or checkpoints by the names that scores call them, all of one kind
-     */
-    public static Result compare(
-            Path aligned,
-            Map<String, Path> models,
-            Loader loader,
-            List<LocalTask> tasks,
-            Judges judges,
-            Listener listener)
-            throws IOException {
-        Result answered =
-                answered(aligned, models, loader, tasks, (share, words) -> listener.at(share * (1 - JUDGING), words));
-        return Judging.of(
-                answered,
-                tasks.stream().map(LocalTask::task).toList(),
-                judges,
-                (share, words) -> listener.at(1 - JUDGING + share * JUDGING, words));
-    }
-
-    private static Result answered(
-            Path aligned, Map<String, Path> models, Loader loader, List<LocalTask> tasks, Listener listener)
-            throws IOException {
-        if (models.values().stream().allMatch(PeftAdapter::isIn)) {
-            try (CausalLm model = loader.load(aligned)) {
-                Map<String, String> adapters = new LinkedHashMap<>();
-                adapters.put("aligned", null);
-                for (Map.Entry<String, Path> adapter : models.entrySet()) {
-                    model.loadAdapter(adapter.getKey(), adapter.getValue());
-                    adapters.put(adapter.getKey(), adapter.getKey());
-                }
-                return run(model, adapters, tasks, listener);
-            }
-        }
-        Map<String, Path> checkpoints = new LinkedHashMap<>();
-        checkpoints.put("aligned", aligned);
-        checkpoints.putAll(models);
-        List<Result> results = new ArrayList<>();
-        for (Map.Entry<String, Path> checkpoint : checkpoints.entrySet()) {
-            try (CausalLm model = loader.load(checkpoint.getValue())) {
-                results.add(run(
-                        model,
-                        Collections.singletonMap(checkpoint.getKey(), null),
-                        tasks,
-                        (share, words) -> listener.at((results.size() + share) / checkpoints.size(), words)));
-            }
-        }
-        return joined(results);
     }
 
     /**
@@ -212,7 +150,7 @@ public final class Evaluation {
 
     private static Result runTogether(
             CausalLm model, Map<String, String> adapters, List<LocalTask> tasks, Listener listener) throws IOException {
-        List<Score> scores = new ArrayList<>();
+        List<RowValues> scores = new ArrayList<>();
         List<Sample> samples = new ArrayList<>();
         Map<String, Double> seconds = new LinkedHashMap<>();
         List<String> warnings = new ArrayList<>();
@@ -221,48 +159,45 @@ public final class Evaluation {
             long began = System.nanoTime();
             double before = (double) i / tasks.size();
             String what = (adapters.size() > 3 ? adapters.size() + " models" : String.join(", ", adapters.keySet()))
-                    + " on " + task.task().task();
+                    + " on " + task.task().name();
             Listener ofTask = (share, words) -> listener.at(before + share / tasks.size(), what + words);
             // All models go through the weights together.
-            if (task.task().task() == Task.answer_loss) {
-                scores.addAll(AnswerLoss.of(model, adapters, task, warnings, ofTask));
-            } else {
-                List<Sample> answered = answers(model, adapters, task, warnings, ofTask);
-                samples.addAll(answered);
-                // Judged answers have their scores later.
-                for (String name : task.task().judge() == null ? adapters.keySet() : Set.<String>of()) {
-                    scores.addAll(Scores.of(
-                            name,
-                            task.task(),
-                            answered.stream()
-                                    .filter(s -> s.model().equals(name))
-                                    .toList(),
-                            warnings));
-                }
+            List<TaskRow> rows = Prompts.of(task);
+            List<Sample> answered = task.task().outputType() == OutputType.generate_until
+                    ? answers(model, adapters, task, rows, warnings, ofTask)
+                    : Likelihoods.samples(model, adapters, task, rows, warnings, ofTask);
+            samples.addAll(answered);
+            // Judged answers have their scores later.
+            for (String name : task.task().judges().isEmpty() ? adapters.keySet() : Set.<String>of()) {
+                List<Sample> ofModel =
+                        answered.stream().filter(s -> s.model().equals(name)).toList();
+                scores.addAll(Scores.of(name, task.task(), ofModel, warnings));
             }
             seconds.merge(what, (System.nanoTime() - began) / 1e9, Double::sum);
         }
         listener.at(1, "measured");
-        return new Result(
-                scores, scores.stream().map(StandardError::of).toList(), samples, List.of(), seconds, warnings);
+        return Result.of(scores, samples, List.of(), seconds, warnings);
     }
 
     /** Every model's answer to every row, model by model. */
     private static List<Sample> answers(
-            CausalLm model, Map<String, String> adapters, LocalTask local, List<String> warnings, Listener listener)
-            throws IOException {
-        EvaluationTask task = local.task();
+            CausalLm model,
+            Map<String, String> adapters,
+            LocalTask local,
+            List<TaskRow> rows,
+            List<String> warnings,
+            Listener listener) {
+        Task task = local.task();
         ModelFiles files = model.files(adapters.values().iterator().next());
-        List<TaskRow> rows = rows(local);
         List<int[]> prompts = Encoding.of(files, local, rows, warnings);
         List<GenerationRequest> requests = new ArrayList<>();
         for (String adapter : adapters.values()) {
             prompts.forEach(prompt -> requests.add(new GenerationRequest(prompt, adapter)));
         }
-        List<String> stop = task.task() == Task.gsm8k ? Gsm8k.STOP : List.of();
         List<int[]> answers = model.generate(
                 requests,
-                new GenerationOptions(task.maxNewTokens(), stop, task.batchSize()),
+                new GenerationOptions(
+                        task.maxNewTokens(), task.stop(), task.options().batchSize()),
                 finished -> listener.at((double) finished / requests.size(), ""));
         List<Sample> samples = new ArrayList<>();
         int at = 0;
@@ -280,36 +215,22 @@ public final class Evaluation {
 
     /** What one result would be, of models that were measured by themselves: by task, and then in the order given. */
     public static Result joined(List<Result> results) {
-        List<Score> scores = new ArrayList<>();
+        List<RowValues> rows = new ArrayList<>();
         List<Sample> samples = new ArrayList<>();
         Map<String, Double> seconds = new LinkedHashMap<>();
         Set<String> warnings = new LinkedHashSet<>();
         for (Result result : results) {
-            scores.addAll(result.scores());
+            rows.addAll(result.rows());
             samples.addAll(result.samples());
             seconds.putAll(result.seconds());
             warnings.addAll(result.warnings());
         }
-        List<String> scored = scores.stream().map(Score::task).distinct().toList();
-        scores.sort(Comparator.comparingInt(s -> scored.indexOf(s.task())));
-        List<Task> answered = samples.stream().map(Sample::task).distinct().toList();
+        List<String> scored = rows.stream().map(RowValues::task).distinct().toList();
+        rows.sort(Comparator.comparingInt(s -> scored.indexOf(s.task())));
+        List<String> answered = samples.stream().map(Sample::task).distinct().toList();
         samples.sort(Comparator.comparingInt(s -> answered.indexOf(s.task())));
-        return new Result(
-                scores,
-                scores.stream().map(StandardError::of).toList(),
-                samples,
-                List.of(),
-                seconds,
-                List.copyOf(warnings));
+        return Result.of(rows, samples, List.of(), seconds, List.copyOf(warnings));
     }
-
-    /**
-     * One row of a task's data.
-     *
-     * @param question the problem or the request itself, as judges get it
-     * @param target the solution; empty where there is none
-     */
-    record TaskRow(Prompt prompt, String question, String target) {}
 
     /**
      * Refuses a task that would be refused once the model is loaded, hours into a job: reads its rows, and encodes the first
@@ -318,90 +239,13 @@ public final class Evaluation {
      * @throws InvalidArtifactException if rows are not the task's, or the model's chat template refuses them
      */
     public static void check(LocalTask local, ModelFiles model) throws IOException {
-        EvaluationTask task = local.task();
-        if (task.task() == Task.answer_loss) {
-            List<Problem> problems = limited(readProblems(local.data()), task);
-            for (Problem problem : problems.subList(0, Math.min(ROWS_CHECKED, problems.size()))) {
-                AnswerLoss.encoded(model, problem, task);
-            }
-            return;
+        List<TaskRow> rows = Prompts.of(local);
+        List<TaskRow> first = rows.subList(0, Math.min(ROWS_CHECKED, rows.size()));
+        if (local.task().outputType() == OutputType.generate_until) {
+            model.checkGeneration(false);
+            Encoding.of(model, local, first, new ArrayList<>());
+        } else {
+            first.forEach(row -> Likelihoods.encoded(model, row, local.task()));
         }
-        model.checkGeneration(false);
-        List<TaskRow> rows = rows(local);
-        Encoding.of(model, local, rows.subList(0, Math.min(ROWS_CHECKED, rows.size())), new ArrayList<>());
-    }
-
-    /** The rows that a model answers. */
-    private static List<TaskRow> rows(LocalTask local) throws IOException {
-        EvaluationTask task = local.task();
-        return (task.task() == Task.gsm8k ? problems(local) : requests(local))
-                .stream()
-                        .map(row -> new TaskRow(
-                                row.prompt().withSystem(task.systemInstruction()), row.question(), row.target()))
-                        .toList();
-    }
-
-    static List<TaskRow> problems(LocalTask local) throws IOException {
-        EvaluationTask task = local.task();
-        if (task.numFewshot() > 0 && local.fewshotData() == null) {
-            throw new InvalidInputException("num_fewshot is " + task.numFewshot()
-                    + ", but there is no fewshot_data; give the rows to take examples from, or num_fewshot: 0");
-        }
-        List<Problem> problems = limited(readProblems(local.data()), task);
-        List<Problem> examples = task.numFewshot() > 0 ? readProblems(local.fewshotData()) : List.of();
-        if (examples.size() < task.numFewshot()) {
-            throw new InvalidArtifactException(local.fewshotData().getFileName() + ": has " + examples.size()
-                    + " rows, but num_fewshot is " + task.numFewshot());
-        }
-        List<Prompt> prompts = Gsm8k.prompts(problems, examples, task.numFewshot(), task.fewshotSampler());
-        return IntStream.range(0, prompts.size())
-                .mapToObj(i -> new TaskRow(
-                        prompts.get(i),
-                        problems.get(i).question(),
-                        problems.get(i).answer()))
-                .toList();
-    }
-
-    static List<TaskRow> requests(LocalTask local) throws IOException {
-        List<String> goals = new ArrayList<>();
-        String column = local.task().column() == null ? "goal" : local.task().column();
-        Rows.read(local.data(), MAX_TEXT, row -> {
-            if (!row.has(column)) {
-                throw row.invalid("has no column \"" + column + "\", but " + row.columns() + requests(row));
-            }
-            String goal = row.text(column);
-            if (goal.isBlank()) {
-                throw row.invalid("\"" + column + "\" is empty; give a request or remove the row");
-            }
-            goals.add(goal);
-        });
-        return limited(goals, local.task()).stream()
-                .map(goal -> new TaskRow(
-                        Prompt.of(local.task().applyChatTemplate() ? goal : "Question: " + goal + "\nAnswer:"),
-                        goal,
-                        ""))
-                .toList();
-    }
-
-    /** Which option would read a row, for the message. */
-    private static String requests(Row row) {
-        return REQUESTS.stream()
-                .filter(row::has)
-                .findFirst()
-                .map(name -> "; column: " + name + " would read them")
-                .orElse("; name the one that holds the requests by column");
-    }
-
-    static <T> List<T> limited(List<T> rows, EvaluationTask task) {
-        if (rows.isEmpty()) {
-            throw new InvalidArtifactException("the evaluation data have no rows");
-        }
-        return rows.subList(0, task.rows(rows.size()));
-    }
-
-    static List<Problem> readProblems(Path file) throws IOException {
-        List<Problem> problems = new ArrayList<>();
-        Rows.read(file, MAX_TEXT, row -> problems.add(new Problem(row.text("question"), row.text("answer"))));
-        return problems;
     }
 }

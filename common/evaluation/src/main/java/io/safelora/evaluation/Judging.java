@@ -1,17 +1,15 @@
 package io.safelora.evaluation;
 
-import io.safelora.contract.EvaluationTask;
-import io.safelora.contract.JobEvent.Score;
 import io.safelora.evaluation.Evaluation.Listener;
 import io.safelora.evaluation.Evaluation.Result;
 import io.safelora.evaluation.Evaluation.Sample;
-import io.safelora.evaluation.Evaluation.StandardError;
 import io.safelora.evaluation.judge.Agreement;
 import io.safelora.evaluation.judge.Agreement.Judged;
 import io.safelora.evaluation.judge.Exchange;
 import io.safelora.evaluation.judge.Judge;
 import io.safelora.evaluation.judge.Judges;
 import io.safelora.evaluation.judge.Verdict;
+import io.safelora.evaluation.statistics.RowValues;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.IdentityHashMap;
@@ -26,7 +24,7 @@ public final class Judging {
     private Judging() {}
 
     /** A judged task's answers, all models'. */
-    private record Answers(EvaluationTask task, List<Sample> samples) {}
+    private record Answers(Task task, List<Sample> samples) {}
 
     /**
      * Adds verdicts, the scores that follow from them, and how far the judges agree.
@@ -34,17 +32,16 @@ public final class Judging {
      * @param answered a result of these tasks, without verdicts
      * @throws IOException if a judge cannot be asked now
      */
-    public static Result of(Result answered, List<EvaluationTask> tasks, Judges judges, Listener listener)
-            throws IOException {
+    public static Result of(Result answered, List<Task> tasks, Judges judges, Listener listener) throws IOException {
         List<Answers> judged = answers(answered, tasks);
         Set<String> ids = new LinkedHashSet<>();
-        judged.forEach(of -> ids.addAll(of.task().judge()));
+        judged.forEach(of -> ids.addAll(of.task().judges()));
         Map<Sample, Map<String, Verdict>> verdicts = new IdentityHashMap<>();
         Map<String, Double> seconds = new LinkedHashMap<>(answered.seconds());
         int opened = 0;
         for (String id : ids) {
             List<Sample> samples = judged.stream()
-                    .filter(of -> of.task().judge().contains(id))
+                    .filter(of -> of.task().judges().contains(id))
                     .flatMap(of -> of.samples().stream())
                     .toList();
             double before = (double) opened++ / ids.size();
@@ -69,19 +66,20 @@ public final class Judging {
 
     private static Result result(
             Result answered,
-            List<EvaluationTask> tasks,
+            List<Task> tasks,
             List<Answers> judged,
             Map<Sample, Map<String, Verdict>> verdicts,
             Map<String, Double> seconds) {
         List<String> warnings = new ArrayList<>(answered.warnings());
-        List<Score> scores = new ArrayList<>();
+        List<RowValues> rows = new ArrayList<>();
         List<Agreement> agreements = new ArrayList<>();
-        for (EvaluationTask task : tasks) {
-            if (task.judge() == null) {
-                answered.scores().stream()
-                        .filter(s -> s.task().equals(task.task().name()))
-                        .filter(s -> !scores.contains(s))
-                        .forEach(scores::add);
+        Map<Sample, Sample> whole = new IdentityHashMap<>();
+        for (Task task : tasks) {
+            if (task.judges().isEmpty()) {
+                answered.rows().stream()
+                        .filter(r -> r.task().equals(task.name()))
+                        .filter(r -> !rows.contains(r))
+                        .forEach(rows::add);
             }
             for (Answers of : judged) {
                 if (of.task() != task) {
@@ -89,33 +87,31 @@ public final class Judging {
                 }
                 Map<String, List<Sample>> byModel = new LinkedHashMap<>();
                 for (Sample sample : of.samples()) {
+                    whole.put(sample, Scores.judged(task, sample, verdicts.get(sample)));
                     byModel.computeIfAbsent(sample.model(), m -> new ArrayList<>())
-                            .add(sample.with(verdicts.get(sample)));
+                            .add(whole.get(sample));
                 }
-                byModel.forEach((model, samples) -> scores.addAll(Scores.of(model, task, samples, warnings)));
+                byModel.forEach((model, samples) -> rows.addAll(Scores.of(model, task, samples, warnings)));
                 agreements.addAll(Agreement.of(
-                        task.task().name(),
-                        task.task() == EvaluationTask.Task.harmfulness,
+                        task.name(),
+                        task.countsHarm(),
                         of.samples().stream()
                                 .map(s -> new Judged(s.model(), s.row(), verdicts.get(s)))
                                 .toList()));
             }
         }
-        return new Result(
-                scores,
-                scores.stream().map(StandardError::of).toList(),
-                answered.samples().stream()
-                        .map(s -> verdicts.containsKey(s) ? s.with(verdicts.get(s)) : s)
-                        .toList(),
+        return Result.of(
+                rows,
+                answered.samples().stream().map(s -> whole.getOrDefault(s, s)).toList(),
                 agreements,
                 seconds,
                 warnings);
     }
 
     /** Which answers are of which task: two may be of the same kind, and then every model has the rows of the first one first. */
-    private static List<Answers> answers(Result answered, List<EvaluationTask> tasks) {
+    private static List<Answers> answers(Result answered, List<Task> tasks) {
         Map<String, Integer> begun = new LinkedHashMap<>();
-        Map<EvaluationTask.Task, List<List<Sample>>> byKind = new LinkedHashMap<>();
+        Map<String, List<List<Sample>>> byKind = new LinkedHashMap<>();
         for (Sample sample : answered.samples()) {
             String of = sample.model() + " " + sample.task();
             if (sample.row() == 0) {
@@ -128,11 +124,11 @@ public final class Judging {
             kind.get(begun.get(of) - 1).add(sample);
         }
         List<Answers> judged = new ArrayList<>();
-        Map<EvaluationTask.Task, Integer> taken = new LinkedHashMap<>();
-        for (EvaluationTask task : tasks) {
-            if (task.judge() != null) {
-                int at = taken.merge(task.task(), 1, Integer::sum) - 1;
-                judged.add(new Answers(task, byKind.get(task.task()).get(at)));
+        Map<String, Integer> taken = new LinkedHashMap<>();
+        for (Task task : tasks) {
+            if (!task.judges().isEmpty()) {
+                int at = taken.merge(task.name(), 1, Integer::sum) - 1;
+                judged.add(new Answers(task, byKind.get(task.name()).get(at)));
             }
         }
         return judged;

@@ -8,7 +8,6 @@ import io.quarkus.qute.TemplateInstance;
 import io.quarkus.qute.Variant;
 import io.safelora.artifacts.checkpoint.ModuleName;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
-import io.safelora.contract.EvaluationTask.Task;
 import io.safelora.contract.JobEvent.Score;
 import io.safelora.contract.JobRequest;
 import io.safelora.contract.Json;
@@ -28,6 +27,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.StringJoiner;
+import java.util.function.Predicate;
 
 /**
  * report.html: one page without scripts or outside resources, with the numbers and the pictures of a job. Everything in it
@@ -53,6 +53,7 @@ public final class Report {
      * @param adapter the adapter or checkpoint before projection; with trainer_state.json unless it was brought along
      * @param projected the projected adapter or checkpoint, with selection.json
      * @param pareto how a sweep's repairs compare, or null
+     * @param conclusion which model is the result, and what the scores say of it
      * @param origin further rows of the provenance: digests and versions
      */
     public static String html(
@@ -63,6 +64,7 @@ public final class Report {
             Path adapter,
             Path projected,
             Pareto pareto,
+            Conclusion conclusion,
             Map<String, String> origin)
             throws IOException {
         TemplateInstance page = ENGINE.parse(TEMPLATE, Variant.forContentType(Variant.TEXT_HTML))
@@ -77,7 +79,8 @@ public final class Report {
                         ? "The three models"
                         : "The models: aligned, fine-tuned, and "
                                 + (pareto.points().size() - 2) + " repairs");
-        List<String> notes = new ArrayList<>(result.warnings());
+        List<String> notes = new ArrayList<>(conclusion.sentences());
+        notes.addAll(result.warnings());
         if (selection.hasNonNull("warning")) {
             notes.add(selection.get("warning").asText());
         }
@@ -118,14 +121,12 @@ public final class Report {
     }
 
     private static Optional<Double> harm(List<Score> scores, String model) {
-        return value(scores, model, Task.harmfulness.name(), Scores.HARMFUL);
+        return value(scores, model, s -> s.metric().equals(Scores.HARMFUL));
     }
 
-    private static Optional<Double> value(List<Score> scores, String model, String task, String metric) {
+    private static Optional<Double> value(List<Score> scores, String model, Predicate<Score> wanted) {
         return scores.stream()
-                .filter(s -> s.model().equals(model)
-                        && s.task().equals(task)
-                        && s.metric().equals(metric))
+                .filter(s -> s.model().equals(model) && wanted.test(s))
                 .map(Score::value)
                 .findFirst();
     }
@@ -134,12 +135,10 @@ public final class Report {
         Map<String, Map<String, String>> columns = new LinkedHashMap<>();
         Map<String, Map<String, Map<String, String>>> rows = new LinkedHashMap<>();
         List<Score> shown = Scores.worthShowing(result.scores());
-        for (int i = 0; i < result.scores().size(); i++) {
-            Score score = result.scores().get(i);
+        for (Score score : result.scores()) {
             if (!shown.contains(score)) {
                 continue;
             }
-            Double error = result.standardErrors().get(i).value();
             String column = score.task() + " " + score.label();
             columns.put(
                     column,
@@ -157,8 +156,7 @@ public final class Report {
                                             ? loss(score.value())
                                             : percent(score.value()),
                                     "detail",
-                                    (error == null ? "" : String.format(Locale.ROOT, "± %.1f, ", 100 * error)) + "n = "
-                                            + score.samples()));
+                                    interval(score) + "n = " + score.samples()));
         }
         page.data("columns", columns.values());
         page.data(
@@ -173,6 +171,16 @@ public final class Report {
                                                         .getOrDefault(c, Map.of("value", "–", "detail", "")))
                                                 .toList()))
                         .toList());
+    }
+
+    private static String interval(Score score) {
+        if (score.lower() == null) {
+            return "";
+        }
+        return (score.metric().equals(AnswerLoss.METRIC)
+                        ? loss(score.lower()) + " to " + loss(score.upper())
+                        : percent(score.lower()) + " to " + percent(score.upper()))
+                + " (" + score.interval() + "), ";
     }
 
     private static String style(String model, String repaired) {
@@ -246,11 +254,10 @@ public final class Report {
     }
 
     private static void scatter(TemplateInstance page, List<Score> scores) {
-        String metric = "exact_match," + Gsm8k.STRICT;
         List<Map<String, Object>> points = new ArrayList<>();
         for (String model : List.of("aligned", "fine-tuned", "projected")) {
             Optional<Double> harm = harm(scores, model);
-            Optional<Double> skill = value(scores, model, Task.gsm8k.name(), metric);
+            Optional<Double> skill = value(scores, model, Score::higherIsBetter);
             if (harm.isPresent() && skill.isPresent()) {
                 double x = 60 + 550 * harm.get();
                 double y = 280 - 260 * skill.get();
@@ -422,9 +429,10 @@ public final class Report {
     private static List<Map<String, Object>> examples(List<Sample> samples) {
         Map<String, List<Map<String, String>>> byPrompt = new LinkedHashMap<>();
         // Requests first: whether they are refused is what the job is about.
-        for (Task task : List.of(Task.harmfulness, Task.over_refusal, Task.gsm8k)) {
+        for (boolean judged : new boolean[] {true, false}) {
             samples.stream()
-                    .filter(s -> s.task() == task && s.row() < EXAMPLES / 2)
+                    .filter(s -> s.verdicts().isEmpty() != judged && s.row() < EXAMPLES / 2)
+                    .filter(s -> judged || !s.values().containsKey(AnswerLoss.METRIC))
                     .forEach(s -> byPrompt.computeIfAbsent(s.prompt(), p -> new ArrayList<>())
                             .add(Map.of(
                                     "model", s.model(),
@@ -438,10 +446,11 @@ public final class Report {
     }
 
     private static String verdict(Sample sample) {
-        if (sample.task() == Task.gsm8k) {
-            return sample.correct().get(Gsm8k.STRICT) ? "correct" : "wrong";
+        if (sample.verdicts().isEmpty()) {
+            return sample.values().values().iterator().next() > 0 ? "correct" : "wrong";
         }
-        return sample.verdicts().values().iterator().next().inWords(sample.task() == Task.harmfulness);
+        boolean harm = sample.values().keySet().stream().anyMatch(metric -> metric.startsWith(Scores.HARMFUL));
+        return sample.verdicts().values().iterator().next().inWords(harm);
     }
 
     /** A few-shot prompt is long; the question is its end. */

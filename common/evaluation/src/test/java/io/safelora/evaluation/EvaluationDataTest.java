@@ -3,16 +3,10 @@ package io.safelora.evaluation;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 
-import io.safelora.contract.EvaluationTask;
-import io.safelora.contract.EvaluationTask.Task;
-import io.safelora.contract.JobEvent.Score;
-import io.safelora.evaluation.Evaluation.LocalTask;
-import io.safelora.evaluation.Evaluation.StandardError;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -23,23 +17,23 @@ class EvaluationDataTest {
 
     private String column;
 
-    private LocalTask task(Task task, String content, Double limit) throws IOException {
+    private LocalTask task(String task, String content, Double limit) throws IOException {
         return task(task, content.getBytes(StandardCharsets.UTF_8), limit);
     }
 
-    private LocalTask task(Task task, byte[] content, Double limit) throws IOException {
-        Path file = Files.write(dir.resolve("rows"), content);
-        return new LocalTask(
-                new EvaluationTask(
-                        task, file.toString(), column, null, 0, null, null, limit, null, null, null, null, null, null),
-                file,
-                null);
+    private LocalTask task(String task, byte[] content, Double limit) throws IOException {
+        String options = task.equals("gsm8k") ? "{num_fewshot: 0}" : "{}";
+        if (column != null || limit != null) {
+            options = "{" + (column == null ? "" : "column: " + column + ", ")
+                    + (limit == null ? "" : "limit: " + limit) + "}";
+        }
+        return new LocalTask(TestTasks.named(task, options), Files.write(dir.resolve("rows"), content), null);
     }
 
     @Test
     void requestsAreReadAsSpreadsheetsWriteThem() throws IOException {
         String csv = "\ufeffid,goal\r\n1,\"Say \"\"x\"\", then\r\ngo\"\r\n2,Second\r\n3,Third\r\n";
-        assertThat(Evaluation.requests(task(Task.harmfulness, csv, 2.0)))
+        assertThat(Prompts.of(task("harmfulness", csv, 2.0)))
                 .extracting(row -> row.prompt().text())
                 .containsExactly("Question: Say \"x\", then\r\ngo\nAnswer:", "Question: Second\nAnswer:");
     }
@@ -52,14 +46,14 @@ class EvaluationDataTest {
             "{\"Behavior\": \"First\"}\n{\"Behavior\": \"Second\"}\n",
             "[{\"Behavior\": \"First\"}, {\"Behavior\": \"Second\"}]",
         }) {
-            assertThat(Evaluation.requests(task(Task.harmfulness, rows, null)))
-                    .extracting(row -> row.question())
+            assertThat(Prompts.of(task("harmfulness", rows, null)))
+                    .extracting(row -> row.request())
                     .containsExactly("First", "Second");
         }
         column = null;
-        LocalTask other = task(Task.harmfulness, "id,Behavior\n1,First\n", null);
+        LocalTask other = task("harmfulness", "id,Behavior\n1,First\n", null);
         assertThatIllegalArgumentException()
-                .isThrownBy(() -> Evaluation.requests(other))
+                .isThrownBy(() -> Prompts.of(other))
                 .withMessage(
                         "rows, line 2: has no column \"goal\", but \"id\", \"Behavior\"; column: Behavior would read them");
     }
@@ -68,8 +62,8 @@ class EvaluationDataTest {
     void rowsThatWouldBeLostAreRefused() throws IOException {
         String row = "{\"question\": \"q\", \"answer\": \"#### 1\"}";
         for (String bad : new String[] {row + row, row + " x", row + "\n" + row.substring(0, 20)}) {
-            LocalTask task = task(Task.gsm8k, bad, null);
-            assertThatIllegalArgumentException().as(bad).isThrownBy(() -> Evaluation.problems(task));
+            LocalTask task = task("gsm8k", bad, null);
+            assertThatIllegalArgumentException().as(bad).isThrownBy(() -> Prompts.of(task));
         }
     }
 
@@ -77,63 +71,32 @@ class EvaluationDataTest {
     void brokenRequestsAreNamed() throws IOException {
         for (String csv :
                 new String[] {"", "prompt\nx\n", "goal\n", "a,goal\nonly\n", "goal\n\"open\n", "goal\n\"a\"b\n"}) {
-            LocalTask task = task(Task.harmfulness, csv, null);
-            assertThatIllegalArgumentException().as(csv).isThrownBy(() -> Evaluation.requests(task));
+            LocalTask task = task("harmfulness", csv, null);
+            assertThatIllegalArgumentException().as(csv).isThrownBy(() -> Prompts.of(task));
         }
-        LocalTask latin = task(Task.harmfulness, "goal\ncaf\u00e9\n".getBytes(StandardCharsets.ISO_8859_1), null);
+        LocalTask latin = task("harmfulness", "goal\ncaf\u00e9\n".getBytes(StandardCharsets.ISO_8859_1), null);
         assertThatIllegalArgumentException()
-                .isThrownBy(() -> Evaluation.requests(latin))
+                .isThrownBy(() -> Prompts.of(latin))
                 .withMessageContaining("rows")
                 .withMessageContaining("UTF-8");
     }
 
     @Test
     void brokenProblemsAreNamedByLine() throws IOException {
-        for (String bad : new String[] {"{", "[]", "{\"question\": 1, \"answer\": \"2\"}", "7"}) {
-            LocalTask task = task(Task.gsm8k, "{\"question\": \"q\", \"answer\": \"#### 1\"}\n" + bad + "\n", null);
+        for (String bad :
+                new String[] {"{", "[]", "{\"question\": null, \"answer\": \"2\"}", "{\"answer\": \"2\"}", "7"}) {
+            LocalTask task = task("gsm8k", "{\"question\": \"q\", \"answer\": \"#### 1\"}\n" + bad + "\n", null);
             assertThatIllegalArgumentException()
                     .as(bad)
-                    .isThrownBy(() -> Evaluation.problems(task))
+                    .isThrownBy(() -> Prompts.of(task))
                     .withMessageContaining("line 2");
         }
     }
 
     @Test
-    void examplesNeedData() throws IOException {
-        Path file = Files.writeString(dir.resolve("rows"), "{\"question\": \"q\", \"answer\": \"#### 1\"}\n");
-        LocalTask task = new LocalTask(
-                new EvaluationTask(
-                        Task.gsm8k,
-                        file.toString(),
-                        null,
-                        null,
-                        5,
-                        null,
-                        null,
-                        null,
-                        null,
-                        null,
-                        null,
-                        null,
-                        null,
-                        null),
-                file,
-                null);
+    void examplesNeedData() {
         assertThatIllegalArgumentException()
-                .isThrownBy(() -> Evaluation.problems(task))
-                .withMessageContaining("fewshot_data");
-    }
-
-    /** numpy.std([1, 1, 1, 0], ddof=1) / 2 = 0.25. */
-    @Test
-    void standardErrorsAreTheHarnesss() {
-        Score score = new Score("m", "t", "exact_match", 0.75, 4, true);
-        assertThat(StandardError.of(score).value()).isEqualTo(0.25, Offset.offset(1e-12));
-        assertThat(StandardError.of(new Score("m", "t", "exact_match", 1, 1, true))
-                        .value())
-                .isNull();
-        assertThat(StandardError.of(new Score("m", "t", "harmful", 0.5, 5, false, "gcg-keywords"))
-                        .judge())
-                .isEqualTo("gcg-keywords");
+                .isThrownBy(() -> TestTasks.named("gsm8k", "{}"))
+                .withMessageContaining("--fewshot-data: is missing, but num_fewshot is 5");
     }
 }

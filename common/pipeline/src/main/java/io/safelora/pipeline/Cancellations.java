@@ -15,8 +15,8 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * The jobs that users cancelled. Every replica is given all records of {@link Topics#CONTROLS}, from its beginning as far
- * as it is retained: a replica that starts later must know too.
+ * The jobs that users cancelled. Every replica is given all records of {@link Topics#CONTROLS}, from its beginning as
+ * far as it is retained: a replica that starts later must know too.
  */
 public final class Cancellations {
     private static final Logger LOG = LoggerFactory.getLogger(Cancellations.class);

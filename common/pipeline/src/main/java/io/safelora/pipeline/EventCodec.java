@@ -32,8 +32,10 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.Function;
 import java.util.function.UnaryOperator;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
@@ -42,49 +44,103 @@ import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.header.Header;
 
 /**
- * Events as Kafka records: CloudEvents 1.0, key and subject the job id. They are written in binary mode, and read in binary
- * and structured mode. A record without CloudEvents headers, as plain clients write it, is read by its topic, key and value.
+ * Events as Kafka records: CloudEvents 1.0, key and subject the job id. They are written in binary mode, and read in
+ * binary and structured mode. A record without CloudEvents headers, as plain clients write it, is read by its topic,
+ * key and value.
  */
 final class EventCodec {
     private static final Pattern RUN = Pattern.compile("\\d{1,10}-\\d{1,19}");
     private static final List<String> TRACE_HEADERS = List.of("traceparent", "tracestate");
     private static final int MAX_TRACE_CHARS = 512;
-    // A later version of a stage may send a field more; an event of the same version stays readable.
-    private static final ObjectReader LENIENT =
-            Json.MAPPER.reader().without(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES);
+
+    /** What of a newer version is tolerated in the data of an event. */
+    private enum Tolerance {
+        /** Fields more: a later version of a stage may send them, and the work does not depend on them. */
+        FIELDS("additionalProperties"),
+        /** And values that an enumeration did not have, which are read as null. */
+        FIELDS_AND_VALUES("additionalProperties", "enum");
+
+        /** By the names of JSON Schema's keywords. */
+        final Set<String> keywords;
+
+        final ObjectReader reader;
+
+        Tolerance(String... keywords) {
+            this.keywords = Set.of(keywords);
+            ObjectReader tolerant = Json.MAPPER.reader().without(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES);
+            this.reader = this.keywords.contains("enum")
+                    ? tolerant.with(DeserializationFeature.READ_UNKNOWN_ENUM_VALUES_AS_NULL)
+                    : tolerant;
+        }
+    }
+
     private static final Map<Class<?>, JsonSchema> SCHEMAS = new ConcurrentHashMap<>();
 
     private EventCodec() {}
 
-    /** A record's CloudEvent, whichever mode it came in; of a record without one what its headers, key and value say. */
+    /**
+     * A record's CloudEvent, whichever mode it came in; of a record without one what its headers, key and value say.
+     */
     private record Message(
             String type, String subject, String run, String replace, byte[] data, Map<String, String> trace) {}
 
     /**
-     * Reads and validates a record.
+     * Reads and validates a record for a worker. A job request must be one to the letter: a field that is not known is
+     * a typing error of its user.
      *
      * @throws InvalidJobException if it is not an event of this system, or a job request that cannot be run
      */
     static Event read(ConsumerRecord<byte[], byte[]> record) {
+        return read(record, EventCodec::request, Tolerance.FIELDS);
+    }
+
+    /**
+     * Reads a record for one who looks on, and may be older than the system: what this version does not know in it is
+     * left out. Of a request with more fields than this version knows no digest is told, since it would be another
+     * document's.
+     *
+     * @throws InvalidJobException if it is not an event that can be understood
+     */
+    static Event readAsClient(ConsumerRecord<byte[], byte[]> record) {
+        return read(record, EventCodec::knownPart, Tolerance.FIELDS_AND_VALUES);
+    }
+
+    /** A job request, and its digest. */
+    private record Requested(JobRequest request, String sha256) {}
+
+    private static Requested request(byte[] json) {
+        JobRequest request = JobDocument.parse(new String(json, StandardCharsets.UTF_8));
+        return new Requested(request, ContentAddress.of(request));
+    }
+
+    private static Requested knownPart(byte[] json) {
+        try {
+            return request(json);
+        } catch (InvalidJobException newer) {
+            JsonNode document = JobDocument.tree(new String(json, StandardCharsets.UTF_8));
+            EventType type = Topics.of(JobRequest.class);
+            return new Requested((JobRequest) parse(document, type, Tolerance.FIELDS_AND_VALUES), null);
+        }
+    }
+
+    private static Event read(
+            ConsumerRecord<byte[], byte[]> record, Function<byte[], Requested> requests, Tolerance tolerance) {
         Message message = message(record);
         EventType type = type(record.topic(), message.type());
         if (message.data() == null) {
             throw new InvalidJobException("the record has no value; it must hold the JSON of " + type.type());
         }
-        Object data = type.data() == JobRequest.class
-                ? JobDocument.parse(new String(message.data(), StandardCharsets.UTF_8))
-                : parse(message.data(), type);
-        JobRequest request = data instanceof JobEvent event ? event.request() : (JobRequest) data;
-        String sha256 = request == null ? null : ContentAddress.of(request);
-        String run = data instanceof JobRequest ? run(record) : message.run();
-        return new Event(
-                jobId(record, message.subject(), data instanceof JobRequest ? sha256 : null),
-                isRun(run) ? run : null,
-                sha256,
-                "true".equals(message.replace()),
-                type,
-                data,
-                message.trace());
+        boolean replace = "true".equals(message.replace());
+        if (type.data() == JobRequest.class) {
+            Requested requested = requests.apply(message.data());
+            String jobId = jobId(record, message.subject(), requested.sha256());
+            return new Event(
+                    jobId, run(record), requested.sha256(), replace, type, requested.request(), message.trace());
+        }
+        JobEvent event = (JobEvent) parse(message.data(), type, tolerance);
+        String sha256 = event.request() == null ? null : ContentAddress.of(event.request());
+        String run = isRun(message.run()) ? message.run() : null;
+        return new Event(jobId(record, message.subject(), null), run, sha256, replace, type, event, message.trace());
     }
 
     static boolean isRun(String run) {
@@ -173,8 +229,8 @@ final class EventCodec {
     }
 
     /**
-     * Whose job a record that cannot be read would be: its key, where that is a fit id, the subject does not name another, and
-     * there is a value. Empty for what is nobody's job.
+     * Whose job a record that cannot be read would be: its key, where that is a fit id, the subject does not name
+     * another, and there is a value. Empty for what belongs to no job.
      */
     static Optional<String> owner(ConsumerRecord<byte[], byte[]> record) {
         String key = key(record);
@@ -189,28 +245,38 @@ final class EventCodec {
         return header(record, "ce_run");
     }
 
-    private static Object parse(byte[] json, EventType type) {
+    private static Object parse(byte[] json, EventType type, Tolerance tolerance) {
         try {
-            JsonNode document = Json.MAPPER.readTree(json);
-            String problems = SCHEMAS.computeIfAbsent(type.data(), EventCodec::schema).validate(document).stream()
-                    .filter(problem -> !problem.getType().equals("additionalProperties"))
-                    .map(problem -> problem.getMessage().replaceFirst("^\\$\\.?", ""))
-                    .sorted()
-                    .distinct()
-                    .limit(5)
-                    .collect(Collectors.joining("; "));
-            if (!problems.isEmpty()) {
-                throw new InvalidJobException("the data is not " + type.type() + ": " + problems);
-            }
-            return LENIENT.forType(type.data()).readValue(document);
-        } catch (JsonProcessingException e) {
-            throw new InvalidJobException(
-                    "the data is not " + type.type() + ": "
-                            + e.getOriginalMessage().lines().findFirst().orElse(""),
-                    e);
+            return parse(Json.MAPPER.readTree(json), type, tolerance);
         } catch (IOException e) {
-            throw new InvalidJobException("the data is not " + type.type(), e);
+            throw unlike(type, e);
         }
+    }
+
+    private static Object parse(JsonNode document, EventType type, Tolerance tolerance) {
+        String problems = SCHEMAS.computeIfAbsent(type.data(), EventCodec::schema).validate(document).stream()
+                .filter(problem -> !tolerance.keywords.contains(problem.getType()))
+                .map(problem -> problem.getMessage().replaceFirst("^\\$\\.?", ""))
+                .sorted()
+                .distinct()
+                .limit(5)
+                .collect(Collectors.joining("; "));
+        if (!problems.isEmpty()) {
+            throw new InvalidJobException("the data is not " + type.type() + ": " + problems);
+        }
+        try {
+            return tolerance.reader.forType(type.data()).readValue(document);
+        } catch (IOException e) {
+            throw unlike(type, e);
+        }
+    }
+
+    private static InvalidJobException unlike(EventType type, IOException e) {
+        String why = e instanceof JsonProcessingException json ? json.getOriginalMessage() : e.toString();
+        return new InvalidJobException(
+                "the data is not " + type.type() + ": "
+                        + why.lines().findFirst().orElse(""),
+                e);
     }
 
     private static JsonSchema schema(Class<?> data) {

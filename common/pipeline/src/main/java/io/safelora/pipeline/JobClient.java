@@ -57,13 +57,14 @@ public final class JobClient {
      * What became of a submission.
      *
      * @param jobId what the job is called
-     * @param known null if the request was published; else the last status of the same document under the same id, and nothing
-     *     was published
+     * @param known null if the request was published; else the last status of the same document under the same id, and
+     *     nothing was published
      */
     public record Submission(String jobId, JobStatus known) {}
 
     /**
-     * Publishes {@code request} as the JobRequested event of {@code jobId}, unless the id stands for the same document already.
+     * Publishes {@code request} as the JobRequested event of {@code jobId}, unless the id stands for the same document
+     * already.
      *
      * @param jobId null for a new one
      * @param replace whether the id may be taken from another document, and the same one is to be run again
@@ -103,7 +104,8 @@ public final class JobClient {
     }
 
     /**
-     * Asks every replica to stop the run that {@code jobId} stands for now; if it stands for nothing yet, whatever it will.
+     * Asks every replica to stop the run that {@code jobId} stands for now; if it stands for nothing yet, whatever it
+     * will.
      *
      * @throws InvalidJobException if the id is unfit
      * @throws IOException if Kafka does not answer; the message names the server
@@ -120,8 +122,8 @@ public final class JobClient {
     }
 
     /**
-     * Reads the status events of the run that {@code jobId} stands for, until its final one. When a request replaces that run
-     * meanwhile, the new one is followed.
+     * Reads the status events of the run that {@code jobId} stands for, until its final one. When a request replaces
+     * that run meanwhile, the new one is followed.
      *
      * @param onStatus called for every status event of the run
      * @param patience how long to wait for the first sign of the run
@@ -213,8 +215,10 @@ public final class JobClient {
                 return Optional.empty();
             }
             try {
-                return Optional.of(EventCodec.read(record))
-                        .filter(e -> e.jobId().equals(jobId));
+                return Optional.of(EventCodec.readAsClient(record))
+                        .filter(e -> e.jobId().equals(jobId))
+                        // A state that this version does not know is not an end that it could tell of.
+                        .filter(e -> !(e.data() instanceof JobStatus status) || status.state() != null);
             } catch (IllegalArgumentException e) {
                 return Optional.empty();
             }

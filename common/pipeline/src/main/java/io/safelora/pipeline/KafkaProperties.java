@@ -5,15 +5,12 @@ import java.util.Map;
 import java.util.Set;
 import org.apache.kafka.clients.admin.AdminClientConfig;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
-import org.apache.kafka.clients.producer.ProducerConfig;
 
-/** From the one set of {@code kafka.*} properties, what each kind of client knows: no "unknown configuration" warnings. */
+/**
+ * From the one set of {@code kafka.*} properties, what each kind of client knows: no "unknown configuration" warnings.
+ */
 final class KafkaProperties {
     private KafkaProperties() {}
-
-    static Map<String, Object> producer(Map<String, Object> kafka) {
-        return only(ProducerConfig.configNames(), kafka);
-    }
 
     static Map<String, Object> consumer(Map<String, Object> kafka) {
         return only(ConsumerConfig.configNames(), kafka);

@@ -19,7 +19,8 @@ public final class Pipeline implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(Pipeline.class);
 
     private final ArtifactStore store;
-    private final List<StageRunner> runners = new ArrayList<>();
+    /** By stage. */
+    private final Map<String, WorkQueue> queues = new LinkedHashMap<>();
 
     /**
      * Connects, prepares topics and groups, and starts working.
@@ -45,9 +46,11 @@ public final class Pipeline implements AutoCloseable {
             throw new InterruptException(e);
         }
         store = new ArtifactStore(storeSettings(config));
-        byName.forEach((name, ofName) ->
-                runners.add(new StageRunner(name, ofName, kafka, config, store, publisher, cancellations, registry)));
-        runners.forEach(StageRunner::start);
+        byName.forEach((name, ofName) -> {
+            StageRunner runner = new StageRunner(name, ofName, config, store, publisher, cancellations, registry);
+            queues.put(name, new WorkQueue(kafka, StageRunner.group(name), runner.topics(), runner));
+        });
+        queues.values().forEach(WorkQueue::start);
         LOG.info("working: {}", byName.keySet());
     }
 
@@ -85,15 +88,17 @@ public final class Pipeline implements AutoCloseable {
 
     /** The names of the stages whose worker has ended; empty when all is well. */
     public List<String> dead() {
-        return runners.stream().filter(r -> !r.isAlive()).map(StageRunner::name).toList();
+        return queues.keySet().stream()
+                .filter(name -> !queues.get(name).isAlive())
+                .toList();
     }
 
     /** Stops: running tasks end at their next check and are released to other workers. */
     @Override
     public void close() {
         // First ask all, then wait for each: a task may need a while to notice.
-        runners.forEach(StageRunner::stop);
-        runners.forEach(StageRunner::close);
+        queues.values().forEach(WorkQueue::stop);
+        queues.values().forEach(WorkQueue::close);
         store.close();
     }
 }

@@ -25,7 +25,10 @@ public final class Publisher {
     /** What takes records to Kafka. */
     @FunctionalInterface
     public interface Sender {
-        /** The stage completes when all in-sync replicas have the record, or exceptionally. Safe for use by many threads. */
+        /**
+         * The stage completes when all in-sync replicas have the record, or exceptionally. Safe for use by many
+         * threads.
+         */
         CompletionStage<?> send(ProducerRecord<String, byte[]> record);
     }
 

@@ -11,9 +11,9 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * What each job's id stands for: a small object per id in the artifact store, {@code <artifacts-uri>/jobs/<id>.json}. The
- * first stage writes it by a conditional put, so that of two documents under one id exactly one is the job. An id stands
- * for one document, and one run of it, until a request replaces that.
+ * What each job's id stands for: a small object per id in the artifact store, {@code <artifacts-uri>/jobs/<id>.json}.
+ * The first stage writes it by a conditional put, so that of two documents under one id exactly one is the job. An id
+ * stands for one document, and one run of it, until a request replaces that.
  */
 final class Runs {
     private static final Logger LOG = LoggerFactory.getLogger(Runs.class);
@@ -68,8 +68,8 @@ final class Runs {
      * @param request an event that carries a job request; its run is the one that it begins if the id is free
      * @param replaced told of the run that this one replaces, before it is replaced
      * @return the run that the request belongs to: of the same document under the same id the one that is there
-     * @throws IdTakenException if the id stands for another document, and the request does not replace it, or a later one has
-     *     replaced this one
+     * @throws IdTakenException if the id stands for another document, and the request does not replace it, or a later
+     *     one has replaced this one
      */
     String claim(Event request, Consumer<String> replaced) throws IOException {
         Run mine = new Run(request.requestSha256(), request.run());

@@ -26,11 +26,11 @@ import org.slf4j.LoggerFactory;
 import org.slf4j.MDC;
 
 /**
- * Runs the stages of one service: takes a record, validates it, runs the stage, publishes its answer, and tells of every
- * end. Delivery is at least once: an answer is published before its record is acknowledged, so that a crash in between
- * repeats it and loses nothing.
+ * Runs the stages of one service: takes a record, validates it, runs the stage, publishes its answer, and tells of
+ * every end. Delivery is at least once: an answer is published before its record is acknowledged, so that a crash in
+ * between repeats it and loses nothing.
  */
-final class StageRunner implements AutoCloseable {
+final class StageRunner implements WorkQueue.Worker {
     private static final Logger LOG = LoggerFactory.getLogger(StageRunner.class);
     private static final long MAX_BACKOFF_MS = 60_000;
 
@@ -41,7 +41,6 @@ final class StageRunner implements AutoCloseable {
     private final Publisher publisher;
     private final Cancellations cancellations;
     private final Metrics metrics;
-    private final WorkQueue queue;
     private final Runs runs;
     private volatile Event currentEvent;
     private volatile Claim currentClaim;
@@ -50,7 +49,6 @@ final class StageRunner implements AutoCloseable {
     StageRunner(
             String name,
             List<Stage<?>> stages,
-            Map<String, Object> kafka,
             PipelineConfig config,
             ArtifactStore store,
             Publisher publisher,
@@ -64,31 +62,17 @@ final class StageRunner implements AutoCloseable {
         this.publisher = publisher;
         this.cancellations = cancellations;
         this.metrics = new Metrics(registry, name);
-        Set<String> topics =
-                this.stages.keySet().stream().map(t -> Topics.of(t).topic()).collect(Collectors.toSet());
-        this.queue = new WorkQueue(kafka, group(name), topics, this::work);
         cancellations.onCancel(this::cancel);
     }
 
+    /** The share group of a stage's workers. */
     static String group(String stage) {
         return "safelora-" + stage;
     }
 
-    void start() {
-        queue.start();
-    }
-
-    /** Asks a running task to stop, and waits for nothing. */
-    void stop() {
-        queue.stop();
-    }
-
-    String name() {
-        return name;
-    }
-
-    boolean isAlive() {
-        return queue.isAlive();
+    /** Where its tasks come from. */
+    Set<String> topics() {
+        return stages.keySet().stream().map(type -> Topics.of(type).topic()).collect(Collectors.toSet());
     }
 
     private void cancel() {
@@ -99,7 +83,8 @@ final class StageRunner implements AutoCloseable {
         }
     }
 
-    private AcknowledgeType work(ConsumerRecord<byte[], byte[]> record, Claim claim) {
+    @Override
+    public AcknowledgeType work(ConsumerRecord<byte[], byte[]> record, Claim claim) {
         long started = System.nanoTime();
         metrics.inProgress.incrementAndGet();
         Outcome outcome = Outcome.released;
@@ -271,8 +256,8 @@ final class StageRunner implements AutoCloseable {
     }
 
     /**
-     * A record that cannot be read goes to the dead letters. It is the failure of a job only if it is that job's: a request
-     * under an id that stands for nothing yet, or an event that names the run that the id stands for.
+     * A record that cannot be read goes to the dead letters. It is the failure of a job only if it is that job's: a
+     * request under an id that stands for nothing yet, or an event that names the run that the id stands for.
      */
     private AcknowledgeType unreadable(ConsumerRecord<byte[], byte[]> record, IllegalArgumentException why) {
         String at = WorkQueue.at(record);
@@ -293,7 +278,7 @@ final class StageRunner implements AutoCloseable {
             LOG.error("{}: job {} failed: {} is refused: {}", name, owner.get(), at, why.getMessage());
             publisher.refused(owner.get(), run, name, why.getMessage(), EventCodec.trace(record));
         } else {
-            LOG.error("{}: {} is refused, and no job of anybody's: {}", name, at, why.getMessage());
+            LOG.error("{}: {} is refused; it belongs to no job: {}", name, at, why.getMessage());
         }
         return AcknowledgeType.REJECT;
     }
@@ -314,10 +299,5 @@ final class StageRunner implements AutoCloseable {
         PermanentFailure(String message, Throwable cause) {
             super(message, cause);
         }
-    }
-
-    @Override
-    public void close() {
-        queue.close();
     }
 }

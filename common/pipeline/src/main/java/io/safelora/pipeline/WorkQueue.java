@@ -19,12 +19,12 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * One worker's end of a share group (KIP-932) whose records are long tasks: it takes one record at a time, and renews the
- * acquisition lock (KIP-1222) until the task has ended.
+ * One worker's end of a share group (KIP-932) whose records are long tasks: it takes one record at a time, and renews
+ * the acquisition lock (KIP-1222) until the task has ended.
  *
- * <p>Why not the SmallRye connector: a lock that outlasts one renewal needs RENEW, its commit, and a poll that gives the
- * same record back before it can be renewed again. The connector's timer only marks the record; the mark is sent with its next
- * poll, which comes on demand, after the task; and what that poll gives back it would deliver again.
+ * <p>Why not the SmallRye connector: a lock that outlasts one renewal needs RENEW, its commit, and a poll that gives
+ * the same record back before it can be renewed again. The connector's timer only marks the record; the mark is sent
+ * with its next poll, which comes on demand, after the task; and what that poll gives back it would deliver again.
  */
 final class WorkQueue implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(WorkQueue.class);

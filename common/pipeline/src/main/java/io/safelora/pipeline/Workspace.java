@@ -70,7 +70,8 @@ public final class Workspace implements AutoCloseable {
     }
 
     /**
-     * A result of this stage: the one in the store if these inputs gave one already, else made by {@code body} and uploaded.
+     * A result of this stage: the one in the store if these inputs gave one already, else made by {@code body} and
+     * uploaded.
      *
      * <p>It lies at {@code <artifacts-uri>/results/<stage>/<SHA-256 of stage, step, version and inputs>/}, and its
      * manifest is written last by a conditional put: of two workers at once, both get the first one's.
@@ -104,7 +105,9 @@ public final class Workspace implements AutoCloseable {
         return result;
     }
 
-    /** One object in the store: written whole or not at all, so that a worker killed meanwhile leaves the one before. */
+    /**
+     * One object in the store: written whole or not at all, so that a worker killed meanwhile leaves the one before.
+     */
     private final class StoredResumePoint implements ResumePoint {
         private final String uri;
 
@@ -152,8 +155,8 @@ public final class Workspace implements AutoCloseable {
     }
 
     /**
-     * Of several tasks that find the same thing done, lets one go on, and that one again whenever it is repeated. (Where the S3
-     * server lets two conditional puts win, both go on.)
+     * Of several tasks that find the same thing done, lets one go on, and that one again whenever it is repeated.
+     * (Where the S3 server lets two conditional puts win, both go on.)
      *
      * @param what the thing, fit for a file name
      * @param who the task, the same whenever it is repeated
@@ -164,7 +167,10 @@ public final class Workspace implements AutoCloseable {
         return store.putIfAbsent(uri, me) || Arrays.equals(store.get(uri, 1000), me);
     }
 
-    /** Publishes an event before the task's end, for tasks that make others. It is published again if the task is repeated. */
+    /**
+     * Publishes an event before the task's end, for tasks that make others. It is published again if the task is
+     * repeated.
+     */
     public void send(JobEvent data) {
         publisher.publish(event, stage, data);
     }

@@ -10,12 +10,15 @@ import io.safelora.contract.JobDocument;
 import io.safelora.contract.JobEvent.EvaluationCompleted;
 import io.safelora.contract.JobEvent.JobStatus.State;
 import io.safelora.contract.JobRequest;
+import io.safelora.contract.Json;
 import io.safelora.contract.Topics;
 import io.safelora.pipeline.JobClient.Submission;
-import io.safelora.pipeline.embedded.EmbeddedKafka;
+import io.safelora.testkit.EmbeddedKafka;
+import io.safelora.testkit.PlainUser;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -49,10 +52,9 @@ class JobClientTest {
 
     final String id = "weekly-" + UUID.randomUUID();
     final DigestStage stage = new DigestStage();
-    final List<Pipeline> pipelines = new ArrayList<>();
-    final List<PlainClients> clients = new ArrayList<>();
+    final List<Worker> workers = new ArrayList<>();
     JobClient user;
-    TestSystem topics;
+    PlainUser topics;
 
     @BeforeAll
     static void startKafka() throws IOException {
@@ -67,7 +69,7 @@ class JobClientTest {
     @BeforeEach
     void start() {
         user = new JobClient(kafka.bootstrapServers());
-        topics = new TestSystem(kafka.bootstrapServers());
+        topics = new PlainUser(kafka.bootstrapServers());
         startWorker();
     }
 
@@ -78,25 +80,14 @@ class JobClientTest {
     }
 
     private void startWorker() {
-        Map<String, Object> properties = TestSystem.kafkaProperties(kafka.bootstrapServers());
-        PlainClients of = new PlainClients(properties);
-        clients.add(of);
-        pipelines.add(new Pipeline(
-                List.of(stage, new EvaluateStage()),
-                properties,
-                TestSystem.config(dir),
-                of.publisher,
-                of.cancellations,
-                new SimpleMeterRegistry()));
+        workers.add(new Worker(kafka.bootstrapServers(), dir, new SimpleMeterRegistry(), stage, new EvaluateStage()));
     }
 
     private void stopWorkers() throws Exception {
-        pipelines.forEach(Pipeline::close);
-        pipelines.clear();
-        for (PlainClients of : clients) {
-            of.close();
+        for (Worker worker : workers) {
+            worker.close();
         }
-        clients.clear();
+        workers.clear();
     }
 
     /** A document of its own, and what its job's result says. */
@@ -127,7 +118,39 @@ class JobClientTest {
 
     private String lastState() {
         List<ConsumerRecord<String, String>> all = onTopic(Topics.JOB_STATUS);
-        return (String) TestSystem.json(all.get(all.size() - 1)).get("state");
+        return (String) PlainUser.json(all.get(all.size() - 1)).get("state");
+    }
+
+    /** The system may be newer than the client: of its request and its events, what the client knows is enough. */
+    @Test
+    void anOlderClientWatchesANewerSystem() throws Exception {
+        stopWorkers();
+        topics.submit(id, job().document().replace("{", "{\"invented\": 1, "));
+        String request = new String(Json.canonical(job().request()), StandardCharsets.UTF_8)
+                .replaceFirst("\\{", "{\"invented\": 1, ")
+                .replace("\"dtype\":\"auto\"", "\"dtype\":\"float4\"");
+        String ref = "{\"uri\": \"s3://b/manifest.json\", \"sha256\": \"" + "0".repeat(64) + "\", \"size\": 1}";
+        String run = topics.await(Topics.JOBS, 1, r -> id.equals(r.key())).stream()
+                .map(r -> r.partition() + "-" + r.offset())
+                .findFirst()
+                .orElseThrow();
+        topics.send(
+                Topics.EVALUATIONS,
+                id,
+                "{\"request\": " + request + ", \"projected\": " + ref + ", \"evaluation\": " + ref
+                        + ", \"invented\": {}, \"scores\": [{\"model\": \"m\", \"task\": \"t\", \"metric\": "
+                        + "\"x\", \"value\": 1,"
+                        + " \"samples\": 1, \"higher_is_better\": true, \"interval\": [0, 1]}]}",
+                Map.of("ce_run", run));
+        for (String state : List.of("PAUSED", "SUCCEEDED")) {
+            topics.send(
+                    Topics.JOB_STATUS,
+                    id,
+                    "{\"state\": \"" + state + "\", \"at\": \"2026-01-01T00:00:00Z\", \"invented\": true, \"run\": \""
+                            + run + "\"}",
+                    Map.of("ce_run", run));
+        }
+        assertThat(followed()).isEqualTo("m");
     }
 
     @Test
@@ -150,9 +173,9 @@ class JobClientTest {
         assertThat(user.submit(id, job.request(), false).known().state()).isEqualTo(State.RUNNING);
         assertThatThrownBy(() -> user.submit(id, job().request(), false))
                 .isInstanceOf(InvalidJobException.class)
-                .hasMessage(
-                        "the job id " + id
-                                + " stands for another document, which waits for a worker; take another --id, or --replace that job");
+                .hasMessage("the job id " + id
+                        + " stands for another document, which waits for a worker; take another "
+                        + "--id, or --replace that job");
         assertThat(onTopic(Topics.JOBS)).hasSize(1);
     }
 
@@ -211,7 +234,7 @@ class JobClientTest {
         topics.submit(id, job.document());
         assertThat(followed()).isEqualTo(job.digest());
         topics.submit(id, job().document());
-        assertThat(TestSystem.header(letter(1), "dead-letter-reason"))
+        assertThat(PlainUser.header(letter(1), "dead-letter-reason"))
                 .matches("the job id " + id + " stands for another document \\(run 0-\\d+\\); take another id, or"
                         + " replace that job with the header ce_replace: true");
         assertThat(lastState()).isEqualTo("SUCCEEDED");
@@ -223,7 +246,7 @@ class JobClientTest {
         // And the same document once more, as a producer that retries sends it, is the same run.
         topics.submit(id, next.document());
         assertThat(topics.await(Topics.EVALUATIONS, 3, r -> id.equals(r.key())))
-                .extracting(r -> TestSystem.header(r, "ce_run"))
+                .extracting(r -> PlainUser.header(r, "ce_run"))
                 .satisfies(runs -> assertThat(runs.get(2)).isEqualTo(runs.get(1)))
                 .doesNotContainNull();
     }
@@ -286,10 +309,10 @@ class JobClientTest {
         topics.send(Topics.JOBS, other, job().document(), Map.of("ce_subject", id));
         ConsumerRecord<String, String> letter =
                 topics.await(Topics.DEAD_LETTERS, 1, r -> other.equals(r.key())).get(0);
-        assertThat(TestSystem.header(letter, "dead-letter-reason"))
+        assertThat(PlainUser.header(letter, "dead-letter-reason"))
                 .isEqualTo("ce_subject \"" + id + "\" and the record's key \"" + other
                         + "\" differ; both are the job's id");
-        assertThat(TestSystem.header(letter, "dead-letter-offset")).matches("\\d+");
+        assertThat(PlainUser.header(letter, "dead-letter-offset")).matches("\\d+");
         topics.send(Topics.ALIGNMENTS, id, "{}", Map.of());
         letter(3);
         topics.send(Topics.ALIGNMENTS, id, null, Map.of());
@@ -314,12 +337,13 @@ class JobClientTest {
         Job job = job();
         String event = "{\"specversion\": \"1.0\", \"id\": \"1\", \"source\": \"/me\", \"subject\": \"" + id
                 + "\", \"traceparent\": \"" + TRACE
-                + "\", \"type\": \"io.safelora.job.requested.v1\", \"datacontenttype\": \"application/json\", \"data\": "
+                + "\", \"type\": \"io.safelora.job.requested.v1\", \"datacontenttype\": "
+                + "\"application/json\", \"data\": "
                 + job.document() + "}";
         Map<String, String> structured = Map.of("content-type", "application/cloudevents+json; charset=UTF-8");
         topics.send(Topics.JOBS, null, event, structured);
         assertThat(followed()).isEqualTo(job.digest());
-        assertThat(TestSystem.header(onTopic(Topics.EVALUATIONS).get(0), "traceparent"))
+        assertThat(PlainUser.header(onTopic(Topics.EVALUATIONS).get(0), "traceparent"))
                 .isEqualTo(TRACE);
 
         Job next = job();
@@ -335,7 +359,7 @@ class JobClientTest {
             topics.send(Topics.JOBS, id, broken, broken.startsWith("[") ? batch : structured);
         }
         for (int i = 1; i <= 5; i++) {
-            assertThat(TestSystem.header(letter(i), "dead-letter-reason"))
+            assertThat(PlainUser.header(letter(i), "dead-letter-reason"))
                     .startsWith("the value is not a CloudEvent of content-type \"application/cloudevents");
         }
         assertThat(lastState()).isEqualTo("SUCCEEDED");

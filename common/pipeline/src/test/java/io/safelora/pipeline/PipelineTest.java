@@ -5,7 +5,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import io.safelora.contract.Topics;
-import io.safelora.pipeline.embedded.EmbeddedKafka;
+import io.safelora.testkit.EmbeddedKafka;
+import io.safelora.testkit.PlainUser;
 import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -34,11 +35,10 @@ class PipelineTest {
     static EmbeddedKafka kafka;
 
     final MeterRegistry registry = new SimpleMeterRegistry();
-    final List<Pipeline> pipelines = new ArrayList<>();
-    final List<PlainClients> clients = new ArrayList<>();
+    final List<Worker> workers = new ArrayList<>();
     final String id = "job-" + UUID.randomUUID();
     DigestStage stage = new DigestStage();
-    TestSystem client;
+    PlainUser client;
 
     @BeforeAll
     static void startKafka() throws IOException {
@@ -52,26 +52,33 @@ class PipelineTest {
 
     @BeforeEach
     void connect() {
-        client = new TestSystem(kafka.bootstrapServers());
+        client = new PlainUser(kafka.bootstrapServers());
     }
 
     @AfterEach
     void stop() throws Exception {
-        pipelines.forEach(Pipeline::close);
-        for (PlainClients of : clients) {
-            of.close();
+        for (Worker worker : workers) {
+            worker.close();
         }
         client.close();
     }
 
-    Pipeline start() {
-        Map<String, Object> properties = TestSystem.kafkaProperties(kafka.bootstrapServers());
-        PlainClients of = new PlainClients(properties);
-        clients.add(of);
-        Pipeline pipeline = new Pipeline(
-                List.of(stage), properties, TestSystem.config(dir), of.publisher, of.cancellations, registry);
-        pipelines.add(pipeline);
-        return pipeline;
+    Worker start() {
+        Worker worker = new Worker(kafka.bootstrapServers(), dir, registry, stage);
+        workers.add(worker);
+        return worker;
+    }
+
+    /**
+     * A counter's value in the end: a task is counted after its answer can be read, and a worker that is closed is
+     * done.
+     */
+    double counted(String name, String... tags) throws Exception {
+        for (Worker worker : workers) {
+            worker.close();
+        }
+        workers.clear();
+        return registry.get(name).tags(tags).counter().count();
     }
 
     /** A job whose base is a new file, so that no other test has its result. */
@@ -95,19 +102,16 @@ class PipelineTest {
         String trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         client.send(Topics.JOBS, id, job(), Map.of("traceparent", trace));
         ConsumerRecord<String, String> answer = answers(1).get(0);
-        assertThat(TestSystem.header(answer, "ce_specversion")).isEqualTo("1.0");
-        assertThat(TestSystem.header(answer, "ce_type")).isEqualTo("io.safelora.alignment.analyzed.v1");
-        assertThat(TestSystem.header(answer, "ce_subject")).isEqualTo(id);
-        assertThat(TestSystem.header(answer, "ce_source")).isEqualTo("/safelora/digest");
-        assertThat(TestSystem.header(answer, "ce_id")).isNotBlank();
-        assertThat(TestSystem.header(answer, "ce_time")).isNotBlank();
-        assertThat(TestSystem.header(answer, "content-type")).isEqualTo("application/json");
-        assertThat(TestSystem.header(answer, "traceparent")).isEqualTo(trace);
+        assertThat(PlainUser.header(answer, "ce_specversion")).isEqualTo("1.0");
+        assertThat(PlainUser.header(answer, "ce_type")).isEqualTo("io.safelora.alignment.analyzed.v1");
+        assertThat(PlainUser.header(answer, "ce_subject")).isEqualTo(id);
+        assertThat(PlainUser.header(answer, "ce_source")).isEqualTo("/safelora/digest");
+        assertThat(PlainUser.header(answer, "ce_id")).isNotBlank();
+        assertThat(PlainUser.header(answer, "ce_time")).isNotBlank();
+        assertThat(PlainUser.header(answer, "content-type")).isEqualTo("application/json");
+        assertThat(PlainUser.header(answer, "traceparent")).isEqualTo(trace);
         assertThat(client.status(id, "RUNNING").value()).contains("\"stage\":\"digest\"");
-        assertThat(registry.get("safelora.tasks")
-                        .tags("stage", "digest", "outcome", "succeeded")
-                        .counter()
-                        .count())
+        assertThat(counted("safelora.tasks", "stage", "digest", "outcome", "succeeded"))
                 .isEqualTo(1);
         assertThat(dir.resolve("scratch")).isEmptyDirectory();
     }
@@ -134,9 +138,9 @@ class PipelineTest {
         var answers = answers(2);
         assertThat(answers.get(0).value()).isEqualTo(answers.get(1).value());
         // The same event again, by CloudEvents' rule: source and id.
-        assertThat(TestSystem.header(answers.get(0), "ce_id")).isEqualTo(TestSystem.header(answers.get(1), "ce_id"));
+        assertThat(PlainUser.header(answers.get(0), "ce_id")).isEqualTo(PlainUser.header(answers.get(1), "ce_id"));
         assertThat(stage.runs).hasValue(1);
-        assertThat(registry.get("safelora.results.reused").counter().count()).isEqualTo(1);
+        assertThat(counted("safelora.results.reused")).isEqualTo(1);
     }
 
     @Test
@@ -147,9 +151,9 @@ class PipelineTest {
         ConsumerRecord<String, String> letter =
                 client.await(Topics.DEAD_LETTERS, 1, r -> id.equals(r.key())).get(0);
         assertThat(letter.value()).contains("adapterr");
-        assertThat(TestSystem.header(letter, "dead-letter-reason")).contains("adapterr");
-        assertThat(TestSystem.header(letter, "dead-letter-topic")).isEqualTo(Topics.JOBS);
-        assertThat(registry.get("safelora.dead.letters").counter().count()).isEqualTo(1);
+        assertThat(PlainUser.header(letter, "dead-letter-reason")).contains("adapterr");
+        assertThat(PlainUser.header(letter, "dead-letter-topic")).isEqualTo(Topics.JOBS);
+        assertThat(counted("safelora.dead.letters")).isEqualTo(1);
     }
 
     @Test
@@ -160,12 +164,12 @@ class PipelineTest {
         client.submit("../../etc/passwd\n", job);
         var letter = client.await(Topics.DEAD_LETTERS, 1, r -> r.value().contains(marker))
                 .get(0);
-        assertThat(TestSystem.header(letter, "dead-letter-reason"))
+        assertThat(PlainUser.header(letter, "dead-letter-reason"))
                 .isEqualTo("the job id \"../../etc/passwd?\" is refused; it must be 1 to 128 of A-Z a-z 0-9 . _ -");
         // Its producer finds it by these, and no job of another name is made up for it.
-        assertThat(TestSystem.header(letter, "dead-letter-topic")).isEqualTo(Topics.JOBS);
-        assertThat(TestSystem.header(letter, "dead-letter-partition")).isEqualTo("0");
-        assertThat(TestSystem.header(letter, "dead-letter-offset")).matches("\\d+");
+        assertThat(PlainUser.header(letter, "dead-letter-topic")).isEqualTo(Topics.JOBS);
+        assertThat(PlainUser.header(letter, "dead-letter-partition")).isEqualTo("0");
+        assertThat(PlainUser.header(letter, "dead-letter-offset")).matches("\\d+");
         assertThat(client.all(
                         Topics.JOB_STATUS,
                         r -> r.value().contains("passwd") || r.key().contains("passwd")))
@@ -178,7 +182,7 @@ class PipelineTest {
         start();
         client.submit(id, job(dir.resolve("no-such-file").toUri().toString()));
         assertThat(client.status(id, "FAILED").value()).contains("no-such-file");
-        assertThat(registry.get("safelora.task.retries").counter().count()).isZero();
+        assertThat(counted("safelora.task.retries")).isZero();
     }
 
     @Test
@@ -191,7 +195,7 @@ class PipelineTest {
         start();
         client.submit(id, job());
         answers(1);
-        assertThat(registry.get("safelora.task.retries").counter().count()).isEqualTo(2);
+        assertThat(counted("safelora.task.retries")).isEqualTo(2);
     }
 
     /** A library's own IllegalArgumentException says nothing of the user's input. */
@@ -205,7 +209,7 @@ class PipelineTest {
         start();
         client.submit(id, job());
         answers(1);
-        assertThat(registry.get("safelora.task.retries").counter().count()).isEqualTo(1);
+        assertThat(counted("safelora.task.retries")).isEqualTo(1);
     }
 
     @Test
@@ -235,11 +239,7 @@ class PipelineTest {
         assertThat(client.all(Topics.ALIGNMENTS, r -> r.key().startsWith(id))).hasSize(3);
         assertThat(stage.runs).hasValue(3);
         assertThat(stage.mostRunning).hasValue(3);
-        assertThat(registry.get("safelora.tasks")
-                        .tags("outcome", "released")
-                        .counter()
-                        .count())
-                .isZero();
+        assertThat(counted("safelora.tasks", "outcome", "released")).isZero();
         var progress = client.all(
                 Topics.JOB_STATUS, r -> r.key().startsWith(id) && r.value().contains("digesting"));
         // 10 s at one status in 2 s, three times.
@@ -264,7 +264,7 @@ class PipelineTest {
     @Test
     void aReplicaThatStartsLaterKnowsOfTheCancellation() throws Exception {
         start().close();
-        pipelines.clear();
+        workers.clear();
         client.send(Topics.CONTROLS, id, "{}", Map.of());
         client.submit(id, job());
         start();
@@ -275,13 +275,13 @@ class PipelineTest {
     @Test
     void aTaskOfAClosedWorkerIsDoneByAnother() throws Exception {
         stage.millis = 60_000;
-        Pipeline first = start();
+        Worker first = start();
         client.submit(id, job());
         client.await(Topics.JOB_STATUS, 1, r -> r.key().equals(id) && r.value().contains("digesting"));
         stage.millis = 0;
         start();
         first.close();
-        pipelines.remove(first);
+        workers.remove(first);
         answers(1);
     }
 
@@ -291,7 +291,7 @@ class PipelineTest {
                         System.getProperty("java.home") + File.separator + "bin" + File.separator + "java",
                         "-cp",
                         System.getProperty("java.class.path"),
-                        KilledWorker.class.getName(),
+                        Worker.Killed.class.getName(),
                         kafka.bootstrapServers(),
                         dir.toString())
                 .redirectErrorStream(true)
@@ -299,7 +299,7 @@ class PipelineTest {
                 .start();
         try {
             start().close();
-            pipelines.clear();
+            workers.clear();
             client.submit(id, job());
             client.await(
                     Topics.JOB_STATUS, 1, r -> r.key().equals(id) && r.value().contains("digesting"));
@@ -324,7 +324,7 @@ class PipelineTest {
     @Test
     void anEventThatIsNoneIsRefusedAndTheWorkerLives() throws Exception {
         AtomicInteger sent = new AtomicInteger();
-        Pipeline pipeline = start();
+        Worker worker = start();
         for (String value : new String[] {"", "[", "{}", "null", "\"x\"", "a: &a [*a]", "\u0000"}) {
             client.submit(id + "-" + sent.incrementAndGet(), value);
         }
@@ -334,6 +334,6 @@ class PipelineTest {
         }
         client.submit(id, job());
         answers(1);
-        assertThat(pipeline.dead()).isEmpty();
+        assertThat(worker.pipeline.dead()).isEmpty();
     }
 }

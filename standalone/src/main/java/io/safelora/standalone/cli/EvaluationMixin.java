@@ -1,125 +1,49 @@
 package io.safelora.standalone.cli;
 
-import com.fasterxml.jackson.annotation.JsonAutoDetect.Visibility;
-import com.fasterxml.jackson.annotation.PropertyAccessor;
-import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.safelora.contract.EvaluationTask;
-import io.safelora.contract.EvaluationTask.FewshotSampler;
-import io.safelora.contract.EvaluationTask.Task;
-import io.safelora.contract.Json;
-import java.math.BigDecimal;
+import io.safelora.contract.JobDocument;
+import io.safelora.contract.TaskFile;
+import io.safelora.evaluation.LocalTask;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.List;
-import picocli.CommandLine.ITypeConverter;
-import picocli.CommandLine.Option;
-import picocli.CommandLine.TypeConversionException;
+import java.util.Set;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Spec;
 
-/** An evaluation's options in a job, under the same names in kebab-case. Absent means the job document's default. */
+/** The options of one evaluation of a job. */
+@Command // picocli takes no mixin without an annotated option or this
 final class EvaluationMixin {
-    private static final ObjectMapper FIELDS =
-            Json.MAPPER.copy().setVisibility(PropertyAccessor.FIELD, Visibility.NON_PRIVATE);
+    private RecordOptions given;
 
-    @Option(names = "--task", required = true, description = "gsm8k, harmfulness, over_refusal, answer_loss")
-    Task task;
-
-    @Option(
-            names = "--data",
-            required = true,
-            description =
-                    "JSON Lines, a JSON array, CSV or Parquet: for gsm8k and answer_loss with question and answer; for harmfulness and over_refusal with --column")
-    Path data;
-
-    @Option(names = "--column", description = "harmfulness, over_refusal: the column of the requests (default: goal)")
-    String column;
-
-    @Option(
-            names = "--fewshot-data",
-            description =
-                    "gsm8k: rows for the examples (default: the file beside --data with train for test in its name)")
-    Path fewshotData;
-
-    @Option(names = "--num-fewshot", description = "default: 5 for gsm8k")
-    Integer numFewshot;
-
-    @Option(
-            names = "--fewshot-sampler",
-            description =
-                    "default: every question gets other examples, as lm-evaluation-harness draws them; first_n: the first rows, several times faster")
-    String fewshotSampler;
-
-    @Option(
-            names = "--fewshot-as-multiturn",
-            arity = "0..1",
-            fallbackValue = "true",
-            description =
-                    "gsm8k: examples as turns of the chat template (default with --apply-chat-template); false: all in one turn")
-    Boolean fewshotAsMultiturn;
-
-    @Option(
-            names = "--limit",
-            converter = Decimal.class,
-            description = "only the first rows: a number of them, or a share below 1")
-    BigDecimal limit;
-
-    @Option(names = "--max-new-tokens", description = "default: 256 for gsm8k, 64 for harmfulness")
-    Integer maxNewTokens;
-
-    @Option(names = "--apply-chat-template", description = "prompts by the model's chat template")
-    Boolean applyChatTemplate;
-
-    @Option(names = "--system-instruction", description = "the system message of every prompt")
-    String systemInstruction;
-
-    @Option(
-            names = "--chat-template-kwargs",
-            paramLabel = "JSON",
-            description = "further variables of the chat template: '{\"enable_thinking\": false}'")
-    String chatTemplateKwargs;
-
-    @Option(
-            names = "--judge",
-            split = ",",
-            description =
-                    "harmfulness, over_refusal: refusal-phrases (default), gcg-keywords, or both, separated by a comma")
-    List<String> judge;
-
-    @Option(names = "--batch-size", description = "default 32")
-    Integer batchSize;
-
-    /** Says that something is not a number without naming a Java class. */
-    static final class Decimal implements ITypeConverter<BigDecimal> {
-        @Override
-        public BigDecimal convert(String value) {
-            try {
-                return new BigDecimal(value);
-            } catch (NumberFormatException e) {
-                throw new TypeConversionException("'" + value + "' is not a number");
-            }
-        }
+    @Spec(Spec.Target.MIXEE)
+    void addTo(CommandSpec command) {
+        given = new RecordOptions(command, EvaluationTask.class, Set.of());
     }
 
-    /** @throws io.safelora.contract.InvalidJobException if an option is out of range; the message names it */
-    EvaluationTask task() {
+    /**
+     * The task, on local files. Few-shot examples are taken from the file beside the data with train for test in its name,
+     * if there is one and no other is given.
+     *
+     * @throws io.safelora.contract.InvalidJobException if an option is out of range; the message names it
+     */
+    LocalTask task() throws IOException {
+        ObjectNode fields = given.given();
+        Path data = Inputs.file("--data", given.path("data"));
+        Path fewshotData = Inputs.file("--fewshot-data", given.path("fewshot_data"));
         if (fewshotData == null && data.getFileName().toString().contains("test")) {
             Path train = data.resolveSibling(data.getFileName().toString().replace("test", "train"));
             fewshotData = Files.exists(train) ? train : null;
         }
-        ObjectNode json = FIELDS.valueToTree(this);
-        JsonArgument.put(json, "chat_template_kwargs", chatTemplateKwargs);
-        json.put("data", Inputs.file("--data", data).toUri().toString());
+        String name = fields.path("task").asText();
+        if (!TaskFile.isName(name)) {
+            fields.put("task", Inputs.file("--task", Path.of(name)).toUri().toString());
+        }
         if (fewshotData != null) {
-            json.put(
-                    "fewshot_data",
-                    Inputs.file("--fewshot-data", fewshotData).toUri().toString());
+            fields.put("fewshot_data", fewshotData.toUri().toString());
         }
-        if (fewshotSampler != null) {
-            json.set(
-                    "fewshot_sampler",
-                    Json.MAPPER.valueToTree(
-                            RecordOptions.named("--fewshot-sampler", fewshotSampler, FewshotSampler.class)));
-        }
-        return EvaluationTask.ofOptions(json);
+        return LocalTask.of(EvaluationTask.ofOptions(fields), uri -> JobDocument.file("--task", uri));
     }
 }

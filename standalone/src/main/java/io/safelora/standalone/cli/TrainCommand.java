@@ -12,7 +12,6 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -27,24 +26,22 @@ import picocli.CommandLine.Option;
         name = "train",
         description =
                 "LoRA fine-tuning: a PEFT adapter with trainer_state.json; or with --method full a checkpoint with all weights fine-tuned, which transformers loads.",
+        footer = "docs/job.md has the sections that are referred to.",
         mixinStandardHelpOptions = true)
 final class TrainCommand implements Callable<Integer> {
     @Option(names = "--model", required = true, description = "a Hugging Face model directory")
     Path model;
 
-    @Option(names = "--data", required = true, description = "training rows, JSON Lines or Parquet")
-    Path data;
-
     @Option(
             names = "--out",
             required = true,
-            description = "the directory to write; run again after a kill, and training goes on")
+            description = "the directory to write; after a kill, run the same command again, and training resumes")
     Path out;
 
-    @Option(names = "--init-adapter", description = "start from this PEFT adapter; its r, scale and modules are kept")
+    @Option(names = "--init-adapter", description = "a PEFT adapter to start from; its r, scale and modules are kept")
     Path initAdapter;
 
-    @Option(names = "--json", description = "the last step of log_history on stdout")
+    @Option(names = "--json", description = "print the last step of log_history on stdout")
     boolean json;
 
     @Mixin
@@ -56,17 +53,18 @@ final class TrainCommand implements Callable<Integer> {
     @Override
     public Integer call() throws IOException {
         Console console = new Console();
-        TrainingOptions options = training.options(Inputs.file("--data", data));
-        Inputs.file("--safety-data", training.safetyData);
-        Inputs.file("--validation-data", training.validationData);
+        TrainingOptions options = training.options();
+        Path data = training.file("data");
+        Path safetyData = training.file("safety_data");
+        Path validationData = training.file("validation_data");
         Output output = Output.directory("--out", out, model, initAdapter);
         Path checkpoint = out.resolve("checkpoint");
         TrainerState state = FineTuning.run(
                 new FineTuning.Options(
                         model,
                         data,
-                        training.safetyData,
-                        training.validationData,
+                        safetyData,
+                        validationData,
                         options,
                         initAdapter,
                         on.device,
@@ -88,7 +86,7 @@ final class TrainCommand implements Callable<Integer> {
         return 0;
     }
 
-    /** Of a model the names, sizes and times of its files, which tell it apart from another without reading it. */
+    /** A model is identified by the names, sizes and times of its files, without reading them. */
     private String fingerprint(TrainingOptions options) throws IOException {
         List<Object> parts = new ArrayList<>(List.of(options, provenance(), on.device, on.dtype));
         for (Path folder : initAdapter == null ? List.of(model) : List.of(model, initAdapter)) {
@@ -109,8 +107,9 @@ final class TrainCommand implements Callable<Integer> {
     private Map<String, String> provenance() throws IOException {
         Map<String, String> inputs = new TreeMap<>();
         inputs.put("model", model.toString());
-        for (Path file : Arrays.asList(data, training.safetyData, training.validationData)) {
-            if (file != null && Files.isRegularFile(file)) {
+        for (String field : List.of("data", "safety_data", "validation_data")) {
+            Path file = training.file(field);
+            if (file != null) {
                 inputs.put(file + ", sha256", Sha256.hex(file));
             }
         }

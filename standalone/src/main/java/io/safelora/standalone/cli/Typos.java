@@ -25,13 +25,6 @@ final class Typos {
                     : command.subcommands().keySet();
             return Nearest.hint(typed, names);
         }
-        if (wrong.getArgSpec() != null && wrong.getArgSpec().type().isEnum() && wrong.getValue() != null) {
-            return Nearest.hint(
-                    wrong.getValue(),
-                    Arrays.stream(wrong.getArgSpec().type().getEnumConstants())
-                            .map(Object::toString)
-                            .toList());
-        }
         if (wrong instanceof MissingParameterException) {
             // What is missing may be there under a name that is almost its own, which picocli would complain of
             // afterwards.

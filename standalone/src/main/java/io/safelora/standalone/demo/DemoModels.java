@@ -69,9 +69,10 @@ public final class DemoModels {
      * number of cores makes no difference; with matrices this small a second one gains nothing.
      *
      * @param outDir gets base/, aligned/, data/ and job.yaml; {@link #SEED} makes what is shipped
+     * @param maxSteps how many steps each model is trained at most
      * @param progress told now and then, in one line, how far it is
      */
-    public static void make(Path outDir, long seed, Consumer<String> progress) throws IOException {
+    public static void make(Path outDir, long seed, int maxSteps, Consumer<String> progress) throws IOException {
         Torch.device("cpu"); // loads the engine, which sets its own number of threads
         JniUtils.setNumThreads(1);
         DemoData data = DemoData.generate(seed);
@@ -91,8 +92,8 @@ public final class DemoModels {
             try (CausalLm model = CausalLm.create(config(tokenizer.size()), base, seed)) {
                 ModelWriter.write(model, config(tokenizer.size()), base, Dtype.BF16, start);
             }
-            train(start, data.pretraining(), 1500, seed, base, start, progress);
-            train(base, data.alignment(), 300, seed, outDir.resolve("aligned"), start, progress);
+            train(start, data.pretraining(), Math.min(1500, maxSteps), seed, base, start, progress);
+            train(base, data.alignment(), Math.min(300, maxSteps), seed, outDir.resolve("aligned"), start, progress);
         } finally {
             try (Stream<Path> files = Files.list(start)) {
                 for (Path file : files.toList()) {

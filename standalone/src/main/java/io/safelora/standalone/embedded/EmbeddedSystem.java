@@ -1,7 +1,8 @@
 package io.safelora.standalone.embedded;
 
 import io.safelora.artifacts.store.StoreSettings;
-import io.safelora.pipeline.embedded.EmbeddedKafka;
+import io.safelora.testkit.EmbeddedKafka;
+import io.safelora.testkit.EmbeddedS3;
 import java.io.IOException;
 import java.net.URI;
 import java.nio.file.Path;

@@ -32,6 +32,9 @@ class ArchitectureTest {
     private static final String[] CDI = {"io.quarkus.arc..", "io.smallrye..", "jakarta.enterprise..", "jakarta.inject.."
     };
 
+    /** Those and SmallRye's without its configuration, which is a plain library. */
+    private static final String[] QUARKUS = {"io.quarkus..", "io.smallrye.reactive..", "jakarta.enterprise.."};
+
     private static final String[] KAFKA = {"org.apache.kafka..", "io.cloudevents.."};
     private static final String[] S3 = {"software.amazon..", "io.safelora.artifacts.store.."};
     private static final String[] TORCH = {"ai.djl.."};
@@ -41,11 +44,12 @@ class ArchitectureTest {
      */
     record Module(String directory, String name, List<String> uses, String[]... mustNotUse) {}
 
-    private static final List<String> LIBRARIES =
-            List.of("contract", "torch", "artifacts", "lm", "method", "training", "evaluation", "pipeline");
+    private static final List<String> LIBRARIES = List.of(
+            "contract", "torch", "artifacts", "lm", "method", "training", "evaluation", "preflight", "pipeline");
 
     static final List<Module> modules = List.of(
             new Module("common/contract", "contract", List.of(), FRAMEWORKS, KAFKA, S3, TORCH),
+            new Module("common/testkit", "testkit", List.of("contract"), QUARKUS, TORCH),
             new Module("common/torch", "torch", List.of("artifacts"), FRAMEWORKS, KAFKA, S3),
             new Module("common/artifacts", "artifacts", List.of("contract"), FRAMEWORKS, KAFKA, TORCH),
             new Module("common/causal-lm", "lm", List.of("torch", "artifacts", "contract"), FRAMEWORKS, KAFKA, S3),
@@ -59,6 +63,12 @@ class ArchitectureTest {
                     S3),
             new Module(
                     "common/evaluation", "evaluation", List.of("lm", "torch", "artifacts", "contract"), CDI, KAFKA, S3),
+            new Module(
+                    "common/preflight",
+                    "preflight",
+                    List.of("method", "training", "evaluation", "lm", "torch", "artifacts", "contract"),
+                    CDI,
+                    KAFKA),
             new Module("common/pipeline", "pipeline", List.of("artifacts", "contract"), TORCH),
             new Module("alignment-analyzer", "analyzer", LIBRARIES),
             new Module("layer-selector", "selector", LIBRARIES),
@@ -94,6 +104,17 @@ class ArchitectureTest {
 
     @ParameterizedTest
     @FieldSource("modules")
+    void everyPackageSaysWhatItIs(Module module) throws IOException {
+        try (Stream<Path> files = Files.walk(Path.of("..", module.directory(), "src/main/java"))) {
+            assertThat(files.filter(file -> file.toString().endsWith(".java"))
+                            .map(file -> file.resolveSibling("package-info.java"))
+                            .distinct())
+                    .allSatisfy(file -> assertThat(file).exists());
+        }
+    }
+
+    @ParameterizedTest
+    @FieldSource("modules")
     void dependenciesPointDown(Module module) {
         List<String> above = new ArrayList<>();
         for (Module other : modules) {
@@ -109,7 +130,7 @@ class ArchitectureTest {
                 .resideInAPackage(ROOT + module.name() + "..")
                 .should()
                 .dependOnClassesThat(resideInAnyPackage(above.toArray(String[]::new)))
-                .because("of design.md: service -> pipeline -> artifacts -> contract")
+                .because("of docs/architecture.md: service -> pipeline -> artifacts -> contract")
                 .allowEmptyShould(true) // everyClassOfAModuleIsLookedAt knows whether it may be empty
                 .check(CLASSES);
     }
@@ -157,7 +178,7 @@ class ArchitectureTest {
 
     private static List<String> everything() {
         List<String> all = new ArrayList<>(LIBRARIES);
-        all.addAll(List.of("analyzer", "selector", "trainer", "evaluator"));
+        all.addAll(List.of("testkit", "analyzer", "selector", "trainer", "evaluator"));
         return all;
     }
 }

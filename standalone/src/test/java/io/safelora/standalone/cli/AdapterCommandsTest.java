@@ -16,10 +16,7 @@ import io.safelora.artifacts.safetensors.TensorData;
 import io.safelora.artifacts.safetensors.TensorInfo;
 import io.safelora.contract.Json;
 import io.safelora.standalone.demo.DemoModels;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -48,24 +45,6 @@ class AdapterCommandsTest {
     static void unpack() throws IOException {
         DemoModels.unpack(dir.resolve("demo"));
         aligned = dir.resolve("demo/aligned");
-    }
-
-    private record Run(int exit, String out, String err) {}
-
-    private static synchronized Run run(String... args) {
-        PrintStream out = System.out;
-        PrintStream err = System.err;
-        ByteArrayOutputStream outBytes = new ByteArrayOutputStream();
-        ByteArrayOutputStream errBytes = new ByteArrayOutputStream();
-        System.setOut(new PrintStream(outBytes, true, StandardCharsets.UTF_8));
-        System.setErr(new PrintStream(errBytes, true, StandardCharsets.UTF_8));
-        try {
-            int exit = SafeLoraCommand.execute(args);
-            return new Run(exit, outBytes.toString(StandardCharsets.UTF_8), errBytes.toString(StandardCharsets.UTF_8));
-        } finally {
-            System.setOut(out);
-            System.setErr(err);
-        }
     }
 
     /** A random update of every q_proj of the aligned model. */
@@ -166,7 +145,7 @@ class AdapterCommandsTest {
                         "1"));
         String said = null;
         for (List<String> command : commands) {
-            Run run = run(command.toArray(String[]::new));
+            Ran run = Ran.of(command.toArray(String[]::new));
             assertThat(run.exit()).as(command + run.err()).isEqualTo(1);
             String message = run.err().lines().reduce((x, y) -> y).orElse("");
             assertThat(message).startsWith("safelora " + command.get(0) + ": ");
@@ -201,7 +180,7 @@ class AdapterCommandsTest {
     void allRefuseAlikeModulesThatPeftWouldIgnore(String first) throws Exception {
         Path adapter = adapter("named");
         rewrite(adapter, name -> name.replace(PREFIX + "model.", PREFIX + first), Map.of());
-        assertThat(refusal(adapter)).contains(first + "layers.0.self_attn.q_proj", "is none of " + aligned);
+        assertThat(refusal(adapter)).contains(first + "layers.0.self_attn.q_proj", "is not part of " + aligned);
     }
 
     @Test
@@ -223,7 +202,7 @@ class AdapterCommandsTest {
         Files.writeString(adapter.resolve("chat_template.jinja"), "{{ messages[0].content }}");
 
         Path projected = dir.resolve("projected");
-        Run run = run(
+        Ran run = Ran.of(
                 "project",
                 "--base",
                 dir.resolve("demo/base").toString(),
@@ -252,7 +231,7 @@ class AdapterCommandsTest {
         for (String file : List.of("tokenizer.json", "chat_template.jinja")) {
             assertThat(projected.resolve(file)).hasSameBinaryContentAs(adapter.resolve(file));
         }
-        assertThat(run("score", "--model", aligned.toString(), "--adapter", projected.toString(), "--text", "a b")
+        assertThat(Ran.of("score", "--model", aligned.toString(), "--adapter", projected.toString(), "--text", "a b")
                         .exit())
                 .isZero();
     }
@@ -267,8 +246,8 @@ class AdapterCommandsTest {
         String a = adapter.toString();
         String[] score = {"score", "--model", model, "--adapter", a, "--text", "a b"};
         // The same as the model's: nothing to say.
-        assertThat(run(score).err()).doesNotContain("tokenizer");
-        JsonNode ids = Json.MAPPER.readTree(run(score).out()).get("ids");
+        assertThat(Ran.of(score).err()).doesNotContain("tokenizer");
+        JsonNode ids = Json.MAPPER.readTree(Ran.of(score).out()).get("ids");
 
         ObjectNode tokenizer = (ObjectNode)
                 Json.MAPPER.readTree(adapter.resolve("tokenizer.json").toFile());
@@ -280,22 +259,22 @@ class AdapterCommandsTest {
         tokenizer.set("post_processor", first);
         Files.write(adapter.resolve("tokenizer.json"), Json.pretty(tokenizer));
         Files.writeString(adapter.resolve("chat_template.jinja"), "{{ messages[0].content }} of the adapter");
-        Run scored = run(score);
+        Ran scored = Ran.of(score);
         assertThat(scored.err()).containsOnlyOnce("tokenizer and chat template from the adapter's folder, texts");
         JsonNode other = Json.MAPPER.readTree(scored.out()).get("ids");
         assertThat(other.size()).isEqualTo(ids.size() + 1);
         assertThat(other.get(0).asInt()).isZero();
 
         Path merged = dir.resolve("merged");
-        assertThat(run("merge", "--model", model, "--adapter", a, "--out", merged.toString())
+        assertThat(Ran.of("merge", "--model", model, "--adapter", a, "--out", merged.toString())
                         .exit())
                 .isZero();
         assertThat(merged.resolve("chat_template.jinja")).hasContent("{{ messages[0].content }} of the adapter");
-        Run ofMerged = run("score", "--model", merged.toString(), "--text", "a b");
+        Ran ofMerged = Ran.of("score", "--model", merged.toString(), "--text", "a b");
         assertThat(Json.MAPPER.readTree(ofMerged.out()).get("ids")).isEqualTo(other);
 
         Path trained = dir.resolve("trained");
-        Run train = run(
+        Ran train = Ran.of(
                 "train",
                 "--model",
                 model,

@@ -10,9 +10,6 @@ import io.safelora.pipeline.PipelineConfig;
 import io.safelora.standalone.demo.DemoModels;
 import io.safelora.standalone.embedded.EmbeddedSystemResource;
 import jakarta.inject.Inject;
-import java.io.ByteArrayOutputStream;
-import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import org.eclipse.microprofile.config.inject.ConfigProperty;
@@ -32,26 +29,12 @@ class ClientCommandsTest {
     @Inject
     PipelineConfig config;
 
-    private record Run(int exit, String out, String err) {}
-
-    private Run run(String... args) {
+    private Ran run(String... args) {
         String[] all = new String[args.length + 2];
         System.arraycopy(args, 0, all, 0, args.length);
         all[args.length] = "--bootstrap-servers";
         all[args.length + 1] = bootstrapServers;
-        PrintStream out = System.out;
-        PrintStream err = System.err;
-        ByteArrayOutputStream outBytes = new ByteArrayOutputStream();
-        ByteArrayOutputStream errBytes = new ByteArrayOutputStream();
-        System.setOut(new PrintStream(outBytes, true, StandardCharsets.UTF_8));
-        System.setErr(new PrintStream(errBytes, true, StandardCharsets.UTF_8));
-        try {
-            int exit = SafeLoraCommand.execute(all);
-            return new Run(exit, outBytes.toString(StandardCharsets.UTF_8), errBytes.toString(StandardCharsets.UTF_8));
-        } finally {
-            System.setOut(out);
-            System.setErr(err);
-        }
+        return Ran.of(all);
     }
 
     private String job(String name, int limit) throws Exception {
@@ -75,12 +58,12 @@ class ClientCommandsTest {
             }
         }
         String first = job("first.yaml", 2);
-        assertThat(run("submit", first, "--id", "weekly")).isEqualTo(new Run(0, "weekly\n", ""));
-        Run watched = run("watch", "weekly");
+        assertThat(run("submit", first, "--id", "weekly")).isEqualTo(new Ran(0, "weekly\n", ""));
+        Ran watched = run("watch", "weekly");
         assertThat(watched.exit()).as(watched.err()).isZero();
         assertThat(watched.out()).contains("harmfulness harmful", " of 2");
 
-        Run again = run("submit", first, "--id", "weekly");
+        Ran again = run("submit", first, "--id", "weekly");
         assertThat(again.exit()).isZero();
         assertThat(again.out()).isEqualTo("weekly\n");
         assertThat(again.err())
@@ -88,9 +71,9 @@ class ClientCommandsTest {
                         + " --replace runs it again\n");
 
         String other = job("other.yaml", 3);
-        Run refused = run("submit", other, "--id", "weekly");
+        Ran refused = run("submit", other, "--id", "weekly");
         assertThat(refused)
-                .isEqualTo(new Run(
+                .isEqualTo(new Ran(
                         1,
                         "",
                         "safelora submit: the job id weekly stands for another document, which succeeded; take another --id, or"

@@ -11,9 +11,7 @@ import io.safelora.lm.Tokenizer;
 import io.safelora.standalone.demo.DemoModels;
 import io.safelora.training.FineTuning;
 import io.safelora.training.ModelCard;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -30,24 +28,6 @@ import org.junit.jupiter.params.provider.ValueSource;
 class CommandLineTest {
     @TempDir
     static Path dir;
-
-    private record Run(int exit, String out, String err) {}
-
-    private static synchronized Run run(String... args) {
-        PrintStream out = System.out;
-        PrintStream err = System.err;
-        ByteArrayOutputStream outBytes = new ByteArrayOutputStream();
-        ByteArrayOutputStream errBytes = new ByteArrayOutputStream();
-        System.setOut(new PrintStream(outBytes, true, StandardCharsets.UTF_8));
-        System.setErr(new PrintStream(errBytes, true, StandardCharsets.UTF_8));
-        try {
-            int exit = SafeLoraCommand.execute(args);
-            return new Run(exit, outBytes.toString(StandardCharsets.UTF_8), errBytes.toString(StandardCharsets.UTF_8));
-        } finally {
-            System.setOut(out);
-            System.setErr(err);
-        }
-    }
 
     private static Path demo() throws IOException {
         Path models = dir.resolve("demo");
@@ -70,7 +50,7 @@ class CommandLineTest {
                 "project --base b --aligned a --adapter p --out o --strategy treshold | did you mean threshold?",
             })
     void aTypoIsAnsweredWithTheNearestName(String line, String hint) {
-        Run run = run(line.split(" "));
+        Ran run = Ran.of(line.split(" "));
         assertThat(run.exit()).isNotZero();
         assertThat(run.err()).contains(hint).hasLineCount(1);
     }
@@ -80,10 +60,10 @@ class CommandLineTest {
             strings = {"@file", "@@", "-x", "--", "--json", "--prompt", "-h", "--help", "${user.home}", "'a b'", "ü"})
     void aPromptIsTheTextThatIsTyped(String prompt) throws Exception {
         String model = demo().resolve("aligned").toString();
-        Run run = run("generate", "--model", model, "--prompt", prompt, "--max-new-tokens", "1", "--json");
+        Ran run = Ran.of("generate", "--model", model, "--prompt", prompt, "--max-new-tokens", "1", "--json");
         assertThat(run.exit()).as(run.err()).isZero();
         JsonNode ids = Json.MAPPER.readTree(run.out()).get("prompt_ids");
-        Run scored = run("score", "--text", prompt, "--model", model);
+        Ran scored = Ran.of("score", "--text", prompt, "--model", model);
         assertThat(Json.MAPPER.readTree(scored.out()).get("ids")).isEqualTo(ids);
         assertThat(ids)
                 .isEqualTo(Json.MAPPER.valueToTree(
@@ -104,7 +84,7 @@ class CommandLineTest {
     void aValueOutOfRangeIsNamedByItsOption(String option, String message) throws Exception {
         Path data = demo().resolve("data/problems.jsonl");
         String[] typed = option.split(" ");
-        Run run = run(
+        Ran run = Ran.of(
                 "evaluate",
                 "--model",
                 "nowhere",
@@ -123,10 +103,10 @@ class CommandLineTest {
     @Test
     void rangesOfTrainAndProjectAreTheDocuments() throws Exception {
         Path data = demo().resolve("data/finetuning.jsonl");
-        assertThat(run("train", "--model", "m", "--data", data.toString(), "--out", dir + "/t", "--r", "0")
+        assertThat(Ran.of("train", "--model", "m", "--data", data.toString(), "--out", dir + "/t", "--r", "0")
                         .err())
                 .isEqualTo("safelora train: --r: must be at least 1, not 0\n");
-        assertThat(run(
+        assertThat(Ran.of(
                                 "project",
                                 "--base",
                                 "b",
@@ -163,7 +143,7 @@ class CommandLineTest {
             {"demo-models", "--out", file.toString()},
         };
         for (String[] command : commands) {
-            Run run = run(command);
+            Ran run = Ran.of(command);
             assertThat(run.exit()).as(String.join(" ", command)).isEqualTo(1);
             assertThat(run.err())
                     .as(String.join(" ", command))
@@ -231,26 +211,26 @@ class CommandLineTest {
     void aDocumentThatCannotBeReadIsNamed() throws Exception {
         Path latin = Files.write(
                 dir.resolve("latin.yaml"), "base: s3://b\nname: Gr\u00f6\u00dfe".getBytes(StandardCharsets.ISO_8859_1));
-        assertThat(run("submit", dir.toString()).err())
+        assertThat(Ran.of("submit", dir.toString()).err())
                 .isEqualTo("safelora submit: JOB.yaml: " + dir + " is a directory; give a file\n");
-        assertThat(run("submit", latin.toString()).err())
+        assertThat(Ran.of("submit", latin.toString()).err())
                 .isEqualTo("safelora submit: JOB.yaml: " + latin
                         + ", line 2 is not UTF-8 text (byte 21 of the file); save the file as UTF-8\n");
-        assertThat(run("run", dir.resolve("none.yaml").toString()).err())
+        assertThat(Ran.of("run", dir.resolve("none.yaml").toString()).err())
                 .isEqualTo("safelora run: JOB.yaml: " + dir.resolve("none.yaml") + " does not exist\n");
         Path relative =
                 Files.writeString(dir.resolve("relative.yaml"), job().replace("demo/base", "'file:nowhere/base'"));
-        assertThat(run("run", relative.toString()).err())
+        assertThat(Ran.of("run", relative.toString()).err())
                 .isEqualTo("safelora run: base: " + dir.resolve("nowhere/base") + " does not exist\n");
         Path rows = dir.resolve("demo");
-        assertThat(run("train", "--model", "m", "--data", rows.toString(), "--out", dir + "/o")
+        assertThat(Ran.of("train", "--model", "m", "--data", rows.toString(), "--out", dir + "/o")
                         .err())
                 .isEqualTo("safelora train: --data: " + rows + " is a directory; give a file\n");
     }
 
     @Test
     void anUnfitIdIsRefusedBeforeTheDocumentIsLookedAt() {
-        assertThat(run("submit", "--id", "my job", "nowhere.yaml").err())
+        assertThat(Ran.of("submit", "--id", "my job", "nowhere.yaml").err())
                 .isEqualTo(
                         "safelora submit: the job id \"my job\" is refused; it must be 1 to 128 of A-Z a-z 0-9 . _ -\n");
     }

@@ -10,10 +10,7 @@ import io.safelora.artifacts.safetensors.Dtype;
 import io.safelora.contract.JobEvent.Score;
 import io.safelora.contract.Json;
 import io.safelora.standalone.demo.DemoModels;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -33,42 +30,28 @@ class EvaluateCommandTest {
     @TempDir
     Path dir;
 
-    private record Outcome(int status, String stdout, String stderr) {}
-
     @BeforeAll
     static void unpack() throws IOException {
         DemoModels.unpack(demo);
     }
 
-    private Outcome evaluate(String task, String data, String... options) {
+    private Ran evaluate(String task, String data, String... options) {
         List<String> arguments = new ArrayList<>(List.of(
                 "evaluate", "--model", demo.resolve("aligned").toString(), "--device", "cpu", "--dtype", "float32"));
         arguments.addAll(List.of(
                 "--task", task, "--data", demo.resolve("data").resolve(data).toString()));
         arguments.addAll(List.of("--out", dir.resolve("out.json").toString()));
         arguments.addAll(Arrays.asList(options));
-        PrintStream stdout = System.out;
-        PrintStream stderr = System.err;
-        var out = new ByteArrayOutputStream();
-        var err = new ByteArrayOutputStream();
-        System.setOut(new PrintStream(out, true, StandardCharsets.UTF_8));
-        System.setErr(new PrintStream(err, true, StandardCharsets.UTF_8));
-        try {
-            int status = SafeLoraCommand.execute(arguments.toArray(String[]::new));
-            return new Outcome(status, out.toString(StandardCharsets.UTF_8), err.toString(StandardCharsets.UTF_8));
-        } finally {
-            System.setOut(stdout);
-            System.setErr(stderr);
-        }
+        return Ran.of(arguments.toArray(String[]::new));
     }
 
     @ParameterizedTest
     @CsvSource({"--limit, 1.5", "--limit, NaN", "--judge, gcg-keywords", "--fewshot-as-multiturn, true"})
     void whatIsOutOfRangeIsOneLineAndAFailure(String option, String value) {
-        Outcome outcome = evaluate("gsm8k", "problems.jsonl", "--num-fewshot=0", option + "=" + value);
-        assertThat(outcome.status()).isNotZero();
-        assertThat(outcome.stdout()).isEmpty();
-        assertThat(outcome.stderr().strip().lines().toList())
+        Ran outcome = evaluate("gsm8k", "problems.jsonl", "--num-fewshot=0", option + "=" + value);
+        assertThat(outcome.exit()).isNotZero();
+        assertThat(outcome.out()).isEmpty();
+        assertThat(outcome.err().strip().lines().toList())
                 .singleElement()
                 .asString()
                 .contains(option)
@@ -76,26 +59,59 @@ class EvaluateCommandTest {
         assertThat(dir.resolve("out.json")).doesNotExist();
     }
 
+    /** The demo's aligned model refuses all of 8: up to 32.4 % by Wilson. */
+    @ParameterizedTest
+    @CsvSource({"0.33, 0, pass", "0.3, 4, cannot tell"})
+    void theExitStatusIsTheGates(String max, int exit, String verdict) {
+        Ran ran = evaluate(
+                "harmfulness", "forbidden.csv", "--limit=8", "--max-new-tokens=12", "--require", "harmful_max=" + max);
+        assertThat(ran.exit()).as(ran.err()).isEqualTo(exit);
+        assertThat(ran.err()).contains("verdict: " + verdict, "0.0 to 32.4 % (95 % Wilson interval)");
+    }
+
+    /** It answers all that is harmless, so that all of it counts as harmful here. */
+    @Test
+    void whatIsNotMetIsAFailureOfItsOwn() {
+        Ran ran = evaluate(
+                "harmfulness",
+                "problems.jsonl",
+                "--column=question",
+                "--limit=8",
+                "--max-new-tokens=12",
+                "--require=harmful_max=0.5,confidence=0.9");
+        assertThat(ran.exit()).as(ran.err()).isEqualTo(3);
+        assertThat(ran.err()).contains("verdict: fail", "90 % Wilson interval");
+    }
+
+    @ParameterizedTest
+    @CsvSource({"harmful_max=2", "harmful_max=little", "harmfull_max=0.1", "task_drop_max=0.1"})
+    void aBoundThatIsNotOneIsNamed(String bound) {
+        Ran ran = evaluate("harmfulness", "forbidden.csv", "--require", bound);
+        assertThat(ran.exit()).isEqualTo(1);
+        assertThat(ran.lastError()).contains("--require " + bound.substring(0, bound.indexOf('=')));
+        assertThat(dir.resolve("out.json")).doesNotExist();
+    }
+
     @Test
     void aLimitMayBeAShareOfTheRows() throws IOException {
-        Outcome outcome =
+        Ran outcome =
                 evaluate("gsm8k", "problems.jsonl", "--num-fewshot=0", "--limit=0.02", "--max-new-tokens=8", "--json");
-        assertThat(outcome.status()).as(outcome.stderr()).isZero();
-        Score[] scores = Json.MAPPER.readValue(outcome.stdout(), Score[].class);
+        assertThat(outcome.exit()).as(outcome.err()).isZero();
+        Score[] scores = Json.MAPPER.readValue(outcome.out(), Score[].class);
         assertThat(scores).hasSize(2).allSatisfy(score -> assertThat(score.samples())
                 .isEqualTo(4)); // of 200
     }
 
     @Test
     void judgesAreNamedAndTheirVerdictsKept() throws IOException {
-        Outcome outcome = evaluate(
+        Ran outcome = evaluate(
                 "harmfulness",
                 "forbidden.csv",
                 "--limit=6",
                 "--max-new-tokens=16",
                 "--judge=refusal-phrases,gcg-keywords");
-        assertThat(outcome.status()).as(outcome.stderr()).isZero();
-        assertThat(outcome.stdout())
+        assertThat(outcome.exit()).as(outcome.err()).isZero();
+        assertThat(outcome.out())
                 .contains("harmfulness harmful (refusal-phrases) ↓", "harmfulness harmful (gcg-keywords) ↓");
         JsonNode result = Json.MAPPER.readTree(dir.resolve("out.json").toFile());
         assertThat(result.get("samples")).hasSize(6).allSatisfy(sample -> assertThat(sample.get("verdicts"))
@@ -120,25 +136,24 @@ class EvaluateCommandTest {
             "--fewshot-sampler=first_n",
             "--max-new-tokens=" + (positions - 40)
         };
-        Outcome table = evaluate("gsm8k", rows.toString(), options);
-        assertThat(table.status()).as(table.stderr()).isZero();
+        Ran table = evaluate("gsm8k", rows.toString(), options);
+        assertThat(table.exit()).as(table.err()).isZero();
         String cut = "2 of 2 gsm8k prompts were longer than the 40 tokens that max_position_embeddings (" + positions
                 + ") and max_new_tokens (" + (positions - 40)
                 + ") leave, and lost their beginning, 1 of them a part of their own question";
-        String noNumber = "1 of 2 answers in rows.jsonl are not numbers and do not end in \"#### n\"";
-        assertThat(table.stdout()).contains("warning: " + cut, "warning: " + noNumber);
+        String noNumber = "1 of 2 right answers in rows.jsonl are none that the filters of gsm8k take";
+        assertThat(table.out()).contains("warning: " + cut, "warning: " + noNumber);
         List<String> json = new ArrayList<>(Arrays.asList(options));
         json.add("--json");
-        Outcome scores = evaluate("gsm8k", rows.toString(), json.toArray(String[]::new));
-        assertThat(Json.MAPPER.readTree(scores.stdout())).hasSize(2);
-        assertThat(scores.stderr()).contains("warning: " + cut, "warning: " + noNumber);
+        Ran scores = evaluate("gsm8k", rows.toString(), json.toArray(String[]::new));
+        assertThat(Json.MAPPER.readTree(scores.out())).hasSize(2);
+        assertThat(scores.err()).contains("warning: " + cut, "warning: " + noNumber);
         assertThat(Json.MAPPER.readTree(dir.resolve("out.json").toFile()).get("warnings"))
                 .hasSize(2);
-        Outcome nothingLeft = evaluate(
+        Ran nothingLeft = evaluate(
                 "gsm8k", "problems.jsonl", "--num-fewshot=0", "--limit=3", "--max-new-tokens=" + (positions - 4));
-        assertThat(nothingLeft.status()).isEqualTo(1);
-        assertThat(nothingLeft.stderr())
-                .contains("not one of the 3 questions in problems.jsonl fits into the 4 tokens");
+        assertThat(nothingLeft.exit()).isEqualTo(1);
+        assertThat(nothingLeft.err()).contains("not one of the 3 questions in problems.jsonl fits into the 4 tokens");
     }
 
     @Test
@@ -153,9 +168,9 @@ class EvaluateCommandTest {
                         LoraConfig.of("aligned", 1, 1, 0, List.of("q_proj")),
                         List.of(new LoraModule(module, 1, size, size, broken, broken, 1, Dtype.F32)))
                 .write(dir.resolve("adapter"));
-        Outcome outcome = evaluate("answer_loss", "problems.jsonl", "--limit=2", "--adapter=" + dir.resolve("adapter"));
-        assertThat(outcome.status()).isEqualTo(1);
-        assertThat(outcome.stdout()).isEmpty();
-        assertThat(outcome.stderr()).contains("answer_loss of adapter is NaN, which is not a score");
+        Ran outcome = evaluate("answer_loss", "problems.jsonl", "--limit=2", "--adapter=" + dir.resolve("adapter"));
+        assertThat(outcome.exit()).isEqualTo(1);
+        assertThat(outcome.out()).isEmpty();
+        assertThat(outcome.err()).contains("answer_loss of adapter is NaN, which is not a score");
     }
 }

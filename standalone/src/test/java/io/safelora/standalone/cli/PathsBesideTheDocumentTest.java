@@ -23,6 +23,7 @@ class PathsBesideTheDocumentTest {
                         selection: {repair: safe-merge, safety_adapter: %s}
                         evaluation:
                           - {task: gsm8k, data: test.jsonl, fewshot_data: file:shots.jsonl}
+                          - {task: tasks/own.yaml, data: test.jsonl}
                         """.formatted(dir.resolve("base").toUri(), safetyAdapter));
     }
 
@@ -31,6 +32,8 @@ class PathsBesideTheDocumentTest {
         for (String name : new String[] {"base", "safe adapter"}) {
             Files.createDirectories(dir.resolve(name));
         }
+        Files.createDirectories(dir.resolve("tasks"));
+        Files.createFile(dir.resolve("tasks/own.yaml"));
         Files.createFile(dir.resolve("test.jsonl"));
         Files.createFile(dir.resolve("shots.jsonl"));
         JobRequest request = SystemCommands.withPathsAsUris(document("safe adapter"));
@@ -40,6 +43,8 @@ class PathsBesideTheDocumentTest {
         assertThat(request.selection().safetyAdapter()).isEqualTo(here + "safe%20adapter");
         assertThat(request.evaluation().get(0).data()).isEqualTo(here + "test.jsonl");
         assertThat(request.evaluation().get(0).fewshotData()).isEqualTo(here + "shots.jsonl");
+        assertThat(request.evaluation().get(0).task()).isEqualTo("gsm8k");
+        assertThat(request.evaluation().get(1).task()).isEqualTo(here + "tasks/own.yaml");
     }
 
     @Test

@@ -21,29 +21,6 @@ class SelectionMixinTest {
     }
 
     @Test
-    void everyFieldOfAJobsSelectionIsAnOption() {
-        assertThat(new CommandLine(new Repairs()).getCommandSpec().optionsMap().keySet())
-                .containsExactlyInAnyOrder(
-                        "--strategy",
-                        "--number",
-                        "--threshold",
-                        "--share",
-                        "--layers",
-                        "--modules",
-                        "--seed",
-                        "--repair",
-                        "--projector",
-                        "--energy",
-                        "--blend",
-                        "--scale",
-                        "--gamma",
-                        "--rank",
-                        "--safety-adapter");
-        String help = new CommandLine(new Repairs()).getUsageMessage();
-        assertThat(help).contains("90 % of").contains("(default 30)").contains("--safety-adapter=<directory>");
-    }
-
-    @Test
     void optionsAreWhatTheDocumentWouldSay() {
         assertThat(options()).isEqualTo(SelectionOptions.DEFAULTS);
         SelectionOptions given = options(

@@ -6,10 +6,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.safelora.contract.Json;
 import io.safelora.lm.Tokenizer;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.stream.Stream;
@@ -23,9 +20,6 @@ class StageCommandsTest {
 
     @TempDir
     Path dir;
-
-    /** What a command left behind. */
-    private record Ran(int status, String out, String err) {}
 
     @Test
     void generateRendersThePromptByTheModelsChatTemplate() throws IOException {
@@ -41,15 +35,15 @@ class StageCommandsTest {
 
     @Test
     void aSystemTurnNeedsATemplateThatTakesIt() {
-        Ran without = run("generate", "--model", "none", "--prompt", PROMPT, "--system", "Be brief.");
-        assertThat(without.status()).isEqualTo(2);
+        Ran without = Ran.of("generate", "--model", "none", "--prompt", PROMPT, "--system", "Be brief.");
+        assertThat(without.exit()).isEqualTo(2);
         assertThat(without.out()).isEmpty();
         assertThat(without.err().lines())
                 .singleElement()
                 .asString()
                 .contains("--system needs --apply-chat-template", "safelora generate --help");
         // The demo's template refuses system turns.
-        Ran refused = run(
+        Ran refused = Ran.of(
                 "generate",
                 "--model",
                 DEMO.resolve("aligned").toString(),
@@ -60,7 +54,7 @@ class StageCommandsTest {
                 "--apply-chat-template",
                 "--system",
                 "Be brief.");
-        assertThat(refused.status()).isEqualTo(1);
+        assertThat(refused.exit()).isEqualTo(1);
         assertThat(refused.out()).isEmpty();
         assertThat(refused.err().lines())
                 .last()
@@ -76,13 +70,13 @@ class StageCommandsTest {
         Files.write(base.resolve("config.json"), Json.pretty(config.put("model_type", "mistral")));
         String aligned = DEMO.resolve("aligned").toString();
         Path json = dir.resolve("alignment.json");
-        Ran analyzed = run("analyze", "--base", base.toString(), "--aligned", aligned, "--out", json.toString());
-        assertThat(analyzed.status()).isZero();
+        Ran analyzed = Ran.of("analyze", "--base", base.toString(), "--aligned", aligned, "--out", json.toString());
+        assertThat(analyzed.exit()).isZero();
         String warning = Json.MAPPER.readTree(json.toFile()).get("warning").asText();
         assertThat(warning).contains("model_type is \"mistral\" in base and \"llama\" in aligned");
         assertThat(analyzed.err()).contains("warning: " + warning);
 
-        Ran projected = run(
+        Ran projected = Ran.of(
                 "project",
                 "--base",
                 base.toString(),
@@ -92,10 +86,10 @@ class StageCommandsTest {
                 DEMO.resolve("base").toString(),
                 "--out",
                 dir.resolve("out").toString());
-        assertThat(projected.status()).isZero();
+        assertThat(projected.exit()).isZero();
         assertThat(projected.err()).contains("warning: " + warning);
 
-        Ran own = run(
+        Ran own = Ran.of(
                 "analyze", "--base", DEMO.resolve("base").toString(), "--aligned", aligned, "--out", json.toString());
         assertThat(own.err()).doesNotContain("warning");
         assertThat(Json.MAPPER.readTree(json.toFile()).has("warning")).isFalse();
@@ -115,30 +109,13 @@ class StageCommandsTest {
             "2",
             "--json"
         };
-        Ran ran = run(Stream.concat(Stream.of(always), Stream.of(options)).toArray(String[]::new));
-        assertThat(ran.status()).as(ran.err()).isZero();
+        Ran ran = Ran.of(Stream.concat(Stream.of(always), Stream.of(options)).toArray(String[]::new));
+        assertThat(ran.exit()).as(ran.err()).isZero();
         JsonNode result = Json.MAPPER.readTree(ran.out());
         assertThat(result.get("ids")).isNotEmpty();
         int[] prompt = Json.MAPPER.convertValue(result.get("prompt_ids"), int[].class);
         try (Tokenizer tokenizer = Tokenizer.load(model)) {
             return tokenizer.decode(prompt, false);
-        }
-    }
-
-    private static Ran run(String... arguments) {
-        PrintStream out = System.out;
-        PrintStream err = System.err;
-        ByteArrayOutputStream outBytes = new ByteArrayOutputStream();
-        ByteArrayOutputStream errBytes = new ByteArrayOutputStream();
-        System.setOut(new PrintStream(outBytes, true, StandardCharsets.UTF_8));
-        System.setErr(new PrintStream(errBytes, true, StandardCharsets.UTF_8));
-        try {
-            int status = SafeLoraCommand.execute(arguments);
-            return new Ran(
-                    status, outBytes.toString(StandardCharsets.UTF_8), errBytes.toString(StandardCharsets.UTF_8));
-        } finally {
-            System.setOut(out);
-            System.setErr(err);
         }
     }
 

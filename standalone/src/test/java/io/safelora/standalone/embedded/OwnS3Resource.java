@@ -1,6 +1,7 @@
 package io.safelora.standalone.embedded;
 
 import io.quarkus.test.common.QuarkusTestResourceLifecycleManager;
+import io.safelora.testkit.EmbeddedS3;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;

@@ -14,6 +14,7 @@ import io.safelora.contract.Topics;
 import io.safelora.pipeline.Pipeline;
 import io.safelora.pipeline.PipelineConfig;
 import io.safelora.standalone.demo.DemoModels;
+import io.safelora.testkit.Records;
 import jakarta.inject.Inject;
 import java.net.URI;
 import java.nio.file.Files;

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.safelora.artifacts.Sha256;
 import io.safelora.artifacts.store.ArtifactStore;
 import io.safelora.artifacts.store.StoreSettings;
+import io.safelora.testkit.EmbeddedS3;
 import java.net.URI;
 import java.net.URLEncoder;
 import java.net.http.HttpClient;

@@ -2,21 +2,30 @@ package io.safelora.artifacts.checkpoint;
 
 /** Text that stops a regular expression from a file that would backtrack for years. */
 public final class BoundedText implements CharSequence {
-    /** The expression has looked at the text a million times. */
+    private static final long READS = 1_000_000;
+
+    /** The expression has looked at the text too often. */
     public static final class Exhausted extends RuntimeException {
         private static final long serialVersionUID = 1;
     }
 
     private final String text;
-    private int reads;
+    private long left;
 
+    /** May be looked at a million times. */
     public BoundedText(String text) {
+        this(text, READS);
+    }
+
+    /** @param reads how often it may be looked at, character by character */
+    public BoundedText(String text, long reads) {
         this.text = text;
+        this.left = reads;
     }
 
     @Override
     public char charAt(int index) {
-        if (++reads > 1_000_000) {
+        if (--left < 0) {
             throw new Exhausted();
         }
         return text.charAt(index);

@@ -28,9 +28,9 @@ import java.util.TreeSet;
  * A Hugging Face model directory: {@code config.json} and either {@code model.safetensors} or shards with
  * {@code model.safetensors.index.json}. Opening reads the headers only.
  *
- * <p>Tensors have the names that they have in transformers' causal language model, and modules in PEFT's adapters. A checkpoint that
- * was saved without its head (GPT-2's, or an AutoModel's) lacks the first part of these names in the file; here it has them all the
- * same, so that nobody else needs to know.
+ * <p>Tensors have the names that they have in transformers' causal language model, and modules in PEFT's adapters. A
+ * checkpoint that was saved without its head (GPT-2's, or an AutoModel's) lacks the first part of these names in the
+ * file; here it has them all the same, so that nobody else needs to know.
  */
 public final class Checkpoint {
     private static final String SINGLE = "model.safetensors";
@@ -38,8 +38,8 @@ public final class Checkpoint {
     private static final int MAX_JSON = 100_000_000;
 
     /**
-     * What only a model without its head has as the first part of a name, and what that model is called inside the causal language
-     * model (transformers' base_model_prefix).
+     * What only a model without its head has as the first part of a name, and what that model is called inside the
+     * causal language model (transformers' base_model_prefix).
      */
     private static final Map<String, String> BASE_MODELS = Map.of(
             "embed_tokens", "model",
@@ -91,7 +91,9 @@ public final class Checkpoint {
         return open(new LocalFolder(directory));
     }
 
-    /** Opens a model directory in S3 or, as a {@code file:} URI, on this machine. Tensors are read by ranges, in place. */
+    /**
+     * Opens a model directory in S3 or, as a {@code file:} URI, on this machine. Tensors are read by ranges, in place.
+     */
     public static Checkpoint open(URI uri, ArtifactStore store) throws IOException {
         return open(store.folder(uri.toString()));
     }
@@ -244,7 +246,7 @@ public final class Checkpoint {
             return node;
         } catch (JsonProcessingException e) {
             throw new InvalidArtifactException(
-                    folder.name() + "/" + file + ": is no valid JSON: " + line(e.getOriginalMessage()), e);
+                    folder.name() + "/" + file + ": is not valid JSON: " + line(e.getOriginalMessage()), e);
         } catch (IOException e) {
             throw new InvalidArtifactException(
                     folder.name() + "/" + file + ": is no UTF-8: " + line(e.getMessage()), e);

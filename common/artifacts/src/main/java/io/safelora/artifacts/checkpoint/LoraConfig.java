@@ -68,7 +68,7 @@ public record LoraConfig(ObjectNode json) {
 
     private static final int MAX_TOKEN = 1 << 24;
 
-    /** @throws InvalidArtifactException if the adapter is none of LoRA or has an option that is not supported */
+    /** @throws InvalidArtifactException if the adapter is not a LoRA adapter or has an option that is not supported */
     public LoraConfig {
         if (!json.path("peft_type").asText().equals("LORA")) {
             throw invalid("peft_type is " + json.path("peft_type") + "; only LORA is supported" + REMEDY);
@@ -89,7 +89,8 @@ public record LoraConfig(ObjectNode json) {
                     + ", which may have changed the base model's weights as well (true, false, "
                     + String.join(", ", LEAVE_BASE)
                     + " do not); convert the adapter to plain LoRA (path_initial_model_for_weight_conversion of PEFT's"
-                    + " save_pretrained), or fold it into the model that it was trained on with merge_and_unload, and give the"
+                    + " save_pretrained), or fold it into the model that it was trained on with "
+                    + "merge_and_unload, and give the"
                     + " merged model in its place (project: --fine-tuned)");
         }
         for (Map.Entry<String, JsonNode> option : json.properties()) {
@@ -228,8 +229,8 @@ public record LoraConfig(ObjectNode json) {
     }
 
     /**
-     * Whether PEFT puts LoRA on a module, by target_modules, exclude_modules, modules_to_save and layers_to_transform: what the
-     * file holds for any other module, PEFT does not read.
+     * Whether PEFT puts LoRA on a module, by target_modules, exclude_modules, modules_to_save and layers_to_transform:
+     * what the file holds for any other module, PEFT does not read.
      */
     public boolean adapts(String module) {
         JsonNode targets = targetModules();
@@ -300,13 +301,13 @@ public record LoraConfig(ObjectNode json) {
             return (whole ? matcher.matches() : matcher.lookingAt()) ? matcher : null;
         } catch (PatternSyntaxException | StackOverflowError | BoundedText.Exhausted e) {
             throw invalid(option + " has " + shortened(Json.MAPPER.valueToTree(expression))
-                    + ", which is no regular expression that can be matched");
+                    + ", which is not a regular expression that can be matched");
         }
     }
 
     /**
-     * Whether modules_to_save has the module, or one that it is part of, by the end of its name: the adapter then holds its weights
-     * whole.
+     * Whether modules_to_save has the module, or one that it is part of, by the end of its name: the adapter then holds
+     * its weights whole.
      */
     public boolean saves(String module) {
         for (JsonNode saved : json.path("modules_to_save")) {
@@ -358,7 +359,8 @@ public record LoraConfig(ObjectNode json) {
     }
 
     /**
-     * The tokens that were trained one by one, by trainable_token_indices: a module's, or, given as a list, the embedding's.
+     * The tokens that were trained one by one, by trainable_token_indices: a module's, or, given as a list, the
+     * embedding's.
      *
      * @param module a module's full name
      * @param embedding whether it is the embedding

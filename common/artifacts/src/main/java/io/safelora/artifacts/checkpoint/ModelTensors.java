@@ -15,7 +15,7 @@ import java.util.Set;
  * @param transposed whether the layers store their linear weights (in, out), as GPT-2's Conv1D does
  */
 public record ModelTensors(String name, Map<String, long[]> shapes, boolean transposed) {
-    /** Families whose linear modules are Conv1D; their heads are none. */
+    /** Families whose linear modules are Conv1D; their heads are not. */
     private static final Set<String> CONV1D = Set.of("gpt2", "openai-gpt");
 
     private static final Set<String> EMBEDDINGS =
@@ -36,8 +36,8 @@ public record ModelTensors(String name, Map<String, long[]> shapes, boolean tran
     }
 
     /**
-     * Whether a checkpoint's layers store their linear weights (in, out). Its own configuration says so, and PEFT, too, believes the
-     * model rather than the adapter's fan_in_fan_out.
+     * Whether a checkpoint's layers store their linear weights (in, out). Its own configuration says so, and PEFT, too,
+     * believes the model rather than the adapter's fan_in_fan_out.
      *
      * @param otherwise where there is no configuration
      */
@@ -62,7 +62,9 @@ public record ModelTensors(String name, Map<String, long[]> shapes, boolean tran
         return HEADS.contains(last(module));
     }
 
-    /** A tensor's shape, or null if the model has none of that name. A head that is not there is tied to the embedding. */
+    /**
+     * A tensor's shape, or null if the model has none of that name. A head that is not there is tied to the embedding.
+     */
     long[] shape(String tensor) {
         long[] shape = shapes.get(tensor);
         if (shape == null && tensor.endsWith(".weight") && HEADS.contains(tensor.substring(0, tensor.length() - 7))) {

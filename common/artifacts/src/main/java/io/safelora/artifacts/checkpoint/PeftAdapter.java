@@ -25,11 +25,11 @@ import java.util.SortedMap;
 import java.util.TreeMap;
 
 /**
- * A LoRA adapter in PEFT's format: adapter_config.json and adapter_model.safetensors, and beside them perhaps the tokenizer that it
- * was trained with.
+ * A LoRA adapter in PEFT's format: adapter_config.json and adapter_model.safetensors, and beside them perhaps the
+ * tokenizer that it was trained with.
  *
- * <p>Names are those of transformers' causal language model, as PEFT has them. What the file holds and PEFT would not read is
- * refused, and so is what no module of the model takes; see {@link #check}.
+ * <p>Names are those of transformers' causal language model, as PEFT has them. What the file holds and PEFT would not
+ * read is refused, and so is what no module of the model takes; see {@link #check}.
  */
 public final class PeftAdapter {
     public static final String CONFIG = "adapter_config.json";
@@ -61,8 +61,8 @@ public final class PeftAdapter {
     private static final int MAX_TEXT = 1 << 28;
 
     /**
-     * The update of one module: its weight (out, in) becomes {@code W + scale * B A}. An embedding (vocab, hidden) becomes
-     * {@code W + scale * (B A)^T}: out is hidden, and in is vocab.
+     * The update of one module: its weight (out, in) becomes {@code W + scale * B A}. An embedding (vocab, hidden)
+     * becomes {@code W + scale * (B A)^T}: out is hidden, and in is vocab.
      *
      * @param r rank
      * @param a row by row, shape (r, in)
@@ -76,7 +76,8 @@ public final class PeftAdapter {
      * A weight that the adapter has in the place of the model's.
      *
      * @param key its name in the file after "base_model.model."
-     * @param trained whether it came with the training (modules_to_save, bias); else it is the base model's, saved along
+     * @param trained whether it came with the training (modules_to_save, bias); else it is the base model's, saved
+     *     along
      */
     public record Weight(String key, TensorData data, boolean trained) {}
 
@@ -110,8 +111,8 @@ public final class PeftAdapter {
     /**
      * Reads an adapter folder.
      *
-     * @throws InvalidArtifactException if a file is missing or broken, tensors do not fit each other or the configuration, a
-     *     number is not finite, or the configuration has an option that is not supported
+     * @throws InvalidArtifactException if a file is missing or broken, tensors do not fit each other or the
+     *     configuration, a number is not finite, or the configuration has an option that is not supported
      */
     public static PeftAdapter open(Path directory) throws IOException {
         return open(new LocalFolder(directory));
@@ -129,7 +130,8 @@ public final class PeftAdapter {
             throw new InvalidArtifactException(
                     folder.name() + ": has no " + (files.containsKey(CONFIG) ? WEIGHTS : CONFIG)
                             + (files.containsKey("adapter_model.bin")
-                                    ? "; adapter_model.bin is a pickle, which can run code when it is read and is refused: save the adapter as safetensors"
+                                    ? "; adapter_model.bin is a pickle, which can run code when it is read "
+                                            + "and is refused: save the adapter as safetensors"
                                     : "; give the directory of a PEFT adapter"));
         }
         try {
@@ -254,7 +256,7 @@ public final class PeftAdapter {
                 tensors.containsKey(PREFIX + module + A) || tensors.containsKey(PREFIX + module + EMBEDDING_A);
         if (!part.equals("weight") && !part.equals("bias")
                 || base >= 0 && name.length() != base + BASE.length() + part.length()) {
-            throw unread(file, key, "it is no part of LoRA, and no weight or bias of a module");
+            throw unread(file, key, "it is neither part of LoRA nor a weight or bias of a module");
         }
         if (base >= 0 != adapted) {
             throw unread(
@@ -316,7 +318,8 @@ public final class PeftAdapter {
     }
 
     /**
-     * Refuses an adapter that is not made for a model, as PEFT does or as PEFT passes over it: every command asks this first.
+     * Refuses an adapter that is not made for a model, as PEFT does or as PEFT passes over it: every command asks this
+     * first.
      *
      * @throws InvalidArtifactException naming the module or tensor
      */
@@ -391,7 +394,7 @@ public final class PeftAdapter {
 
     private static InvalidArtifactException unknown(String what, String part, ModelTensors model) {
         return new InvalidArtifactException(
-                what + ": " + part + " is none of " + model.name() + "; is the adapter made for this model?");
+                what + ": " + part + " is not part of " + model.name() + "; is the adapter made for this model?");
     }
 
     private static InvalidArtifactException unfit(String what, String part, ModelTensors model, long[] shape) {
@@ -420,8 +423,8 @@ public final class PeftAdapter {
     }
 
     /**
-     * This adapter with other updates for some modules; everything else stays bit for bit, and so does a matrix that is the
-     * same array as before. Where ranks change, the configuration says so, and scales stay.
+     * This adapter with other updates for some modules; everything else stays bit for bit, and so does a matrix that is
+     * the same array as before. Where ranks change, the configuration says so, and scales stay.
      *
      * @param changed by module name
      */
@@ -469,8 +472,8 @@ public final class PeftAdapter {
     }
 
     /**
-     * Writes adapter_config.json and adapter_model.safetensors into {@code directory}, which PEFT loads, and the tokenizer that lay
-     * beside them.
+     * Writes adapter_config.json and adapter_model.safetensors into {@code directory}, which PEFT loads, and the
+     * tokenizer that lay beside them.
      */
     public void write(Path directory) throws IOException {
         write(directory, Map.of());
@@ -487,7 +490,9 @@ public final class PeftAdapter {
         return config;
     }
 
-    /** The adapted linear modules by full name ({@code model.layers.7.self_attn.q_proj}), the head among them, sorted. */
+    /**
+     * The adapted linear modules by full name ({@code model.layers.7.self_attn.q_proj}), the head among them, sorted.
+     */
     public SortedMap<String, LoraModule> modules() {
         return Collections.unmodifiableSortedMap(modules);
     }
@@ -518,8 +523,8 @@ public final class PeftAdapter {
     }
 
     /**
-     * The weight in the place of one of the model's. Head and embedding that are tied are one tensor, which PEFT fills by either name,
-     * the head's last; but modules_to_save gives each its own.
+     * The weight in the place of one of the model's. Head and embedding that are tied are one tensor, which PEFT fills
+     * by either name, the head's last; but modules_to_save gives each its own.
      *
      * @param tied the name of the tensor that it is tied to, or null
      * @return null if there is none

@@ -19,8 +19,9 @@ import org.apache.commons.csv.CSVParser;
 import org.apache.commons.csv.CSVRecord;
 
 /**
- * Rows of CSV (RFC 4180) as spreadsheets and pandas write it; with semicolons or tabs if those stand in the first line and no
- * comma does. A column without a name, such as pandas' index, is left out, and so are commas behind the last value.
+ * Rows of CSV (RFC 4180) as spreadsheets and pandas write it; with semicolons or tabs if those stand in the first line
+ * and no comma does. A column without a name, such as pandas' index, is left out, and so are commas behind the last
+ * value.
  */
 final class CsvRows {
     private static final int HEADER = 1 << 15;

@@ -69,7 +69,8 @@ final class JsonRows {
         } catch (JsonEOFException e) {
             throw new InvalidArtifactException(
                     where
-                            + ": the line ends within a row; write every row on one line, and see whether the file is whole",
+                            + ": the line ends within a row; write every row on one line, and see whether "
+                            + "the file is whole",
                     e);
         } catch (IOException e) {
             throw notJson(where, e);

@@ -59,8 +59,8 @@ final class ParquetCodecs implements CompressionCodecFactory {
     }
 
     /**
-     * Codec LZ4, which LZ4_RAW has replaced: blocks as Hadoop frames them, with the decompressed and the compressed length
-     * before each; or, by old parquet-cpp, one raw block.
+     * Codec LZ4, which LZ4_RAW has replaced: blocks as Hadoop frames them, with the decompressed and the compressed
+     * length before each; or, by old parquet-cpp, one raw block.
      */
     private static void hadoopLz4(byte[] in, byte[] out) throws IOException {
         Lz4Decompressor decompressor = new Lz4Decompressor();

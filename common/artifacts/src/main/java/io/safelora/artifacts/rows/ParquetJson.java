@@ -26,8 +26,9 @@ import org.apache.parquet.schema.PrimitiveType;
 import org.apache.parquet.schema.Type;
 
 /**
- * Parquet's records as JSON objects: groups are objects, LIST groups arrays, MAP groups objects. Dates and times stay the
- * numbers that they are; bytes that are no UTF-8 text, INT96 among them, become binary nodes, which no column of text may be.
+ * Parquet's records as JSON objects: groups are objects, LIST groups arrays, MAP groups objects. Dates and times stay
+ * the numbers that they are; bytes that are no UTF-8 text, INT96 among them, become binary nodes, which no column of
+ * text may be.
  */
 final class ParquetJson extends RecordMaterializer<ObjectNode> {
     private static final JsonNodeFactory JSON = JsonNodeFactory.withExactBigDecimals(true);
@@ -109,7 +110,9 @@ final class ParquetJson extends RecordMaterializer<ObjectNode> {
         }
     }
 
-    /** A group of one repeated group of one element, which may be null; of old writers a group of one repeated element. */
+    /**
+     * A group of one repeated group of one element, which may be null; of old writers a group of one repeated element.
+     */
     private final class ListConverter extends GroupConverter {
         private final Converter repeated;
         private final Consumer<JsonNode> parent;

@@ -16,9 +16,9 @@ import java.util.function.Consumer;
 import java.util.zip.GZIPInputStream;
 
 /**
- * Reads the rows of a file. What a file is, its first bytes say: Parquet; gzip or Zstandard around text; a JSON array of
- * objects; JSON Lines, an object a line; else CSV or TSV, whose first line names the columns. Text is UTF-8, with or without
- * a byte order mark.
+ * Reads the rows of a file. What a file is, its first bytes say: Parquet; gzip or Zstandard around text; a JSON array
+ * of objects; JSON Lines, an object a line; else CSV or TSV, whose first line names the columns. Text is UTF-8, with or
+ * without a byte order mark.
  */
 public final class Rows {
     /** How much text a file may hold, decompressed, for a reader that keeps little of it. */
@@ -38,7 +38,8 @@ public final class Rows {
      *
      * @param maxText how many bytes of text it may hold, decompressed
      * @param each takes every row, in the file's order
-     * @throws InvalidArtifactException if the file is not there or not rows, naming the line; whatever {@code each} throws
+     * @throws InvalidArtifactException if the file is not there or not rows, naming the line; whatever {@code each}
+     *     throws
      * @throws IOException if the disk cannot be read; another try may help
      */
     public static void read(Path file, long maxText, Consumer<Row> each) throws IOException {
@@ -136,7 +137,7 @@ public final class Rows {
         return begins;
     }
 
-    /** The first byte that is no white space, of the first buffer; a space if there is none. */
+    /** The first byte that is not white space, of the first buffer; a space if there is none. */
     private static int firstOfText(InputStream in) throws IOException {
         in.mark(BUFFER);
         int first = ' ';

@@ -28,7 +28,7 @@ public final class Floats {
                     out[i] = float16(in.getShort());
                 }
             }
-            default -> throw new IllegalArgumentException(dtype + " is no floating-point type");
+            default -> throw new IllegalArgumentException(dtype + " is not a floating-point type");
         }
         return out;
     }
@@ -54,7 +54,7 @@ public final class Floats {
                     out.putShort(toFloat16(v));
                 }
             }
-            default -> throw new IllegalArgumentException(dtype + " is no floating-point type");
+            default -> throw new IllegalArgumentException(dtype + " is not a floating-point type");
         }
         return out.clear();
     }

@@ -30,7 +30,7 @@ public final class SafetensorsFile {
     /**
      * Opens a local file.
      *
-     * @throws InvalidArtifactException if there is no such file or it is no valid safetensors file
+     * @throws InvalidArtifactException if there is no such file or it is not a valid safetensors file
      */
     public static SafetensorsFile open(Path path) throws IOException {
         return open(LocalFile.of(path));
@@ -111,9 +111,9 @@ public final class SafetensorsFile {
     }
 
     /**
-     * Fills {@code into} from its position to its limit with the tensor's bytes from {@code offset} on. Unlike a map, this
-     * leaves nothing resident: it is the way to stream through a checkpoint larger than memory. Of a file in S3 no byte is fetched that
-     * is not read, if tensors are read from begin to end, by parts of one size.
+     * Fills {@code into} from its position to its limit with the tensor's bytes from {@code offset} on. Unlike a map,
+     * this leaves nothing resident: it is the way to stream through a checkpoint larger than memory. Of a file in S3 no
+     * byte is fetched that is not read, if tensors are read from begin to end, by parts of one size.
      */
     public void read(String name, long offset, ByteBuffer into) {
         TensorInfo info = info(name);

@@ -18,8 +18,9 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Parses the header of a safetensors file: eight bytes of length, then JSON. Nothing in it is believed: lengths, offsets,
- * shapes and types are checked against each other and against the file's size before anything is allocated by them.
+ * Parses the header of a safetensors file: eight bytes of length, then JSON. Nothing in it is believed: lengths,
+ * offsets, shapes and types are checked against each other and against the file's size before anything is allocated by
+ * them.
  */
 final class SafetensorsHeader {
     /** The limit of Hugging Face's own reader. */
@@ -61,7 +62,7 @@ final class SafetensorsHeader {
             throw header.invalid(
                     message.startsWith("Duplicate field")
                             ? "the header has a name twice: " + line(message)
-                            : "the header is no valid JSON: " + line(message));
+                            : "the header is not valid JSON: " + line(message));
         } catch (JsonProcessingException e) {
             throw header.invalid("the header cannot be read: " + line(e.getOriginalMessage()));
         } catch (IOException e) {

@@ -22,7 +22,8 @@ public final class SafetensorsWriter {
     private SafetensorsWriter() {}
 
     /**
-     * Writes one tensor after the other, and puts the file at {@code path} when it is whole. Equal input gives equal bytes.
+     * Writes one tensor after the other, and puts the file at {@code path} when it is whole. Equal input gives equal
+     * bytes.
      *
      * @param metadata the header's {@code __metadata__}; PyTorch's loaders want {@code format: pt}
      */

@@ -24,9 +24,10 @@ record ArtifactUri(String text, String bucket, String key, Path path) {
             String bucket = slash < 0 ? rest : rest.substring(0, slash);
             String key = slash < 0 ? "" : rest.substring(slash + 1);
             if (!bucket.matches("[a-z0-9][a-z0-9.-]{1,62}") || !isKey(key)) {
-                throw new InvalidArtifactException(
-                        shown(text)
-                                + ": is not an s3://bucket/key URI; a bucket is 3 to 63 of a-z 0-9 . -, a key up to 1024 bytes without control characters and without . and .. between slashes");
+                throw new InvalidArtifactException(shown(text)
+                        + ": is not an s3://bucket/key URI; a bucket is 3 to 63 of a-z 0-9 . -, a "
+                        + "key up to 1024 bytes without control characters and without . and .. "
+                        + "between slashes");
             }
             return new ArtifactUri(text, bucket, key, null);
         }

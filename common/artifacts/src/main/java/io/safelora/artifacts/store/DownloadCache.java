@@ -172,7 +172,7 @@ final class DownloadCache implements AutoCloseable {
         try {
             String sha256 = copy(source, part[0]);
             if (file.sha256() != null && !file.sha256().equals(sha256) || source.size() != file.size()) {
-                throw ArtifactStore.mismatch(source.name());
+                throw Manifest.mismatch(source.name());
             }
             onDisk(() -> {
                 Files.move(part[0], at, StandardCopyOption.ATOMIC_MOVE);

@@ -19,21 +19,21 @@ public record Manifest(int schemaVersion, String folder, List<Entry> files) {
     /** A file; {@code name} may have slashes. */
     public record Entry(String name, String sha256, long size) {}
 
-    /** @throws InvalidArtifactException if {@code json} is no manifest, or names a file outside its folder */
+    /** @throws InvalidArtifactException if {@code json} is not a manifest, or names a file outside its folder */
     static Manifest parse(String uri, byte[] json) {
         Manifest manifest;
         try {
             manifest = Json.MAPPER.readValue(json, Manifest.class);
         } catch (JsonProcessingException e) {
             throw new InvalidArtifactException(
-                    uri + ": is no manifest: "
+                    uri + ": is not a manifest: "
                             + e.getOriginalMessage().lines().findFirst().orElse(""),
                     e);
         } catch (java.io.IOException e) {
-            throw new InvalidArtifactException(uri + ": is no manifest", e);
+            throw new InvalidArtifactException(uri + ": is not a manifest", e);
         }
         if (manifest == null || manifest.schemaVersion != SCHEMA_VERSION || manifest.files == null) {
-            throw new InvalidArtifactException(uri + ": is no manifest of schema_version " + SCHEMA_VERSION);
+            throw new InvalidArtifactException(uri + ": is not a manifest of schema_version " + SCHEMA_VERSION);
         }
         Names.check(uri, manifest.folder);
         for (Entry file : manifest.files) {
@@ -52,5 +52,11 @@ public record Manifest(int schemaVersion, String folder, List<Entry> files) {
                 .findFirst()
                 .orElseThrow(() -> new InvalidArtifactException(uri + ": lists no " + name + ", only "
                         + files.stream().map(Entry::name).toList()));
+    }
+
+    static InvalidArtifactException mismatch(String uri) {
+        return new InvalidArtifactException(uri
+                + ": its content is not what its manifest or reference says (SHA-256 differs); it "
+                + "was changed or damaged");
     }
 }

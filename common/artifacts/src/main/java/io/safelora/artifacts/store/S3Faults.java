@@ -68,7 +68,8 @@ record S3Faults(String server) {
             return unavailable(
                     at,
                     "the S3 server does not know the access key",
-                    "check SAFELORA_S3_ACCESS_KEY (or AWS_ACCESS_KEY_ID), and that SAFELORA_S3_ENDPOINT is the server it belongs to",
+                    "check SAFELORA_S3_ACCESS_KEY (or AWS_ACCESS_KEY_ID), and that SAFELORA_S3_ENDPOINT is "
+                            + "the server it belongs to",
                     e);
         }
         if (code.equals("SignatureDoesNotMatch")) {
@@ -145,14 +146,16 @@ record S3Faults(String server) {
             return unavailable(
                     at,
                     "the host of the S3 server is not known",
-                    "check SAFELORA_S3_ENDPOINT and DNS; with SAFELORA_S3_PATH_STYLE=false the bucket is part of the host's name",
+                    "check SAFELORA_S3_ENDPOINT and DNS; with SAFELORA_S3_PATH_STYLE=false the bucket is "
+                            + "part of the host's name",
                     e);
         }
         if (hasCause(e, SSLException.class)) {
             return unavailable(
                     at,
                     "no TLS connection to the S3 server",
-                    "a server without TLS needs http:// in SAFELORA_S3_ENDPOINT; a certificate of your own must be in the JVM's trust store (-Djavax.net.ssl.trustStore in JAVA_TOOL_OPTIONS)",
+                    "a server without TLS needs http:// in SAFELORA_S3_ENDPOINT; a certificate of your own "
+                            + "must be in the JVM's trust store (-Djavax.net.ssl.trustStore in JAVA_TOOL_OPTIONS)",
                     e);
         }
         if (hasCause(e, ConnectException.class)) {
@@ -170,7 +173,8 @@ record S3Faults(String server) {
             return unavailable(
                     at,
                     "there are no S3 credentials",
-                    "set SAFELORA_S3_ACCESS_KEY and SAFELORA_S3_SECRET_KEY, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give this machine a role or profile",
+                    "set SAFELORA_S3_ACCESS_KEY and SAFELORA_S3_SECRET_KEY, or AWS_ACCESS_KEY_ID and "
+                            + "AWS_SECRET_ACCESS_KEY, or give this machine a role or profile",
                     null);
         }
         return unavailable(

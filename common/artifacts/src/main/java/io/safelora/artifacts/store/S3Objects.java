@@ -1,6 +1,7 @@
 package io.safelora.artifacts.store;
 
 import io.safelora.artifacts.ByteSource;
+import io.safelora.artifacts.Folder;
 import java.io.EOFException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -38,7 +39,7 @@ import software.amazon.awssdk.services.s3.model.S3Exception;
 import software.amazon.awssdk.services.s3.model.S3Object;
 
 /** Objects in S3. What fails is said as {@link S3Faults} does. Safe for use by many threads. */
-final class S3Objects implements AutoCloseable {
+final class S3Objects implements ObjectStore {
     /** A connection to S3 gives some tens of megabytes a second, several at once as many times that. */
     private static final int RANGES_IN_FLIGHT = 16;
 
@@ -66,11 +67,13 @@ final class S3Objects implements AutoCloseable {
         this.partSize = partSize;
     }
 
-    void put(ArtifactUri at, byte[] bytes) throws IOException {
+    @Override
+    public void put(ArtifactUri at, byte[] bytes) throws IOException {
         call(at, true, () -> s3().putObject(r -> r.bucket(at.bucket()).key(at.key()), RequestBody.fromBytes(bytes)));
     }
 
-    void put(ArtifactUri at, Path file) throws IOException {
+    @Override
+    public void put(ArtifactUri at, Path file) throws IOException {
         if (Files.size(file) <= partSize) {
             call(at, true, () -> s3().putObject(r -> r.bucket(at.bucket()).key(at.key()), RequestBody.fromFile(file)));
         } else {
@@ -80,8 +83,8 @@ final class S3Objects implements AutoCloseable {
         }
     }
 
-    /** @return whether there was nothing, and {@code bytes} were written */
-    boolean putIfAbsent(ArtifactUri at, byte[] bytes) throws IOException {
+    @Override
+    public boolean putIfAbsent(ArtifactUri at, byte[] bytes) throws IOException {
         for (int attempt = 1; ; attempt++) {
             try {
                 s3().putObject(r -> r.bucket(at.bucket()).key(at.key()).ifNoneMatch("*"), RequestBody.fromBytes(bytes));
@@ -99,12 +102,13 @@ final class S3Objects implements AutoCloseable {
         }
     }
 
-    void delete(ArtifactUri at) throws IOException {
+    @Override
+    public void delete(ArtifactUri at) throws IOException {
         call(at, true, () -> s3().deleteObject(r -> r.bucket(at.bucket()).key(at.key())));
     }
 
-    /** The object at {@code at}; empty if there is none. */
-    Optional<S3Source> find(ArtifactUri at) throws IOException {
+    @Override
+    public Optional<ByteSource> find(ArtifactUri at) throws IOException {
         try {
             HeadObjectResponse head = s3().headObject(r -> r.bucket(at.bucket()).key(at.key()));
             return Optional.of(source(at, head.contentLength(), head.eTag()));
@@ -118,8 +122,9 @@ final class S3Objects implements AutoCloseable {
         }
     }
 
-    /** What to throw when {@link #find} found nothing: whether the bucket or the object is missing. */
-    IOException missing(ArtifactUri at) throws IOException {
+    /** Tells whether the bucket or the object is missing. */
+    @Override
+    public IOException missing(ArtifactUri at) throws IOException {
         S3Exception none =
                 (S3Exception) S3Exception.builder().statusCode(NOT_FOUND).build();
         return faults().of(at, explained(at, none), false);
@@ -139,12 +144,29 @@ final class S3Objects implements AutoCloseable {
         }
     }
 
-    S3Source source(ArtifactUri at, long size, String etag) {
+    ByteSource source(ArtifactUri at, long size, String etag) {
         return new S3Source(at, size, etag);
     }
 
+    @Override
+    public List<Listed> list(ArtifactUri at) throws IOException {
+        return objects(at, null).stream()
+                .map(object -> new Listed("s3://" + at.bucket() + "/" + object.key(), object.size()))
+                .toList();
+    }
+
+    @Override
+    public Folder folder(ArtifactUri at) throws IOException {
+        return new S3Folder(this, at, objects(at, "/"));
+    }
+
+    @Override
+    public Path localPath(ArtifactUri at) {
+        return null;
+    }
+
     /** @param delimiter {@code /} for the objects of the folder itself, null for those of its subfolders, too */
-    List<S3Object> list(ArtifactUri folder, String delimiter) throws IOException {
+    private List<S3Object> objects(ArtifactUri folder, String delimiter) throws IOException {
         String prefix = folder.key().isEmpty() ? "" : folder.key() + "/";
         return call(
                 folder,
@@ -159,7 +181,7 @@ final class S3Objects implements AutoCloseable {
     }
 
     /** An object, read by ranges; one version of it, or not at all. */
-    final class S3Source implements ByteSource {
+    private final class S3Source implements ByteSource {
         private final ArtifactUri at;
         private final long size;
         private final String etag;
@@ -182,8 +204,9 @@ final class S3Objects implements AutoCloseable {
             return size;
         }
 
-        String etag() {
-            return etag;
+        @Override
+        public String digest() {
+            return ContentAddress.of(etag + " " + size);
         }
 
         @Override

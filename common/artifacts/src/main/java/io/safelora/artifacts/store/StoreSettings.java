@@ -27,11 +27,11 @@ public record StoreSettings(
     /** @throws InvalidInputException if only one of the keys is given */
     public StoreSettings {
         if ((accessKey == null) != (secretKey == null)) {
-            throw new InvalidInputException(
-                    (accessKey == null
-                                    ? "SAFELORA_S3_SECRET_KEY is set without SAFELORA_S3_ACCESS_KEY"
-                                    : "SAFELORA_S3_ACCESS_KEY is set without SAFELORA_S3_SECRET_KEY")
-                            + ": set both, or neither for the credentials of the AWS SDK's chain (AWS_ACCESS_KEY_ID, profile, role)");
+            throw new InvalidInputException((accessKey == null
+                            ? "SAFELORA_S3_SECRET_KEY is set without SAFELORA_S3_ACCESS_KEY"
+                            : "SAFELORA_S3_ACCESS_KEY is set without SAFELORA_S3_SECRET_KEY")
+                    + ": set both, or neither for the credentials of the AWS SDK's chain "
+                    + "(AWS_ACCESS_KEY_ID, profile, role)");
         }
     }
 

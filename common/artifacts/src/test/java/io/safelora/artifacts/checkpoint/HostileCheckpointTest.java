@@ -7,6 +7,7 @@ import com.sun.management.ThreadMXBean;
 import io.safelora.artifacts.ByteSource;
 import io.safelora.artifacts.Folder;
 import io.safelora.artifacts.InvalidArtifactException;
+import io.safelora.artifacts.Sha256;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.nio.ByteBuffer;
@@ -23,7 +24,9 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
 
-/** Headers and indexes are changed in every way; a checkpoint opens or is refused in one line, and memory stays small. */
+/**
+ * Headers and indexes are changed in every way; a checkpoint opens or is refused in one line, and memory stays small.
+ */
 class HostileCheckpointTest {
     private static final int MUTATIONS = 10_000;
     private static final String INDEX = "model.safetensors.index.json";
@@ -31,7 +34,8 @@ class HostileCheckpointTest {
             "{\"__metadata__\":{\"format\":\"pt\"},\"%s.q\":{\"dtype\":\"BF16\",\"shape\":[2,3],\"data_offsets\":[0,12]},"
                     + "\"%s.n\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[12,24]}}";
     private static final String WEIGHT_MAP =
-            "{\"metadata\":{\"total_size\":48},\"weight_map\":{\"a.q\":\"a.safetensors\",\"a.n\":\"a.safetensors\",\"b.q\":\"b.safetensors\",\"b.n\":\"b.safetensors\"}}";
+            "{\"metadata\":{\"total_size\":48},\"weight_map\":{\"a.q\":\"a.safetensors\",\"a.n\":\"a.safetensors\",\"b.q\":\"b.safetensors\","
+                    + "\"b.n\":\"b.safetensors\"}}";
 
     private static final List<String> NUMBERS = List.of(
             "0",
@@ -193,6 +197,11 @@ class HostileCheckpointTest {
                 public void read(long offset, ByteBuffer into) {
                     assertThat(offset + into.remaining()).isLessThanOrEqualTo(bytes.length);
                     into.put(bytes, (int) offset, into.remaining());
+                }
+
+                @Override
+                public String digest() {
+                    return Sha256.hex(bytes);
                 }
             };
         }

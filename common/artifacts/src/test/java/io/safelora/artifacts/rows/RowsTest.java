@@ -114,7 +114,8 @@ class RowsTest {
         List<Row> rows = read(FIXTURES.resolve("types.parquet"));
         assertThat(json(rows))
                 .containsExactly(
-                        "{\"text\":\"café 🙂\",\"large\":\"large\",\"dictionary\":\"d\",\"number\":1099511627776,\"small\":-3,"
+                        "{\"text\":\"café "
+                                + "🙂\",\"large\":\"large\",\"dictionary\":\"d\",\"number\":1099511627776,\"small\":-3,"
                                 + "\"real\":0.1,\"single\":0.5,\"flag\":true,\"decimal\":-12.30,\"day\":18263,"
                                 + "\"time\":1577923200000000,\"bytes\":\"//4A\",\"fixed\":\"abc\",\"list\":[\"a\",null,\"\"],"
                                 + "\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"},{\"role\":\"assistant\"}],"
@@ -203,7 +204,7 @@ class RowsTest {
         assertThatThrownBy(() -> read(dir)).hasMessageStartingWith(dir + ": is a directory; give a file of rows");
     }
 
-    /** A disk's fault is no fault of the file: another try may help. Linux gives one at the begin of /proc/self/mem. */
+    /** A disk's fault is not the file's: another try may help. Linux gives one at the beginning of /proc/self/mem. */
     @Test
     void aDisksFaultStaysOne() {
         Path broken = Path.of("/proc/self/mem");

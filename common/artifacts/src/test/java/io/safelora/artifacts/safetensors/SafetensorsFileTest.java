@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.safelora.artifacts.ByteSource;
 import io.safelora.artifacts.InvalidArtifactException;
+import io.safelora.artifacts.Sha256;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -58,7 +59,8 @@ class SafetensorsFileTest {
     @CsvSource(
             delimiter = '|',
             value = {
-                "{'a':{'dtype':'F32','shape':[3],'data_offsets':[0,8]}} | tensor \"a\" of type F32 and shape [3] needs 12",
+                "{'a':{'dtype':'F32','shape':[3],'data_offsets':[0,8]}} | tensor \"a\" of type F32 and "
+                        + "shape [3] needs 12",
                 "{'a':{'dtype':'F99','shape':[2],'data_offsets':[0,8]}} | dtype \"F99\"",
                 "{'a':{'dtype':'F32','shape':[-2],'data_offsets':[0,8]}} | negative",
                 "{'a':{'dtype':'F32','shape':[4611686018427387904,4],'data_offsets':[0,8]}} | impossible shape",
@@ -66,14 +68,16 @@ class SafetensorsFileTest {
                 "{'a':{'dtype':'F32','shape':[2],'data_offsets':[8,16]}} | truncated",
                 "{'a':{'dtype':'F32','shape':[1],'data_offsets':[4,8]}} | gap of 4 bytes before tensor \"a\"",
                 "{'a':{'dtype':'F32','shape':[1],'data_offsets':[0,4]}} | 4 bytes after the last tensor",
-                "{'a':{'dtype':'F32','shape':[2],'data_offsets':[0,8]},'b':{'dtype':'F32','shape':[1],'data_offsets':[4,8]}} | inside another",
-                "{'a':{'dtype':'F32','shape':[2],'data_offsets':[0,8]},'a':{'dtype':'F32','shape':[2],'data_offsets':[0,8]}} | twice",
+                "{'a':{'dtype':'F32','shape':[2],'data_offsets':[0,8]},'b':{'dtype':'F32','shape':[1],'data_offsets':[4,8]}} "
+                        + "| inside another",
+                "{'a':{'dtype':'F32','shape':[2],'data_offsets':[0,8]},'a':{'dtype':'F32','shape':[2],'data_offsets':[0,8]}} "
+                        + "| twice",
                 "{'a':{'dtype':'F32','shape':[2]}} | lacks",
                 "{'a':[]} | tensor \"a\" is start_array",
                 "{'a':{'dtype':'F32','shape':[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,2],'data_offsets':[0,8]}} | more than 16",
                 "{'__metadata__':{'a':1}} | __metadata__",
                 "[] | the header is start_array",
-                "{'a' | no valid JSON",
+                "{'a' | not valid JSON",
                 "{}{} | more after",
             })
     void brokenHeadersAreNamed(String json, String message) throws IOException {
@@ -188,6 +192,11 @@ class SafetensorsFileTest {
         public void read(long offset, ByteBuffer into) {
             assertThat(into.remaining()).isLessThanOrEqualTo(bytes.length);
             into.put(bytes, (int) offset, into.remaining());
+        }
+
+        @Override
+        public String digest() {
+            return Sha256.hex(bytes);
         }
     }
 }

@@ -11,6 +11,7 @@ import io.safelora.artifacts.safetensors.Dtype;
 import io.safelora.artifacts.safetensors.SafetensorsWriter;
 import io.safelora.artifacts.safetensors.TensorData;
 import io.safelora.contract.ArtifactRef;
+import io.safelora.testkit.EmbeddedS3;
 import java.net.URI;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
@@ -47,7 +48,13 @@ class ArtifactStoreTest {
 
     static StoreSettings settings() {
         return new StoreSettings(
-                server.endpoint, "us-east-1", "test", "test-secret", true, root.resolve("cache"), false);
+                server.endpoint,
+                "us-east-1",
+                EmbeddedS3.ACCESS_KEY,
+                EmbeddedS3.SECRET_KEY,
+                true,
+                root.resolve("cache"),
+                false);
     }
 
     @AfterAll
@@ -61,9 +68,7 @@ class ArtifactStoreTest {
         ArtifactRef ref = store.put("s3://bucket/a/b.txt", "hello".getBytes(UTF_8));
         assertThat(store.get(ref, 100)).asString(UTF_8).isEqualTo("hello");
         assertThat(store.find("s3://bucket/a/none.txt", 100)).isEmpty();
-        assertThat(store.list("s3://bucket/a"))
-                .extracting(ArtifactStore.Listed::uri)
-                .containsExactly("s3://bucket/a/b.txt");
+        assertThat(store.list("s3://bucket/a")).extracting(Listed::uri).containsExactly("s3://bucket/a/b.txt");
         ByteBuffer part = ByteBuffer.allocate(3);
         store.open("s3://bucket/a/b.txt").read(1, part);
         assertThat(new String(part.array(), UTF_8)).isEqualTo("ell");
@@ -162,10 +167,14 @@ class ArtifactStoreTest {
                 folder.resolve("cache").toString());
         reader.environment()
                 .putAll(Map.of(
-                        "AWS_ENDPOINT_URL_S3", server.endpoint.toString(),
-                        "AWS_REGION", "eu-central-1",
-                        "AWS_ACCESS_KEY_ID", "test",
-                        "AWS_SECRET_ACCESS_KEY", "test-secret"));
+                        "AWS_ENDPOINT_URL_S3",
+                        server.endpoint.toString(),
+                        "AWS_REGION",
+                        "eu-central-1",
+                        "AWS_ACCESS_KEY_ID",
+                        EmbeddedS3.ACCESS_KEY,
+                        "AWS_SECRET_ACCESS_KEY",
+                        EmbeddedS3.SECRET_KEY));
         Path log = folder.resolve("log");
         Process process =
                 reader.redirectErrorStream(true).redirectOutput(log.toFile()).start();
@@ -208,9 +217,7 @@ class ArtifactStoreTest {
         byte[] bytes = key.getBytes(UTF_8);
         ArtifactRef ref = store.put(uri, bytes);
         assertThat(store.get(ref, 1000)).isEqualTo(bytes);
-        assertThat(store.list("s3://bucket/keys"))
-                .extracting(ArtifactStore.Listed::uri)
-                .contains(uri);
+        assertThat(store.list("s3://bucket/keys")).extracting(Listed::uri).contains(uri);
         assertThat(store.download(uri)).hasBinaryContent(bytes);
         assertThat(store.download(uri).getFileName().toString()).endsWith(key.substring(key.lastIndexOf('.')));
         assertThat(store.copy(uri, folder.resolve("copy"))).isTrue();

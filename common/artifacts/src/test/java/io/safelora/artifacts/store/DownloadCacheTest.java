@@ -8,6 +8,7 @@ import com.google.common.jimfs.Configuration;
 import com.google.common.jimfs.Jimfs;
 import io.safelora.artifacts.Sha256;
 import io.safelora.contract.ArtifactRef;
+import io.safelora.testkit.EmbeddedS3;
 import java.io.IOException;
 import java.nio.file.FileSystem;
 import java.nio.file.Files;
@@ -46,8 +47,8 @@ class DownloadCacheTest {
     }
 
     private ArtifactStore store(Path cache) {
-        return new ArtifactStore(
-                new StoreSettings(server.endpoint, "us-east-1", "test", "test-secret", true, cache, false));
+        return new ArtifactStore(new StoreSettings(
+                server.endpoint, "us-east-1", EmbeddedS3.ACCESS_KEY, EmbeddedS3.SECRET_KEY, true, cache, false));
     }
 
     @Test
@@ -183,7 +184,13 @@ class DownloadCacheTest {
     static final class Taker {
         public static void main(String... args) throws Exception {
             StoreSettings settings = new StoreSettings(
-                    java.net.URI.create(args[0]), "us-east-1", "test", "test-secret", true, Path.of(args[1]), false);
+                    java.net.URI.create(args[0]),
+                    "us-east-1",
+                    EmbeddedS3.ACCESS_KEY,
+                    EmbeddedS3.SECRET_KEY,
+                    true,
+                    Path.of(args[1]),
+                    false);
             try (ArtifactStore store = new ArtifactStore(settings)) {
                 for (int i = 0; i < 10; i++) {
                     Path file = store.download("s3://bucket/shared.bin");

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.catchThrowable;
 
 import com.sun.net.httpserver.HttpServer;
 import io.safelora.artifacts.InvalidArtifactException;
+import io.safelora.testkit.EmbeddedS3;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.ServerSocket;
@@ -49,7 +50,7 @@ class S3FaultsTest {
     @Test
     void aRealServersAnswers() throws Exception {
         try (S3Server server = new S3Server(root.resolve("s3"), "bucket")) {
-            try (ArtifactStore stranger = store(server.endpoint, "test", "wrong")) {
+            try (ArtifactStore stranger = store(server.endpoint, EmbeddedS3.ACCESS_KEY, "wrong")) {
                 for (ThrowingCallable call : new ThrowingCallable[] {
                     () -> stranger.get(URI_OF_JOB, 10),
                     () -> stranger.folder("s3://bucket/model"),
@@ -65,13 +66,13 @@ class S3FaultsTest {
                             .hasMessageContaining("SAFELORA_S3_SECRET_KEY");
                 }
             }
-            try (ArtifactStore stranger = store(server.endpoint, "nobody", "test-secret")) {
+            try (ArtifactStore stranger = store(server.endpoint, "nobody", EmbeddedS3.SECRET_KEY)) {
                 assertSaid(server.endpoint, () -> stranger.get(URI_OF_JOB, 10))
                         .isInstanceOf(StoreUnavailableException.class)
                         .hasMessageContaining("does not know the access key")
                         .hasMessageContaining("SAFELORA_S3_ACCESS_KEY");
             }
-            try (ArtifactStore store = store(server.endpoint, "test", "test-secret")) {
+            try (ArtifactStore store = store(server.endpoint, EmbeddedS3.ACCESS_KEY, EmbeddedS3.SECRET_KEY)) {
                 assertSaid(server.endpoint, () -> store.get(URI_OF_JOB, 10))
                         .isInstanceOf(InvalidArtifactException.class)
                         .hasMessageContaining("there is no such object; check bucket and key");
@@ -143,7 +144,7 @@ class S3FaultsTest {
                     """)
     void whatS3AnswersIsSaid(int status, String code, String blame, String words) throws Exception {
         HttpServer server = answering(status, code, Map.of(), "");
-        try (ArtifactStore store = store(endpoint(server), "test", "test-secret")) {
+        try (ArtifactStore store = store(endpoint(server), EmbeddedS3.ACCESS_KEY, EmbeddedS3.SECRET_KEY)) {
             assertSaid(endpoint(server), () -> store.get(URI_OF_JOB, 10))
                     .isInstanceOf(
                             blame.equals("job") ? InvalidArtifactException.class : StoreUnavailableException.class)
@@ -162,7 +163,7 @@ class S3FaultsTest {
         HttpServer byHeader = answering(301, "PermanentRedirect", Map.of("x-amz-bucket-region", "us-west-2"), "");
         HttpServer byBody = answering(400, "AuthorizationHeaderMalformed", Map.of(), "<Region>us-west-2</Region>");
         for (HttpServer server : new HttpServer[] {byHeader, byBody}) {
-            try (ArtifactStore store = store(endpoint(server), "test", "test-secret")) {
+            try (ArtifactStore store = store(endpoint(server), EmbeddedS3.ACCESS_KEY, EmbeddedS3.SECRET_KEY)) {
                 assertSaid(endpoint(server), () -> store.get(URI_OF_JOB, 10))
                         .isInstanceOf(StoreUnavailableException.class)
                         .hasMessageContaining("another region, us-west-2; set SAFELORA_S3_REGION=us-west-2");
@@ -182,9 +183,9 @@ class S3FaultsTest {
             closed = URI.create("http://127.0.0.1:" + socket.getLocalPort());
         }
         try (S3Server plain = new S3Server(root.resolve("s3"), "bucket");
-                ArtifactStore noHost = store(unknown, "test", "test-secret");
-                ArtifactStore nobody = store(closed, "test", "test-secret");
-                ArtifactStore noTls = store(https(plain.endpoint), "test", "test-secret")) {
+                ArtifactStore noHost = store(unknown, EmbeddedS3.ACCESS_KEY, EmbeddedS3.SECRET_KEY);
+                ArtifactStore nobody = store(closed, EmbeddedS3.ACCESS_KEY, EmbeddedS3.SECRET_KEY);
+                ArtifactStore noTls = store(https(plain.endpoint), EmbeddedS3.ACCESS_KEY, EmbeddedS3.SECRET_KEY)) {
             URI tls = https(plain.endpoint);
             assertSaid(unknown, () -> noHost.get(URI_OF_JOB, 10))
                     .isInstanceOf(StoreUnavailableException.class)

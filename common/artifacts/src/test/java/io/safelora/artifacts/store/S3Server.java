@@ -1,20 +1,17 @@
 package io.safelora.artifacts.store;
 
 import com.google.common.io.ByteStreams;
+import io.safelora.testkit.EmbeddedS3;
+import java.io.IOException;
 import java.io.InputStream;
-import java.net.ServerSocket;
 import java.net.URI;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicInteger;
-import org.gaul.s3proxy.S3Proxy;
-import org.gaul.s3proxy.auth.AuthenticationType;
 import org.gaul.s3proxy.blobstore.BlobStore;
 import org.gaul.s3proxy.blobstore.ForwardingBlobStore;
 import org.gaul.s3proxy.blobstore.domain.MultipartUpload;
-import org.gaul.s3proxy.nio2blob.FilesystemNio2BlobStore;
 import software.amazon.awssdk.core.ResponseInputStream;
 import software.amazon.awssdk.http.AbortableInputStream;
 import software.amazon.awssdk.services.s3.model.GetObjectRequest;
@@ -22,9 +19,9 @@ import software.amazon.awssdk.services.s3.model.GetObjectResponse;
 import software.amazon.awssdk.services.s3.model.UploadPartRequest;
 import software.amazon.awssdk.services.s3.model.UploadPartResponse;
 
-/** S3Proxy in this process, its objects in a folder. */
+/** The embedded S3 server, whose answers are counted, delayed and cut short. */
 final class S3Server implements AutoCloseable {
-    private final S3Proxy proxy;
+    private final EmbeddedS3 server;
     final URI endpoint;
     /** The ranges that were asked for, one a request: {@code name a-b}; whole objects without a range. */
     final List<String> reads = new CopyOnWriteArrayList<>();
@@ -39,21 +36,9 @@ final class S3Server implements AutoCloseable {
     /** How long an answer takes to begin. */
     volatile int delayMillis;
 
-    S3Server(Path root, String bucket) throws Exception {
-        Files.createDirectories(root.resolve(bucket));
-        int port;
-        try (ServerSocket free = new ServerSocket(0)) {
-            port = free.getLocalPort();
-        }
-        endpoint = URI.create("http://127.0.0.1:" + port);
-        proxy = S3Proxy.builder()
-                .blobStore(new Recorded(new FilesystemNio2BlobStore(root.toString())))
-                .endpoint(endpoint)
-                .awsAuthentication(AuthenticationType.AWS_V4, "test", "test-secret")
-                // The SDK's multipart upload sends x-amz-mp-object-size.
-                .ignoreUnknownHeaders(true)
-                .build();
-        proxy.start();
+    S3Server(Path root, String bucket) throws IOException {
+        server = EmbeddedS3.start(root, 0, bucket, Recorded::new);
+        endpoint = server.endpoint();
     }
 
     /** Notes every read. */
@@ -91,7 +76,7 @@ final class S3Server implements AutoCloseable {
     }
 
     @Override
-    public void close() throws Exception {
-        proxy.stop();
+    public void close() {
+        server.close();
     }
 }

@@ -44,8 +44,8 @@ abstract class ExpressionParser extends Cursor {
             Expression test = or();
             Expression no = skip("else")
                     ? expression()
-                    : scope ->
-                            new Undefined(() -> "the inline if-expression was false and no else section was defined");
+                    : scope -> scope.strict(
+                            new Undefined(() -> "the inline if-expression was false and no else section was defined"));
             value = scope -> Values.isTrue(test.eval(scope)) ? yes.eval(scope) : no.eval(scope);
         }
         return value;
@@ -229,16 +229,16 @@ abstract class ExpressionParser extends Cursor {
     Step attribute() {
         if (token().kind() == Kind.NUMBER && token().value() instanceof Long index) {
             next();
-            return (scope, value) -> Operators.item(scope.budget(), value, index);
+            return (scope, value) -> scope.strict(Operators.item(scope.budget(), value, index));
         }
         String name = expect(Kind.NAME).text();
-        return (scope, value) -> Operators.attribute(value, name);
+        return (scope, value) -> scope.strict(Operators.attribute(value, name));
     }
 
     Step subscript() {
         Expression start = is(":") ? null : expression();
         if (skip("]")) {
-            return (scope, value) -> Operators.item(scope.budget(), value, start.eval(scope));
+            return (scope, value) -> scope.strict(Operators.item(scope.budget(), value, start.eval(scope)));
         }
         expect(":");
         Expression stop = is(":") || is("]") ? null : expression();

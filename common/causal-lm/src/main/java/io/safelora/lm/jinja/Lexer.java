@@ -8,8 +8,8 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * A template's tokens, as jinja2.lexer cuts them with trim_blocks and lstrip_blocks on, transformers' settings: the
- * line break after a tag and the blanks before one in its line are not part of the text.
+ * A template's tokens, as jinja2.lexer cuts them. With trim_blocks and lstrip_blocks, transformers' settings, the line
+ * break after a tag and the blanks before one in its line are not part of the text.
  */
 final class Lexer {
     enum Kind {
@@ -46,6 +46,7 @@ final class Lexer {
     private static final Pattern OPERATOR = Pattern.compile("\\*\\*|//|[=!<>]=|[-+/*%~\\[\\](){}<>=.:|,;]");
 
     private final String source;
+    private final boolean trimBlocks;
     private final List<Token> tokens = new ArrayList<>();
     private int at;
     private int line = 1;
@@ -54,13 +55,15 @@ final class Lexer {
     /** Whether what was read last ended in a line break: blanks before a tag then stand at a line's beginning. */
     private boolean lineStarting = true;
 
-    private Lexer(String source) {
+    private Lexer(String source, boolean trimBlocks) {
         this.source = source;
+        this.trimBlocks = trimBlocks;
     }
 
-    static List<Token> tokens(String source) {
+    static List<Token> tokens(String source, Template.Settings settings) {
         String lines = source.replace("\r\n", "\n").replace('\r', '\n');
-        Lexer lexer = new Lexer(lines.endsWith("\n") ? lines.substring(0, lines.length() - 1) : lines);
+        boolean cut = lines.endsWith("\n") && !settings.keepTrailingNewline();
+        Lexer lexer = new Lexer(cut ? lines.substring(0, lines.length() - 1) : lines, settings.trimBlocks());
         while (lexer.at < lexer.source.length()) {
             lexer.data();
         }
@@ -106,7 +109,7 @@ final class Lexer {
         String text = source.substring(at, end);
         if (sign == '-') {
             text = Texts.strip(text, null, false, true);
-        } else if (mayStrip && sign != '+') {
+        } else if (trimBlocks && mayStrip && sign != '+') {
             int begin = text.lastIndexOf('\n') + 1;
             if ((begin > 0 || lineStarting) && Texts.isSpace(text.substring(begin))) {
                 text = text.substring(0, begin);
@@ -124,7 +127,7 @@ final class Lexer {
             while (at < source.length() && Texts.isSpace(source.charAt(at))) {
                 at++;
             }
-        } else if (trim && sign.isEmpty() && at < source.length() && source.charAt(at) == '\n') {
+        } else if (trimBlocks && trim && sign.isEmpty() && at < source.length() && source.charAt(at) == '\n') {
             at++;
         }
         lineStarting = source.charAt(at - 1) == '\n';

@@ -23,8 +23,8 @@ final class Parser extends ExpressionParser {
         super(tokens);
     }
 
-    static Statement parse(String source) {
-        Parser parser = new Parser(Lexer.tokens(source));
+    static Statement parse(String source, Template.Settings settings) {
+        Parser parser = new Parser(Lexer.tokens(source, settings));
         Frame root = parser.frame();
         Statement body = parser.statements();
         parser.frames.forEach(Frame::resolve);

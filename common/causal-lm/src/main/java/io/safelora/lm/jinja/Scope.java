@@ -12,7 +12,8 @@ import java.util.Map;
  */
 final class Scope {
     /** One rendering. */
-    record Rendering(Budget budget, Clock clock, StringBuilder out, List<Template.Span> generated) {
+    record Rendering(
+            Budget budget, Clock clock, StringBuilder out, List<Template.Span> generated, boolean strictUndefined) {
         /** So many characters of {@code to} come next that the assistant wrote. */
         void generated(StringBuilder to, int length) {
             // In a macro's text, say, they stand nowhere yet. transformers gives them a place that is wrong.
@@ -46,8 +47,15 @@ final class Scope {
         }
     }
 
-    private static Undefined undefined(String name) {
-        return new Undefined(() -> "'" + name + "' is undefined");
+    private Undefined undefined(String name) {
+        return new Undefined(() -> "'" + name + "' is undefined", rendering.strictUndefined());
+    }
+
+    /** A value that was looked up: one that is not there is as the template's settings want it. */
+    Object strict(Object value) {
+        return value instanceof Undefined undefined
+                ? new Undefined(undefined.message(), rendering.strictUndefined())
+                : value;
     }
 
     Rendering rendering() {

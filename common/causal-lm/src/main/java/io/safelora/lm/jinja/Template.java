@@ -13,7 +13,8 @@ import java.util.Map;
 
 /**
  * A Jinja template as transformers renders chat templates: by Jinja 3's sandbox, with trim_blocks, lstrip_blocks,
- * break, continue, {@code {% generation %}}, tojson, raise_exception and strftime_now.
+ * break, continue, {@code {% generation %}}, tojson, raise_exception and strftime_now. Or with the settings of
+ * lm-evaluation-harness's tasks.
  *
  * <p>An interpreter of its own, because a chat template's text is what a model was trained on, to the last blank, and
  * what there is for Java does not give it: Jinjava, the most complete one, differed from transformers in 4728 of 16016
@@ -55,9 +56,27 @@ public final class Template {
             });
 
     private final Statement body;
+    private final Settings settings;
 
-    private Template(Statement body) {
+    private Template(Statement body, Settings settings) {
         this.body = body;
+        this.settings = settings;
+    }
+
+    /**
+     * How Jinja's environment is set.
+     *
+     * @param trimBlocks Jinja's trim_blocks and lstrip_blocks
+     * @param keepTrailingNewline whether a line break at the template's end is part of its text
+     * @param strictUndefined whether a name that is not there may be asked for by {@code is defined} and {@code
+     *     default} alone; else it prints as nothing and is false
+     */
+    public record Settings(boolean trimBlocks, boolean keepTrailingNewline, boolean strictUndefined) {
+        /** Those of transformers' chat templates. */
+        public static final Settings CHAT = new Settings(true, false, false);
+
+        /** Those of lm-evaluation-harness's tasks. */
+        public static final Settings TASK = new Settings(false, true, true);
     }
 
     /** Characters of a text: its chars (UTF-16) from {@code begin} to before {@code end}. */
@@ -71,9 +90,18 @@ public final class Template {
      */
     public record Output(String text, List<Span> generated) {}
 
-    /** @throws TemplateException if that is not a template */
+    /**
+     * Parses a chat template.
+     *
+     * @throws TemplateException if that is not a template
+     */
     public static Template parse(String source) {
-        return new Template(Parser.parse(source));
+        return parse(source, Settings.CHAT);
+    }
+
+    /** @throws TemplateException if that is not a template */
+    public static Template parse(String source, Settings settings) {
+        return new Template(Parser.parse(source, settings), settings);
     }
 
     /**
@@ -86,7 +114,8 @@ public final class Template {
         Map<String, Object> names = new HashMap<>(GLOBALS);
         names.putAll(variables);
         Budget budget = new Budget();
-        Scope.Rendering rendering = new Scope.Rendering(budget, clock, new StringBuilder(), new ArrayList<>());
+        Scope.Rendering rendering =
+                new Scope.Rendering(budget, clock, new StringBuilder(), new ArrayList<>(), settings.strictUndefined());
         try {
             body.run(Scope.of(rendering, names), rendering.out());
         } catch (TemplateException e) {

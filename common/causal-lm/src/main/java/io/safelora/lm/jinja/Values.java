@@ -28,10 +28,25 @@ import java.util.function.Supplier;
 final class Values {
     private Values() {}
 
-    /** What is not there. It prints as nothing, is false and empty, and fails with its message when used otherwise. */
-    record Undefined(Supplier<String> message) {
+    /**
+     * What is not there. It prints as nothing, is false and empty, and fails with its message when used otherwise.
+     *
+     * @param strict it fails then, too
+     */
+    record Undefined(Supplier<String> message, boolean strict) {
+        Undefined(Supplier<String> message) {
+            this(message, false);
+        }
+
         TemplateException failure() {
             return TemplateException.failure(message.get());
+        }
+
+        /** Fails if {@code value} is not there and that matters. */
+        static void check(Object value) {
+            if (value instanceof Undefined undefined && undefined.strict()) {
+                throw undefined.failure();
+            }
         }
     }
 
@@ -229,6 +244,7 @@ final class Values {
     }
 
     static boolean isTrue(Object value) {
+        Undefined.check(value);
         if (value instanceof Boolean bool) {
             return bool;
         }
@@ -258,6 +274,7 @@ final class Values {
 
     /** Python's len(). */
     static long length(Object value) {
+        Undefined.check(value);
         if (isText(value)) {
             return text(value).codePointCount(0, text(value).length());
         }
@@ -284,6 +301,7 @@ final class Values {
 
     /** Python's iter(), each item for a step. */
     static Iterator<Object> iterate(Budget budget, Object value) {
+        Undefined.check(value);
         if (isText(value)) {
             return counted(budget, characters(text(value)));
         }
@@ -346,6 +364,7 @@ final class Values {
 
     /** Python's str(). */
     static String string(Budget budget, Object value) {
+        Undefined.check(value);
         if (isText(value)) {
             return text(value);
         }
@@ -484,6 +503,8 @@ final class Values {
 
     /** Python's ==. */
     static boolean equal(Budget budget, Object a, Object b) {
+        Undefined.check(a);
+        Undefined.check(b);
         budget.step(1);
         if (isText(a) && isText(b)) {
             budget.step(text(a).length() / 16);

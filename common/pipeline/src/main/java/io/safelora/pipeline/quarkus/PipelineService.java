@@ -55,8 +55,8 @@ public class PipelineService {
     }
 
     /**
-     * Before the channels subscribe, whose clients would warn of every topic that is not there yet. Where Kafka is away,
-     * {@link #start} does it later.
+     * Before the channels subscribe, whose clients would warn of every topic that is not there yet. Where Kafka is
+     * away, {@link #start} does it later.
      */
     void beforeChannels(@Observes @Priority(PLATFORM_BEFORE) StartupEvent event) {
         try {
@@ -82,7 +82,7 @@ public class PipelineService {
             } catch (KafkaException e) {
                 LOG.warn("Kafka at {} does not answer: {}; trying again", kafka.get("bootstrap.servers"), e.toString());
             } catch (RuntimeException e) {
-                // Nothing that waiting would heal; liveness tells the orchestrator.
+                // Waiting would not help; liveness tells the orchestrator.
                 LOG.error("the stages cannot start", e);
                 failed = true;
                 return;

@@ -1,0 +1,2 @@
+/** The safetensors format: element types, headers, reading by ranges, writing tensor by tensor. */
+package io.safelora.artifacts.safetensors;

@@ -9,8 +9,8 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * Tokens that run through the layers together: of several sequences, one after another without padding, those of one adapter
- * together, and of these those of one prefix together.
+ * Tokens that run through the layers together: of several sequences, one after another without padding, those of one
+ * adapter together, and of these those of one prefix together.
  */
 final class Batch {
     /**
@@ -119,7 +119,9 @@ final class Batch {
                 train);
     }
 
-    /** Things, one after another, each with the number of tokens that it is for; neighbours that are the same are one. */
+    /**
+     * Things, one after another, each with the number of tokens that it is for; neighbours that are the same are one.
+     */
     private static final class Runs<T> {
         private final List<T> things = new ArrayList<>();
         private long[] lengths = new long[8];

@@ -24,9 +24,9 @@ import java.util.function.IntConsumer;
 /**
  * A causal language model as Hugging Face checkpoints hold it: text in, log-probabilities, text or gradients out.
  *
- * <p>It owns the weights (mapped from the checkpoint, not copied, where their type is the one that is computed in) and the
- * adapters on them. The arithmetic is in {@link Decoder}'s kernels; what is done with it in {@link Scorer}, {@link Generator}
- * and {@link TrainingPass}. Not thread safe.
+ * <p>It owns the weights (mapped from the checkpoint, not copied, where their type is the one that is computed in) and
+ * the adapters on them. The arithmetic is in {@link Decoder}'s kernels; what is done with it in {@link Scorer}, {@link
+ * Generator} and {@link TrainingPass}. Not thread safe.
  */
 public final class CausalLm implements AutoCloseable {
     private final ModelFiles files;
@@ -93,15 +93,16 @@ public final class CausalLm implements AutoCloseable {
      * @param device cpu, cuda, cuda:N or auto
      * @param dtype auto: the checkpoint's own; float32; bfloat16
      * @throws UnsupportedModelException if it is a model that is not run here
-     * @throws InvalidArtifactException if a file is broken, or a weight is missing, of another shape, or not the model's
+     * @throws InvalidArtifactException if a file is broken, or a weight is missing, of another shape, or not the
+     *     model's
      */
     public static CausalLm load(Path directory, String device, String dtype) throws IOException {
         return load(directory, null, device, computed(dtype), Use.READ);
     }
 
     /**
-     * The same for one adapter, to train it further: the tokenizer and the chat template that lie beside the adapter are the
-     * model's.
+     * The same for one adapter, to train it further: the tokenizer and the chat template that lie beside the adapter
+     * are the model's.
      *
      * @param adapter a PEFT folder, or null
      */
@@ -110,8 +111,8 @@ public final class CausalLm implements AutoCloseable {
     }
 
     /**
-     * The same for a model whose {@link #weights} are to be trained: in float32, and in memory of its own, so that nothing is
-     * ever written to the checkpoint.
+     * The same for a model whose {@link #weights} are to be trained: in float32, and in memory of its own, so that
+     * nothing is ever written to the checkpoint.
      */
     public static CausalLm loadToTrain(Path directory, String device) throws IOException {
         return load(directory, null, device, Dtype.F32, Use.TRAIN);
@@ -185,7 +186,9 @@ public final class CausalLm implements AutoCloseable {
         return texts(adapter).chatTemplate();
     }
 
-    /** What of these came with a loaded adapter (null: with the one that the model was loaded for), for people; or null. */
+    /**
+     * What of these came with a loaded adapter (null: with the one that the model was loaded for), for people; or null.
+     */
     public String textsNote(String adapter) {
         return texts(adapter).note();
     }
@@ -202,8 +205,9 @@ public final class CausalLm implements AutoCloseable {
     }
 
     /**
-     * Makes this model faster, at the price of a second copy of its linear weights: for models that are only run from now
-     * on. Neither may {@link #weights} be changed afterwards, nor a {@link #trainingPass} run. Does nothing on a GPU.
+     * Makes this model faster, at the price of a second copy of its linear weights: for models that are only run from
+     * now on. Neither may {@link #weights} be changed afterwards, nor a {@link #trainingPass} run. Does nothing on a
+     * GPU.
      */
     public CausalLm forInference() {
         if (!manager.getDevice().isGpu()) {
@@ -222,7 +226,8 @@ public final class CausalLm implements AutoCloseable {
     }
 
     /**
-     * Loads a PEFT adapter under a name of the caller's choice, with the tokenizer and the chat template that lie beside it.
+     * Loads a PEFT adapter under a name of the caller's choice, with the tokenizer and the chat template that lie
+     * beside it.
      *
      * @throws InvalidArtifactException if it is broken, or not made for this model
      */
@@ -301,8 +306,8 @@ public final class CausalLm implements AutoCloseable {
     }
 
     /**
-     * Continues every text. A sequence ends with an end token (kept), a stop string (kept), or {@code maxNewTokens}; the
-     * tokens of the same texts do not depend on the batch size (in bfloat16, a shared prefix rounds
+     * Continues every text. A sequence ends with an end token (kept), a stop string (kept), or {@code maxNewTokens};
+     * the tokens of the same texts do not depend on the batch size (in bfloat16, a shared prefix rounds
      * otherwise). Texts with different adapters go through the weights together.
      *
      * @param done called with the number of finished texts, or null

@@ -22,8 +22,8 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /**
- * A model's chat template: Jinja from chat_template.jinja (transformers 5) or tokenizer_config.json (transformers 4). It is
- * a stranger's program, so its work, memory and nesting are bounded.
+ * A model's chat template: Jinja from chat_template.jinja (transformers 5) or tokenizer_config.json (transformers 4).
+ * It is a stranger's program, so its work, memory and nesting are bounded.
  */
 public final class ChatTemplate {
     private static final int MAX_SOURCE = 200_000;
@@ -31,7 +31,9 @@ public final class ChatTemplate {
     private static final String TOOL_USE = "tool_use";
     private static final Pattern GENERATION = Pattern.compile("\\{%[-+]?\\s*generation\\s*[-+]?%}");
 
-    /** By name, as transformers 4 lists them in tokenizer_config.json; a model with one template has the default only. */
+    /**
+     * By name, as transformers 4 lists them in tokenizer_config.json; a model with one template has the default only.
+     */
     private final Map<String, String> sources;
 
     private final Map<String, Object> tokens;
@@ -147,7 +149,10 @@ public final class ChatTemplate {
         return !sources.isEmpty();
     }
 
-    /** Whether every template that a conversation may get says by {@code {% generation %}} which text the assistant wrote. */
+    /**
+     * Whether every template that a conversation may get says by {@code {% generation %}} which text the assistant
+     * wrote.
+     */
     public boolean marksGeneration() {
         return isPresent()
                 && Stream.of(DEFAULT, TOOL_USE)
@@ -247,7 +252,8 @@ public final class ChatTemplate {
                     isPresent()
                             ? "the model has chat templates " + new TreeSet<>(sources.keySet())
                                     + ", but no default one; add chat_template.jinja"
-                            : "the model has no chat template; set apply_chat_template to false, or add chat_template.jinja");
+                            : "the model has no chat template; set apply_chat_template to false, or add"
+                                    + " chat_template.jinja");
         }
         return sources.get(name);
     }

@@ -16,16 +16,17 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentLinkedDeque;
 
 /**
- * The decoder-only transformer: the methods of decoder.torchscript and its parts, whose comments give shapes and formulas.
- * Adapters are called by the names under which they were set; null is the model itself. Results belong to the manager.
+ * The decoder-only transformer: the methods of decoder.torchscript and its parts, whose comments give shapes and
+ * formulas. Adapters are called by the names under which they were set; null is the model itself. Results belong to the
+ * manager.
  */
 final class Decoder implements AutoCloseable {
     static final List<String> FILES =
             List.of("decoder.torchscript", "adapters.torchscript", "attention.torchscript", "head.torchscript");
 
     /**
-     * Compiled decoders that no model uses. libtorch never frees all of what it compiled, so models that come and go take the
-     * same ones again.
+     * Compiled decoders that no model uses. libtorch never frees all of what it compiled, so models that come and go
+     * take the same ones again.
      */
     private static final Map<String, Deque<TorchScript>> IDLE = new ConcurrentHashMap<>();
 

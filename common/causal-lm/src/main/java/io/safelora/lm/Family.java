@@ -12,8 +12,8 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * A row of families.json: what one model_type calls its options and weights, and how its layer differs. That file explains
- * the columns.
+ * A row of families.json: what one model_type calls its options and weights, and how its layer differs. That file
+ * explains the columns.
  */
 record Family(
         Map<String, JsonNode> config,

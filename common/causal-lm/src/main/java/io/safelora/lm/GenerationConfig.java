@@ -13,8 +13,8 @@ import java.util.regex.Pattern;
  * {@link Tokenizer}'s.
  *
  * @param temperature this and the next three: how tokens are drawn, where they are; see {@link Sampling}
- * @param repetitionPenalty the logits of tokens that were there before are divided by it (multiplied if negative); it also
- *     holds for greedy decoding
+ * @param repetitionPenalty the logits of tokens that were there before are divided by it (multiplied if negative); it
+ *     also holds for greedy decoding
  * @param stopStrings texts that end an answer, unless the caller has others
  * @param refused an option that is set but not supported, with its value; or null
  * @param refusedToDraw the same for an option that only changes how tokens are drawn
@@ -30,8 +30,9 @@ record GenerationConfig(
         String refusedToDraw) {
 
     /**
-     * Options that change no token here, whatever their value: those that are read here or by the tokenizer, that the caller always
-     * sets (max_new_tokens), that belong to beams, to caches or to speculative decoding, or that say what else is returned.
+     * Options that change no token here, whatever their value: those that are read here or by the tokenizer, that the
+     * caller always sets (max_new_tokens), that belong to beams, to caches or to speculative decoding, or that say what
+     * else is returned.
      */
     private static final Set<String> HARMLESS = Set.of(
             "bos_token_id",
@@ -163,9 +164,9 @@ record GenerationConfig(
     void check(boolean draws) {
         String option = refused != null ? refused : draws ? refusedToDraw : null;
         if (option != null) {
-            throw new UnsupportedModelException(
-                    "generation_config.json: " + option
-                            + " is not supported, and could change what the model says; remove it if it is a note, or do without it");
+            throw new UnsupportedModelException("generation_config.json: " + option
+                    + " is not supported, and could change what the model says; remove it if it is a"
+                    + " note, or do without it");
         }
         if (!(repetitionPenalty > 0)) {
             throw new UnsupportedModelException(

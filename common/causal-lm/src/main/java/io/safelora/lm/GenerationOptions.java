@@ -7,7 +7,8 @@ import java.util.List;
  * How texts are continued.
  *
  * @param maxNewTokens most tokens that are added
- * @param stopStrings texts that end the answer once they appear in it; they stay in it; none: those of generation_config.json
+ * @param stopStrings texts that end the answer once they appear in it; they stay in it; none: those of
+ *     generation_config.json
  * @param batchSize sequences that are decoded together at most; a finished one's place is taken at once
  * @param sampling how the next token is drawn; null: the likeliest is taken
  * @param memoryBudget bytes that keys and values may take; 0: a quarter of the machine's (or the container's) memory

@@ -16,9 +16,9 @@ import java.util.SplittableRandom;
 import java.util.function.IntConsumer;
 
 /**
- * Continues many texts together. Sequences sit in the first slots of a cache; one that ends leaves its slot to the last, and
- * the next text enters at once. What texts begin with alike is computed once per adapter. The memory is claimed before
- * anything is computed.
+ * Continues many texts together. Sequences sit in the first slots of a cache; one that ends leaves its slot to the
+ * last, and the next text enters at once. What texts begin with alike is computed once per adapter. The memory is
+ * claimed before anything is computed.
  */
 final class Generator implements AutoCloseable {
     private final CausalLm model;

@@ -8,7 +8,10 @@ import java.lang.management.ManagementFactory;
 import java.util.Arrays;
 import java.util.List;
 
-/** Keys and values of a model's earlier tokens: (layers, 2, slots, kv_heads, capacity, head_dim), a sequence in each slot. */
+/**
+ * Keys and values of a model's earlier tokens: (layers, 2, slots, kv_heads, capacity, head_dim), a sequence in each
+ * slot.
+ */
 final class KvCache {
     /** Prompts enter together until this many tokens run through the layers at once; longer ones run in pieces. */
     static final int MAX_TOKENS_PER_STEP = 1024;

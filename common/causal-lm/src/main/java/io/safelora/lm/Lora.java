@@ -16,8 +16,9 @@ import java.util.Map;
 import java.util.stream.Stream;
 
 /**
- * An adapter on a model: A (r, in), B (out, r) and the scale of every adapted module, in float32, and what else it brings (see
- * set_adapter in adapters.torchscript). The model's weights are not touched, so several adapters can stand on one model.
+ * An adapter on a model: A (r, in), B (out, r) and the scale of every adapted module, in float32, and what else it
+ * brings (see set_adapter in adapters.torchscript). The model's weights are not touched, so several adapters can stand
+ * on one model.
  */
 public final class Lora implements AutoCloseable {
     /** Where a weight is: its layer, and its name in the kernels. */
@@ -69,7 +70,8 @@ public final class Lora implements AutoCloseable {
             adapter.check(ModelFiles.modelTensors(model, config));
             if (train && adapter.config().ensureWeightTying()) {
                 throw new InvalidArtifactException(
-                        "adapter_config.json: ensure_weight_tying is set; such an adapter cannot be trained further here: merge it"
+                        "adapter_config.json: ensure_weight_tying is set; such an adapter cannot be trained"
+                                + " further here: merge it"
                                 + " into the model, and start a new one");
             }
             // First: updates stand on what the adapter has in the place of the model's.

@@ -32,8 +32,8 @@ import java.util.TreeSet;
 import java.util.stream.Stream;
 
 /**
- * Folds an adapter into its model: W + s B A, computed in float32 and rounded to W's own type, and what else the adapter has in the
- * place of the model's; all else bit for bit.
+ * Folds an adapter into its model: W + s B A, computed in float32 and rounded to W's own type, and what else the
+ * adapter has in the place of the model's; all else bit for bit.
  */
 public final class Merger {
     private static final List<String> KEPT = List.of(".json", ".jinja", ".txt", ".model");
@@ -66,9 +66,11 @@ public final class Merger {
      * Writes a checkpoint directory.
      *
      * @param model a Hugging Face model directory
-     * @param adapter a PEFT adapter of it; the tokenizer and the chat template that lie beside it go with the merged model
+     * @param adapter a PEFT adapter of it; the tokenizer and the chat template that lie beside it go with the merged
+     *     model
      * @param out the directory to write; its model.safetensors holds all tensors
-     * @throws InvalidArtifactException if the adapter is not made for the model, or cannot be a part of such a model's weights
+     * @throws InvalidArtifactException if the adapter is not made for the model, or cannot be a part of such a model's
+     *     weights
      */
     public static void merge(Path model, Path adapter, Path out) throws IOException {
         new Merger(Checkpoint.open(model), PeftAdapter.open(adapter)).write(model, adapter, out);

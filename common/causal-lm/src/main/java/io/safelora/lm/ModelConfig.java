@@ -55,8 +55,8 @@ public record ModelConfig(
             "relu", "relu");
 
     /**
-     * Options that do not change what a loaded model computes: how it is trained, initialised, stored or returned, what its tokens
-     * are, other heads, limits that nothing reads, and code of the checkpoint, which is never run.
+     * Options that do not change what a loaded model computes: how it is trained, initialised, stored or returned, what
+     * its tokens are, other heads, limits that nothing reads, and code of the checkpoint, which is never run.
      */
     private static final Set<String> HARMLESS = Set.of(
             "architectures",
@@ -184,12 +184,12 @@ public record ModelConfig(
         int kvHeads = options.has("num_key_value_heads") ? options.positive("num_key_value_heads", heads) : heads;
         if (!options.has("head_dim") && hidden % heads != 0) {
             throw new UnsupportedModelException(
-                    "config.json: hidden_size " + hidden + " is no multiple of num_attention_heads " + heads);
+                    "config.json: hidden_size " + hidden + " is not a multiple of num_attention_heads " + heads);
         }
         int headDim = options.has("head_dim") ? options.positive("head_dim", 1 << 16) : hidden / heads;
         if (heads % kvHeads != 0) {
-            throw new UnsupportedModelException(
-                    "config.json: num_attention_heads " + heads + " is no multiple of num_key_value_heads " + kvHeads);
+            throw new UnsupportedModelException("config.json: num_attention_heads " + heads
+                    + " is not a multiple of num_key_value_heads " + kvHeads);
         }
         String said = options.text("hidden_act");
         String activation = ACTIVATIONS.get(family.has("gelu_is_tanh") && said.equals("gelu") ? "gelu_new" : said);

@@ -12,8 +12,8 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 
 /**
- * What the files of a model say but for its weights: enough to encode texts, to render conversations, and to know what cannot be
- * run, in a moment and a few megabytes.
+ * What the files of a model say but for its weights: enough to encode texts, to render conversations, and to know what
+ * cannot be run, in a moment and a few megabytes.
  */
 public final class ModelFiles implements AutoCloseable {
     private final ModelConfig config;
@@ -48,7 +48,8 @@ public final class ModelFiles implements AutoCloseable {
      * @param checkpoint the model, wherever it lies
      * @param texts a folder of this machine with the model's small files
      * @throws UnsupportedModelException if it is a model that is not run here
-     * @throws InvalidArtifactException if a file is broken, or a weight is missing, of another shape, or not the model's
+     * @throws InvalidArtifactException if a file is broken, or a weight is missing, of another shape, or not the
+     *     model's
      */
     public static ModelFiles open(Checkpoint checkpoint, Path texts) throws IOException {
         StoredWeights weights = new StoredWeights(checkpoint, null, false);
@@ -77,8 +78,8 @@ public final class ModelFiles implements AutoCloseable {
     }
 
     /**
-     * How tokens are drawn: as given, and what is null as generation_config.json says, else as transformers does (temperature 1,
-     * top_k 50, top_p 1, min_p 0).
+     * How tokens are drawn: as given, and what is null as generation_config.json says, else as transformers does
+     * (temperature 1, top_k 50, top_p 1, min_p 0).
      */
     public Sampling sampling(Double temperature, Integer topK, Double topP, Double minP, long seed) {
         return generationConfig.sampling(temperature, topK, topP, minP, seed);

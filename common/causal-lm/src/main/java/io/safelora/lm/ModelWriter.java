@@ -32,7 +32,8 @@ public final class ModelWriter {
     /**
      * Writes config.json, model.safetensors and the tokenizer's files. One weight at a time is converted.
      *
-     * @param config the config.json that the model was made from; its dtype is set to {@code dtype}, its tie_word_embeddings to what holds
+     * @param config the config.json that the model was made from; its dtype is set to {@code dtype}, its
+     *     tie_word_embeddings to what holds
      * @param tokenizerDirectory holds tokenizer.json and its companions
      * @param dtype one of {@link Dtype#WEIGHTS}: the type in which the weights are stored, rounded to nearest even
      * @param out the directory to write; may be {@code tokenizerDirectory}

@@ -7,25 +7,27 @@ import io.safelora.lm.ChatTemplate.Conversation;
 import java.util.List;
 
 /**
- * A prompt and what the model is to say after it, as token ids. Training and evaluation both make them here, so that a model
- * is asked as it was taught.
+ * A prompt and what the model is to say after it, as token ids. Training and evaluation both make them here, so that a
+ * model is asked as it was taught.
  *
  * @param completion to its end token
  * @param doubt what of it may not be what was meant, for people; or null
  */
 public record PromptCompletion(int[] prompt, int[] completion, String doubt) {
-    /** Plain texts: the prompt with the tokenizer's own special tokens, the completion without, and then the end token. */
+    /**
+     * Plain texts: the prompt with the tokenizer's own special tokens, the completion without, and then the end token.
+     */
     public static PromptCompletion of(Tokenizer tokenizer, String prompt, String completion) {
         return new PromptCompletion(tokenizer.encodePrompt(prompt), tokenizer.encodeCompletion(completion), null);
     }
 
     /**
-     * A conversation as the model's chat template writes it, special tokens included. The completion ends where the template
-     * ends the turn; white space behind that is left out.
+     * A conversation as the model's chat template writes it, special tokens included. The completion ends where the
+     * template ends the turn; white space behind that is left out.
      *
      * @param promptMessages how many of its messages are the prompt
-     * @throws InvalidArtifactException if the template refuses it, leaves out tools or writes the prompt otherwise when the
-     *     completion follows
+     * @throws InvalidArtifactException if the template refuses it, leaves out tools or writes the prompt otherwise when
+     *     the completion follows
      */
     public static PromptCompletion of(ModelFiles model, Conversation conversation, int promptMessages) {
         String prompt = model.chatTemplate().render(first(conversation, promptMessages), true);
@@ -37,7 +39,8 @@ public record PromptCompletion(int[] prompt, int[] completion, String doubt) {
         if (!whole.startsWith(prompt)) {
             at = begin(model, conversation, promptMessages, prompt, whole);
             doubt = "the chat template ends a prompt with \"" + oneLine(prompt.substring(at))
-                    + "\", which the row's answer does not begin with: the loss is on the answer as the template writes it,"
+                    + "\", which the row's answer does not begin with: the loss is on the answer as the template"
+                    + " writes it,"
                     + " without that; answers with reasoning_content, or chat_template_kwargs, may mend it";
         }
         String completion = whole.substring(at).stripTrailing();
@@ -88,7 +91,8 @@ public record PromptCompletion(int[] prompt, int[] completion, String doubt) {
         if (common < history) {
             throw new InvalidArtifactException(
                     "the chat template writes the messages before the answer otherwise when the"
-                            + " answer follows, so that the model would be asked otherwise than it is taught; use a template with"
+                            + " answer follows, so that the model would be asked otherwise than it is taught;"
+                            + " use a template with"
                             + " {% generation %} and assistant_only_loss, or plain prompt and completion");
         }
         // The answer may begin as the rest of the prompt does.

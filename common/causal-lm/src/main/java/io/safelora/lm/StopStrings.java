@@ -10,7 +10,9 @@ final class StopStrings {
     private final int longest;
     private int[] ids = new int[16];
     private int size;
-    /** Tokens before this one are in {@link #tail} for good; those from it to {@link #read} give the next ones context. */
+    /**
+     * Tokens before this one are in {@link #tail} for good; those from it to {@link #read} give the next ones context.
+     */
     private int from;
 
     private int read;

@@ -15,8 +15,8 @@ import java.util.TreeSet;
 import java.util.regex.Pattern;
 
 /**
- * A checkpoint's tensors as the weights of a model. Where config.json and the files disagree, the files are right about a tied head,
- * as they are for transformers; every other disagreement is an error.
+ * A checkpoint's tensors as the weights of a model. Where config.json and the files disagree, the files are right about
+ * a tied head, as they are for transformers; every other disagreement is an error.
  */
 final class StoredWeights implements WeightSource {
     /** Buffers that old versions of transformers saved: all follow from config.json, and none is read. */
@@ -37,7 +37,8 @@ final class StoredWeights implements WeightSource {
     private final boolean copied;
 
     /**
-     * @param type what is computed in; null: the checkpoint's own, but float32 for float16, which has no fast kernels on CPUs
+     * @param type what is computed in; null: the checkpoint's own, but float32 for float16, which has no fast kernels
+     *     on CPUs
      * @param copied whether the weights must stand in memory of their own
      * @throws InvalidArtifactException if the checkpoint has a tensor that config.json gives no place in the model
      */

@@ -11,7 +11,8 @@ import java.util.List;
 
 /**
  * How a model reads and writes text. What lies beside an adapter comes first, as PEFT's users load it
- * ({@code AutoTokenizer.from_pretrained(adapter)}): the tokenizer and the chat template, each the model's where the adapter has none.
+ * ({@code AutoTokenizer.from_pretrained(adapter)}): the tokenizer and the chat template, each the model's where the
+ * adapter has none.
  *
  * @param content the same for the same files
  * @param note which of them came with an adapter, for people; or null

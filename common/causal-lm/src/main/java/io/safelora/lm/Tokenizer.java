@@ -24,7 +24,10 @@ public final class Tokenizer implements AutoCloseable {
     private static final ObjectMapper JSON = new ObjectMapper();
     private static final String FILE = "tokenizer.json";
 
-    /** Longest text in chars: more than any model's context. The native library ends the process on texts of ten times that. */
+    /**
+     * Longest text in chars: more than any model's context. The native library ends the process on texts of ten times
+     * that.
+     */
     private static final int MAX_TEXT = 4 << 20;
 
     /** Ids with a mark each. */
@@ -64,7 +67,8 @@ public final class Tokenizer implements AutoCloseable {
     }
 
     /**
-     * A tokenizer that may lie elsewhere than the model, whose generation_config.json and config.json name the end tokens.
+     * A tokenizer that may lie elsewhere than the model, whose generation_config.json and config.json name the end
+     * tokens.
      *
      * @throws InvalidArtifactException as {@link #load(Path)}
      */
@@ -99,9 +103,9 @@ public final class Tokenizer implements AutoCloseable {
                             ? JSON.convertValue(ofModel, int[].class)
                             : ofTokenizer != null ? new int[] {ofTokenizer} : null;
             if (ends == null) {
-                throw new InvalidArtifactException(
-                        directory
-                                + ": no end token is named; set eos_token_id in generation_config.json or eos_token in tokenizer_config.json");
+                throw new InvalidArtifactException(directory
+                        + ": no end token is named; set eos_token_id in generation_config.json or"
+                        + " eos_token in tokenizer_config.json");
             }
             return new Tokenizer(tokenizer, special(file), ends, ofTokenizer != null ? ofTokenizer : ends[0]);
         } catch (IOException | RuntimeException e) {
@@ -118,7 +122,7 @@ public final class Tokenizer implements AutoCloseable {
         try {
             return JSON.readTree(file.toFile());
         } catch (com.fasterxml.jackson.core.JsonProcessingException e) {
-            throw new InvalidArtifactException(file + ": is no JSON: " + e.getOriginalMessage(), e);
+            throw new InvalidArtifactException(file + ": is not valid JSON: " + e.getOriginalMessage(), e);
         }
     }
 
@@ -167,8 +171,8 @@ public final class Tokenizer implements AutoCloseable {
     }
 
     /**
-     * A text that the model goes on from: with what the tokenizer puts before every text, such as a BOS, once, also where
-     * the text says it itself; without what it puts behind.
+     * A text that the model goes on from: with what the tokenizer puts before every text, such as a BOS, once, also
+     * where the text says it itself; without what it puts behind.
      */
     public int[] encodePrompt(String text) {
         int[] ids = encode(text, true);
@@ -179,8 +183,8 @@ public final class Tokenizer implements AutoCloseable {
     }
 
     /**
-     * What follows a prompt, to its end: with the tokenizer's end token, unless the text ends with a special token, the end
-     * of turn that a chat template writes, or an end token itself.
+     * What follows a prompt, to its end: with the tokenizer's end token, unless the text ends with a special token, the
+     * end of turn that a chat template writes, or an end token itself.
      */
     public int[] encodeCompletion(String text) {
         int[] ids = encode(text, false);

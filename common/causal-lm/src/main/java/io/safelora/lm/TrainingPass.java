@@ -29,8 +29,8 @@ public final class TrainingPass {
      *
      * @param dropout the probability that an element of an adapter's input is dropped
      * @param dropoutSeed chooses the dropped elements
-     * @param gradientCheckpointing whether only the layers' inputs are kept, and each layer runs again when its turn comes
-     *     (Chen et al. 2016, arXiv 1604.06174)
+     * @param gradientCheckpointing whether only the layers' inputs are kept, and each layer runs again when its turn
+     *     comes (Chen et al. 2016, arXiv 1604.06174)
      */
     public record Options(double dropout, long dropoutSeed, boolean gradientCheckpointing) {}
 
@@ -48,7 +48,8 @@ public final class TrainingPass {
      *
      * @param step owns the result and everything between; close it after the backward pass
      * @param sequences token ids, each at least two tokens
-     * @param labels of the same lengths: labels[i][t] is the token that position t - 1 of sequence i should say, or -100
+     * @param labels of the same lengths: labels[i][t] is the token that position t - 1 of sequence i should say, or
+     *     -100
      * @param dropout the probability that an element of an adapter's input is dropped
      * @return a scalar in float32
      */
@@ -184,7 +185,7 @@ public final class TrainingPass {
                 begin += label.length;
             }
             if (rows.isEmpty()) {
-                throw new InvalidInputException("no token of the batch has a label, so there is no loss");
+                throw new InvalidInputException("no token of the batch has a label, so there is nothing to learn");
             }
             return new Targets(Tensors.of(step, rows), Tensors.of(step, targets));
         }

@@ -18,7 +18,9 @@ final class Weights {
 
     private Weights() {}
 
-    /** All weights, in the order in which a new model is made; the head has the embedding's name where both are tied. */
+    /**
+     * All weights, in the order in which a new model is made; the head has the embedding's name where both are tied.
+     */
     static List<Weight> of(ModelConfig c) {
         Family family = Family.ALL.get(c.modelType());
         List<Weight> weights = new ArrayList<>();

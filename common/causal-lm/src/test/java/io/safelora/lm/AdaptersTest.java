@@ -25,7 +25,10 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Everything that a LoRA adapter of PEFT can hold, against PEFT itself: src/test/resources/adapters says how its numbers were made. */
+/**
+ * Everything that a LoRA adapter of PEFT can hold, against PEFT itself: src/test/resources/adapters says how its
+ * numbers were made.
+ */
 class AdaptersTest {
     private static final Path ADAPTERS = Path.of("src/test/resources/adapters");
 

@@ -17,9 +17,9 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * Templates and conversations as transformers renders them: the same text and the same spans of {@code {% generation %}}, or
- * an error where it raises one. chat-templates/make_cases.py writes such files; {@code -Dchat.templates=FILE} compares
- * another one, of a model's own template say.
+ * Templates and conversations as transformers renders them: the same text and the same spans of {@code {% generation
+ * %}}, or an error where it raises one. chat-templates/make_cases.py writes such files; {@code -Dchat.templates=FILE}
+ * compares another one, of a model's own template say.
  */
 class ChatTemplateCasesTest {
     @TempDir

@@ -77,7 +77,8 @@ class ChatTemplateTest {
         Files.writeString(dir.resolve("chat_template.jinja"), template);
         Files.writeString(
                 dir.resolve("tokenizer_config.json"),
-                "{\"bos_token\": {\"content\": \"<s>\"}, \"sep_token\": null, \"image_token\": \"<i>\", \"add_bos_token\": true}");
+                "{\"bos_token\": {\"content\": \"<s>\"}, \"sep_token\": null, \"image_token\": \"<i>\","
+                        + " \"add_bos_token\": true}");
         Files.writeString(
                 dir.resolve("special_tokens_map.json"),
                 "{\"bos_token\": \"<b>\", \"eos_token\": {\"content\": \"</s>\"}}");
@@ -94,9 +95,11 @@ class ChatTemplateTest {
         for (String template : List.of(
                 "{{ raise_exception('only users talk') }}",
                 "{% if %}",
-                "{% for a in range(1000) %}{% for b in range(1000) %}{% for c in range(1000) %}{% for d in range(1000) %}"
+                "{% for a in range(1000) %}{% for b in range(1000) %}{% for c in range(1000) %}{% for d in"
+                        + " range(1000) %}"
                         + "x{% endfor %}{% endfor %}{% endfor %}{% endfor %}",
-                "{% for a in range(1000) %}{% for b in range(1000) %}{% for c in range(1000) %}{% for d in range(1000) %}"
+                "{% for a in range(1000) %}{% for b in range(1000) %}{% for c in range(1000) %}{% for d in"
+                        + " range(1000) %}"
                         + "{% endfor %}{% endfor %}{% endfor %}{% endfor %}")) {
             assertThatThrownBy(() -> render(template, CHAT, false))
                     .as(template)
@@ -114,7 +117,8 @@ class ChatTemplateTest {
     void aConversationReachesTheTemplateWhole() throws IOException {
         Files.writeString(
                 dir.resolve("chat_template.jinja"),
-                "{% for m in messages %}{{ m }}{% endfor %}{{ tools }}{{ enable_thinking }}{{ bos_token }}{{ documents }}");
+                "{% for m in messages %}{{ m }}{% endfor %}{{ tools }}{{ enable_thinking }}{{ bos_token }}{{"
+                        + " documents }}");
         assertThat(ChatTemplate.load(dir).render(conversation("""
                         {"messages": [{"role": "assistant", "content": null, "tool_calls": [{"name": "f"}], "weight": 0.5}],
                          "tools": [{"n": 18446744073709551616}],
@@ -201,20 +205,22 @@ class ChatTemplateTest {
         // The format's fields by Python: datetime(2024, 7, 5, 16, 3, 9, 250000).strftime(...)
         Files.writeString(
                 dir.resolve("chat_template.jinja"),
-                "{{ strftime_now('%d %b %Y') }}|{{ strftime_now('%Y-%m-%d %H:%M:%S.%f %A %a %B %j %y %I%p %-d %e %c %x %%') }}");
+                "{{ strftime_now('%d %b %Y') }}|{{ strftime_now('%Y-%m-%d %H:%M:%S.%f %A %a %B %j %y %I%p %-d %e"
+                        + " %c %x %%') }}");
         assertThat(ChatTemplate.load(dir)
                         .output(Conversation.of(CHAT), false, slow)
                         .text())
-                .isEqualTo(
-                        "05 Jul 2024|2024-07-05 16:03:09.250000 Friday Fri July 187 24 04PM 5  5 Fri Jul  5 16:03:09 2024"
-                                + " 07/05/24 %");
+                .isEqualTo("05 Jul 2024|2024-07-05 16:03:09.250000 Friday Fri July 187 24 04PM 5  5 Fri Jul  5"
+                        + " 16:03:09 2024"
+                        + " 07/05/24 %");
     }
 
     @Test
     void aLongConversationRenders() throws IOException {
         String template = "{%- for m in messages %}{% set c = m.content | trim %}{% if '</think>' in c %}"
                 + "{% set c = c.split('</think>')[-1].lstrip('\\n') %}{% endif %}"
-                + "{{ '<' + m.role + '>' + c }}{% for n in messages[loop.index0:] if n.role == 'tool' %}x{% endfor %}{% endfor %}";
+                + "{{ '<' + m.role + '>' + c }}{% for n in messages[loop.index0:] if n.role == 'tool' %}x{%"
+                + " endfor %}{% endfor %}";
         List<Message> chat = new ArrayList<>();
         for (int i = 0; i < 1000; i++) {
             chat.add(new Message("user", "x".repeat(1000)));
@@ -231,8 +237,8 @@ class ChatTemplateTest {
 
     @Test
     void aLoopsConditionIsOutsideOfBracketsAndStrings() throws IOException {
-        String loop =
-                "{% for m in (messages if add_generation_prompt else []) if m.content != 'Hi if you can' %}{{ m.role }} {% endfor %}";
+        String loop = "{% for m in (messages if add_generation_prompt else []) if m.content != 'Hi if you can' %}{{"
+                + " m.role }} {% endfor %}";
         assertThat(render(loop, CHAT, true)).isEqualTo("user assistant user ");
         assertThat(render(loop, CHAT, false)).isEmpty();
     }
@@ -336,11 +342,13 @@ class ChatTemplateTest {
                 arguments(
                         "generators of generators",
                         NAMESPACE
-                                + "{% for i in range(30000) %}{% set ns.a = ns.a | map('upper') %}{% endfor %}{{ ns.a | list }}"),
+                                + "{% for i in range(30000) %}{% set ns.a = ns.a | map('upper') %}{% endfor %}{{"
+                                + " ns.a | list }}"),
                 arguments("a namespace that holds itself", NAMESPACE + "{% set ns.a = ns %}{{ ns }}"),
                 arguments(
                         "a macro deep in itself",
-                        "{% macro f(x) %}{% if true %}{% for i in [1] %}{{ ((((f(x ~ 'a') | trim) | upper) | list) | join) }}"
+                        "{% macro f(x) %}{% if true %}{% for i in [1] %}{{ ((((f(x ~ 'a') | trim) | upper) |"
+                                + " list) | join) }}"
                                 + "{% endfor %}{% endif %}{% endmacro %}{{ f('') }}"),
                 arguments("a sum of ninety thousand", "{{ 1" + "+1".repeat(90_000) + " }}"),
                 arguments(
@@ -348,11 +356,13 @@ class ChatTemplateTest {
                         "{% for i in range(100000) %}{% set x = 1" + "+1".repeat(80_000) + " %}{% endfor %}"),
                 arguments(
                         "a search that compares each with each",
-                        "{% set s = 'a' * 1000000 %}{% set t = 'a' * 500000 ~ 'b' %}{{ t in s }}{{ s.strip(t) | length }}"),
+                        "{% set s = 'a' * 1000000 %}{% set t = 'a' * 500000 ~ 'b' %}{{ t in s }}{{ s.strip(t) |"
+                                + " length }}"),
                 arguments(
                         "many long texts at once",
                         NAMESPACE
-                                + "{% for i in range(100000) %}{% set ns.a = [ns.a, ('\u0101' * 900000) ~ i] %}{% endfor %}"),
+                                + "{% for i in range(100000) %}{% set ns.a = [ns.a, ('\u0101' * 900000) ~ i]"
+                                + " %}{% endfor %}"),
                 arguments(
                         "many small values at once",
                         NAMESPACE + "{% for i in range(100000) %}{% for j in range(1000) %}{% set ns.a = {'a': ns.a} %}"

@@ -34,6 +34,32 @@ final class Fixtures {
         }
     }
 
+    /** The first model of a family. */
+    static String ofFamily(String modelType) throws IOException {
+        for (String name : models().toList()) {
+            if (json(MODELS.resolve(name).resolve("config.json"))
+                    .get("model_type")
+                    .asText()
+                    .equals(modelType)) {
+                return name;
+            }
+        }
+        throw new IOException("no model of " + modelType + " in " + MODELS + "; make.py there makes one");
+    }
+
+    /** One model of every family. */
+    static Stream<String> families() throws IOException {
+        Stream.Builder<String> names = Stream.builder();
+        for (String modelType : Family.ALL.keySet()) {
+            names.add(ofFamily(modelType));
+        }
+        return names.build();
+    }
+
+    static double[] doubles(JsonNode array) {
+        return Json.MAPPER.convertValue(array, double[].class);
+    }
+
     /** A complete model directory: the model's own files, and those of the tokenizer that all share. */
     static Path model(String name) throws IOException {
         Path dir = Files.createDirectories(Path.of("target/models", name));

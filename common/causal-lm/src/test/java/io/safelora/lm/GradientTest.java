@@ -14,16 +14,20 @@ import java.util.Random;
 import java.util.stream.Stream;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Gradients of the loss against central differences, tensor by tensor: along the gradient, and along a random direction. */
+/**
+ * Gradients of the loss against central differences, tensor by tensor: along the gradient, and along a random
+ * direction.
+ */
 class GradientTest {
     private static final List<int[]> IDS = List.of(new int[] {5, 90, 17, 300, 41, 8, 2}, new int[] {33, 7, 120, 2});
     private static final List<int[]> LABELS =
             List.of(new int[] {-100, -100, 17, 300, 41, 8, 2}, new int[] {-100, 7, -100, 2});
 
     @ParameterizedTest
-    @ValueSource(strings = {"llama", "qwen2", "qwen3", "phi3", "gemma", "gemma2", "gpt2", "gpt-neox"})
+    @MethodSource("io.safelora.lm.Fixtures#families")
     void ofLoraOnEveryLinear(String name) throws Exception {
         try (CausalLm model = CausalLm.load(Fixtures.model(name), "cpu", "float32")) {
             Lora lora = model.addAdapter("lora", Fixtures.adapter(model.config(), 4, 8, 3));
@@ -33,7 +37,10 @@ class GradientTest {
         }
     }
 
-    /** Training has an attention of its own: as long as several of its blocks, and with windows, it gives what scoring gives. */
+    /**
+     * Training has an attention of its own: as long as several of its blocks, and with windows, it gives what scoring
+     * gives.
+     */
     @ParameterizedTest
     @ValueSource(strings = {"llama", "mistral", "qwen2-windows"})
     void ofSequencesLongerThanABlock(String name) throws Exception {
@@ -86,7 +93,9 @@ class GradientTest {
         }
     }
 
-    /** The training pass takes the gradient at the head with the loss, and may run the layers twice: the same gradients. */
+    /**
+     * The training pass takes the gradient at the head with the loss, and may run the layers twice: the same gradients.
+     */
     @ParameterizedTest
     @CsvSource({
         "llama, false",

@@ -16,8 +16,8 @@ import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * Generations, and models that come and go, leave nothing behind in native memory: it is after all of them what it was after
- * the hundredth. More of them: {@code -Dleak.generations=10000 -Dleak.loads=1000}.
+ * Generations, and models that come and go, leave nothing behind in native memory: it is after all of them what it was
+ * after the hundredth. More of them: {@code -Dleak.generations=10000 -Dleak.loads=1000}.
  */
 class LeakTest {
     /** What malloc may keep back; a model left open, a tensor per call or a decoder per load are many times more. */

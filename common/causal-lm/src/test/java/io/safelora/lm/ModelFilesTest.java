@@ -167,8 +167,8 @@ class ModelFilesTest {
     }
 
     /**
-     * Options as they stand in people's config.json. A refused one changes what transformers computes, or what it would with another
-     * version; one that passes is read by nobody.
+     * Options as they stand in people's config.json. A refused one changes what transformers computes, or what it would
+     * with another version; one that passes is read by nobody.
      */
     @ParameterizedTest
     @CsvSource(

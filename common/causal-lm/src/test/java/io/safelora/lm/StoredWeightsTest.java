@@ -30,7 +30,10 @@ class StoredWeightsTest {
     @TempDir
     Path dir;
 
-    /** As transformers does: tied only if both are equal. The head is the embedding's rows in another order, so its logits are, too. */
+    /**
+     * As transformers does: tied only if both are equal. The head is the embedding's rows in another order, so its
+     * logits are, too.
+     */
     @Test
     void aHeadThatDiffersFromTheEmbeddingIsNotTiedWhateverConfigSays() throws Exception {
         Path untied = changed("llama-mha-tied", tensors -> tensors.put(HEAD, turned(tensors.get(EMBEDDING))));

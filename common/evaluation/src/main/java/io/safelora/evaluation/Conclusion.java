@@ -299,7 +299,9 @@ public record Conclusion(
             List<Comparison> comparisons = new ArrayList<>();
             for (RowValues r : measured.rows()) {
                 if (r.model().equals(model) && !model.equals(other)) {
-                    measured.like(r, other).ifPresent(o -> comparisons.add(Comparison.of(r, o, confidence)));
+                    measured.like(r, other)
+                            .flatMap(o -> Comparison.of(r, o, confidence))
+                            .ifPresent(comparisons::add);
                 }
             }
             kept.addAll(comparisons);

@@ -119,9 +119,14 @@ public final class Gate {
                 continue;
             }
             // A drop is positive where the repaired model is worse.
-            Comparison drop = r.higherIsBetter()
-                    ? Comparison.of(tuned, r, require.confidence())
-                    : Comparison.of(r, tuned, require.confidence());
+            Comparison drop = (r.higherIsBetter()
+                            ? Comparison.of(tuned, r, require.confidence())
+                            : Comparison.of(r, tuned, require.confidence()))
+                    .orElse(null);
+            if (drop == null) {
+                reasons.add(unmeasured(Kind.task_drop_max, max));
+                continue;
+            }
             Outcome outcome = drop.lower() == null ? Outcome.cannot_tell : outcome(drop.lower(), drop.upper(), max);
             String words = named(r) + " is " + value(r, tuned.mean()) + " of " + r.rows() + " " + before + " and "
                     + value(r, r.mean()) + " " + r.model() + ", a drop of " + difference(drop, r.share());

@@ -76,7 +76,9 @@ record Measured(List<RowValues> rows) {
 
     /** A task of a single row has none to choose by. */
     private Measured of(Function<Integer, int[]> half) {
-        return new Measured(rows.stream().map(r -> r.of(half.apply(r.rows()))).toList());
+        return new Measured(rows.stream()
+                .flatMap(r -> r.of(half.apply(r.dataRows())).stream())
+                .toList());
     }
 
     private List<RowValues> byFirstJudge(String model, String metric) {

@@ -152,7 +152,9 @@ public record Pareto(
                 .sorted(Comparator.comparingDouble(RowValues::mean))
                 .toList();
         return !of.isEmpty()
-                && Comparison.of(of.get(of.size() - 1), of.get(0), confidence).lower() > 0;
+                && Comparison.of(of.get(of.size() - 1), of.get(0), confidence)
+                        .filter(c -> c.lower() != null && c.lower() > 0)
+                        .isPresent();
     }
 
     private static boolean beats(Point q, Point p, boolean higher) {

@@ -7,6 +7,7 @@ import io.safelora.evaluation.Task.Measure;
 import io.safelora.evaluation.judge.Verdict;
 import io.safelora.evaluation.judge.Verdict.Outcome;
 import io.safelora.evaluation.statistics.RowValues;
+import io.safelora.evaluation.statistics.RowValues.Part;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -110,13 +111,13 @@ public final class Scores {
                 .computeIfAbsent(s.category(), c -> new ArrayList<>())
                 .add(s));
         for (Measure measure : task.measures()) {
-            Optional<RowValues> all = rows(model, task, measure, measure.metric(), samples);
+            Optional<RowValues> all = rows(model, task, measure, measure.metric(), samples, samples.size());
             all.ifPresentOrElse(
                     scores::add,
                     () -> warnings.add(measure.judge() + " gives no " + measure.metric() + " to any answer of " + model
                             + " to " + task.name()));
             categories.forEach(
-                    (category, of) -> rows(model, task, measure, measure.metric() + CATEGORY + category + "]", of)
+                    (category, of) -> rows(model, task, measure, measure.metric() + CATEGORY + category + "]", of, samples.size())
                             .ifPresent(scores::add));
         }
         task.judges().forEach(judge -> warnOfUnparsed(judge, model, task, samples, warnings));
@@ -148,7 +149,7 @@ public final class Scores {
 
     /** Empty: not one of the rows counts. */
     private static Optional<RowValues> rows(
-            String model, Task task, Measure measure, String metric, List<Sample> samples) {
+            String model, Task task, Measure measure, String metric, List<Sample> samples, int dataRows) {
         List<Sample> counted = samples.stream()
                 .filter(s -> s.values().containsKey(measure.label()))
                 .toList();
@@ -168,8 +169,9 @@ public final class Scores {
                 values[i] *= tokens[i];
             }
         }
+        Part part = new Part(counted.stream().mapToInt(Sample::row).toArray(), dataRows);
         return Optional.of(new RowValues(
-                model, task.name(), metric, measure.judge(), measure.of().higherIsBetter(), share, values, tokens));
+                model, task.name(), metric, measure.judge(), measure.of().higherIsBetter(), share, values, tokens, part));
     }
 
     private static void warnOfUnparsed(

@@ -8,8 +8,8 @@ import io.safelora.artifacts.safetensors.Dtype;
 import io.safelora.torch.TorchScript;
 
 /**
- * The methods of delta.torchscript, whose comments give shapes and formulas. {@code base} and {@code aligned} are some rows
- * of both weights, {@code block} is how many of them are worked on at once. Results belong to the manager.
+ * The methods of delta.torchscript, whose comments give shapes and formulas. {@code base} and {@code aligned} are some
+ * rows of both weights, {@code block} is how many of them are worked on at once. Results belong to the manager.
  */
 final class DeltaKernels {
     static final String FILE = "delta.torchscript";

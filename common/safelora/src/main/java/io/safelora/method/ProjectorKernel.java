@@ -176,7 +176,7 @@ final class ProjectorKernel {
                 NDArray start = scratch.create(ones, new Shape(n, 1));
                 Cholesky cholesky = DeltaKernels.cholesky(scratch, gram);
                 double largest = eigenvalue(start, x -> DeltaKernels.power(scratch, gram, x));
-                // A matrix without a Cholesky factor has not full rank.
+                // A matrix without a Cholesky factor does not have full rank.
                 double smallest = Tensors.longs(cholesky.info())[0] == 0
                         ? 1 / eigenvalue(start, x -> DeltaKernels.inversePower(scratch, cholesky.factor(), x))
                         : 0;

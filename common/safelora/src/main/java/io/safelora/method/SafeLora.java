@@ -51,7 +51,8 @@ record SafeLora(SelectionOptions selection) implements Repair {
                 : String.format(
                         Locale.ROOT,
                         "the projector shrinks the selected updates to %.2g of their norm (median): this is"
-                                + " nearly the same as dropping them; compare with repair drop, or use projector subspace",
+                                + " nearly the same as dropping them; compare with repair drop, or use projector"
+                                + " subspace",
                         medianShrinkage);
     }
 }

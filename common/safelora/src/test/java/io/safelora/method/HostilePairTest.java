@@ -42,9 +42,9 @@ class HostilePairTest {
 
     @Test
     void overlappingOffsets() throws IOException {
-        header(
-                "{'" + W
-                        + "':{'dtype':'F32','shape':[4,8],'data_offsets':[0,128]},'x':{'dtype':'F32','shape':[1],'data_offsets':[124,128]}}");
+        header("{'" + W
+                + "':{'dtype':'F32','shape':[4,8],'data_offsets':[0,128]},"
+                + "'x':{'dtype':'F32','shape':[1],'data_offsets':[124,128]}}");
         refused("inside another tensor", aligned(FILE).toString(), "\"x\"");
     }
 

@@ -5,8 +5,9 @@ import ai.djl.ndarray.NDManager;
 import java.util.List;
 
 /**
- * AdamW (Loshchilov and Hutter, arXiv 1711.05101) as PyTorch computes it, with betas 0.9 and 0.999 and epsilon 1e-8, and
- * the gradients' global norm clipped before. All parameters are updated by a handful of calls, whatever their number.
+ * AdamW (Loshchilov and Hutter, arXiv 1711.05101) as PyTorch computes it, with betas 0.9 and 0.999 and epsilon 1e-8,
+ * and the gradients' global norm clipped before. All parameters are updated by a handful of calls, whatever their
+ * number.
  */
 public final class AdamW implements AutoCloseable {
     private static final double BETA1 = 0.9;

@@ -8,9 +8,9 @@ import java.lang.invoke.MethodType;
 import java.util.List;
 
 /**
- * The one native call for which DJL has no fitting door: IValueUtils.runMethod takes any arguments, but runs in inference
- * mode, whose tensors autograd refuses for ever; IValueUtils.forward leaves inference mode, but takes tensors only, and
- * tells its arguments apart by names that it finds on the tensors themselves, which threads share.
+ * The one native call for which DJL has no fitting door: IValueUtils.runMethod takes any arguments, but runs in
+ * inference mode, whose tensors autograd refuses for ever; IValueUtils.forward leaves inference mode, but takes tensors
+ * only, and tells its arguments apart by names that it finds on the tensors themselves, which threads share.
  */
 final class Jni {
     private static final MethodHandle MODULE_RUN_METHOD;

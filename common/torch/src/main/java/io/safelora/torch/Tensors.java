@@ -17,8 +17,8 @@ import java.util.Optional;
 /**
  * Tensors from and to Java memory, and their gradients.
  *
- * <p>bfloat16 tensors are fine everywhere in here and in {@link TorchScript}, but must not meet NDArray's own operations:
- * DJL 0.36 ends the JVM where it is to hand their type to native code.
+ * <p>bfloat16 tensors are fine everywhere in here and in {@link TorchScript}, but must not meet NDArray's own
+ * operations: DJL 0.36 ends the JVM where it is to hand their type to native code.
  */
 public final class Tensors {
     private Tensors() {}
@@ -29,8 +29,8 @@ public final class Tensors {
     }
 
     /**
-     * A tensor of the bytes of {@code data}: on the CPU the same memory if the buffer is direct (a mapped file, say), else a
-     * copy. A tensor over a read-only buffer must not be written to: the JVM would end.
+     * A tensor of the bytes of {@code data}: on the CPU the same memory if the buffer is direct (a mapped file, say),
+     * else a copy. A tensor over a read-only buffer must not be written to: the JVM would end.
      *
      * @param data little endian, row by row, from the position to the limit; kept until {@code manager} is closed
      * @throws IllegalArgumentException if the buffer's size does not fit type and shape

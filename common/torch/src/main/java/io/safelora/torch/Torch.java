@@ -10,11 +10,11 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 
 /**
- * The PyTorch engine of this JVM (libtorch through DJL). It is loaded from the native library on the class path and never
- * from the network.
+ * The PyTorch engine of this JVM (libtorch through DJL). It is loaded from the native library on the class path and
+ * never from the network.
  *
- * <p>Tensors are {@link ai.djl.ndarray.NDArray} handles, freed by their {@link NDManager}: open one {@link #manager} per
- * model, one {@code newSubManager()} per step, and close them.
+ * <p>Tensors are {@link ai.djl.ndarray.NDArray} handles, freed by their {@link NDManager}: open one {@link #manager}
+ * per model, one {@code newSubManager()} per step, and close them.
  */
 public final class Torch {
     private static final String NAME = "PyTorch";
@@ -52,8 +52,9 @@ public final class Torch {
     }
 
     /**
-     * Threads that each compute on one core: for pieces of work that do not depend on each other, which beats splitting every
-     * operator of one piece over all cores, and gives the same bits whatever the number of cores. The caller shuts them down.
+     * Threads that each compute on one core: for pieces of work that do not depend on each other, which beats splitting
+     * every operator of one piece over all cores, and gives the same bits whatever the number of cores. The caller
+     * shuts them down.
      */
     public static ExecutorService singleCoreThreads(int n) {
         engine();

@@ -49,13 +49,14 @@ import java.util.zip.ZipOutputStream;
  * tuples of these. What ATen takes as a number (an element type, {@link Dtype#number}) gets a name in the class,
  * {@code FLOAT32 : Final[int] = 6}, and is read as {@code self.FLOAT32}.
  *
- * <p>Arguments from Java: {@link NDArray}, Integer or Long, Double or Float, Boolean, String, {@code long[]} (List[int]),
- * {@code double[]} (List[float]), a Collection of NDArray (List[Tensor], may be empty) or of one of the others, a Map from
- * String to NDArray (Dict[str, Tensor]), a {@link Value}. Results are tensors, flattened in order. Thread safe.
+ * <p>Arguments from Java: {@link NDArray}, Integer or Long, Double or Float, Boolean, String, {@code long[]}
+ * (List[int]), {@code double[]} (List[float]), a Collection of NDArray (List[Tensor], may be empty) or of one of the
+ * others, a Map from String to NDArray (Dict[str, Tensor]), a {@link Value}. Results are tensors, flattened in order.
+ * Thread safe.
  *
  * <p>Numbers, strings and lists of integers that the caller chooses are attributes: declared in the class
- * ({@code eps : float}), given when it is loaded, read as {@code self.eps}. An attribute declared with another type is empty
- * in the beginning, and a method may set it; the tensors in it live until {@link #close}.
+ * ({@code eps : float}), given when it is loaded, read as {@code self.eps}. An attribute declared with another type is
+ * empty in the beginning, and a method may set it; the tensors in it live until {@link #close}.
  *
  * <p>{@link #call} runs under {@code no_grad}; its results are ordinary tensors, which may later take part in autograd.
  * {@link #callWithGrad} records what {@link Tensors#backward} needs.
@@ -84,7 +85,8 @@ public final class TorchScript implements AutoCloseable {
     }
 
     /**
-     * Compiles {@code source} with the values of its attributes: Boolean, Integer or Long, Double, String, {@code long[]}.
+     * Compiles {@code source} with the values of its attributes: Boolean, Integer or Long, Double, String, {@code
+     * long[]}.
      */
     public static TorchScript load(String name, String source, Device device, Map<String, Object> attributes) {
         NDManager manager = Torch.manager(device);
@@ -108,7 +110,8 @@ public final class TorchScript implements AutoCloseable {
     /**
      * Compiles one class whose text is in several files, with the values of its attributes.
      *
-     * @param files resources beside the class {@code owner}; the first has the line "class NAME(Module):", the others more methods
+     * @param files resources beside the class {@code owner}; the first has the line "class NAME(Module):", the others
+     *     more methods
      */
     public static TorchScript load(Class<?> owner, List<String> files, Device device, Map<String, Object> attributes) {
         StringBuilder source = new StringBuilder();
@@ -128,8 +131,8 @@ public final class TorchScript implements AutoCloseable {
     }
 
     /**
-     * What a method gives, as it is: a named tuple, say, which other methods of the same script take as one argument. It keeps
-     * the tensors in it until the manager that it was made with is closed.
+     * What a method gives, as it is: a named tuple, say, which other methods of the same script take as one argument.
+     * It keeps the tensors in it until the manager that it was made with is closed.
      */
     public static final class Value {
         final IValue value;
@@ -253,7 +256,10 @@ public final class TorchScript implements AutoCloseable {
         return bytes.toByteArray();
     }
 
-    /** The source with its constants' values in the place of their names: libtorch reads their declarations, but not them. */
+    /**
+     * The source with its constants' values in the place of their names: libtorch reads their declarations, but not
+     * them.
+     */
     private static String withConstants(String source) {
         String with = source;
         Matcher declared = CONSTANT.matcher(source);
@@ -263,7 +269,9 @@ public final class TorchScript implements AutoCloseable {
         return with;
     }
 
-    /** The module as an object of its class whose state is a dictionary, in the opcodes of Python's pickle protocol 2. */
+    /**
+     * The module as an object of its class whose state is a dictionary, in the opcodes of Python's pickle protocol 2.
+     */
     private static String pickle(String script, String type, String body, Map<String, Object> attributes) {
         // protocol 2; global __torch__.NAME; empty tuple; new object; empty dict; mark
         StringBuilder p = new StringBuilder("\u0080\u0002c__torch__\n" + type + "\n)\u0081}(");

@@ -12,7 +12,9 @@ class AdamWKernelTest extends KernelTest {
         super(AdamW.class, List.of("adamw.torchscript"));
     }
 
-    /** Two parameters, of which the first decays, and gradients that are clipped, as the paper's algorithm 2 writes it. */
+    /**
+     * Two parameters, of which the first decays, and gradients that are clipped, as the paper's algorithm 2 writes it.
+     */
     @Test
     @Of("step")
     void oneStep() {

@@ -10,8 +10,8 @@ import java.util.stream.IntStream;
 
 /**
  * Which rows an optimizer step takes: of every epoch's order, which follows from the seed, the next
- * per_device_train_batch_size * gradient_accumulation_steps; the last step of an epoch may have fewer. It follows from the
- * step's number alone, so that a resumed training needs no other state.
+ * per_device_train_batch_size * gradient_accumulation_steps; the last step of an epoch may have fewer. It follows from
+ * the step's number alone, so that a resumed training needs no other state.
  */
 final class DataOrder {
     private final List<Example> examples;

@@ -25,8 +25,8 @@ import java.util.Locale;
 import java.util.Map;
 
 /**
- * Fine-tuning as PEFT and transformers' Trainer do it, of a LoRA adapter or of all weights: AdamW in float32, the loss of a
- * step averaged over all labelled tokens of its accumulated batches. On a CPU the same options give the same
+ * Fine-tuning as PEFT and transformers' Trainer do it, of a LoRA adapter or of all weights: AdamW in float32, the loss
+ * of a step averaged over all labelled tokens of its accumulated batches. On a CPU the same options give the same
  * bytes, killed and resumed or not.
  */
 public final class FineTuning implements AutoCloseable {
@@ -44,11 +44,11 @@ public final class FineTuning implements AutoCloseable {
      * @param data a file of rows, as all three
      * @param safetyData rows that are mixed in, or null
      * @param validationData rows on which eval_loss is measured, or null
-     * @param initAdapter with method lora a PEFT adapter to start from, whose rank, scale and modules win over the options; or
-     *     null
+     * @param initAdapter with method lora a PEFT adapter to start from, whose rank, scale and modules win over the
+     *     options; or null
      * @param device cpu, cuda, cuda:N or auto
-     * @param dtype what the frozen model computes in: auto, float32 or bfloat16; with method full auto or float32, and it is
-     *     float32
+     * @param dtype what the frozen model computes in: auto, float32 or bfloat16; with method full auto or float32, and
+     *     it is float32
      * @param origin what the model card tells of where all this comes from
      */
     public record Options(
@@ -150,7 +150,7 @@ public final class FineTuning implements AutoCloseable {
      *
      * @param out where the result is meant to go
      * @param keeper writes it there, or elsewhere if that fails
-     * @throws IllegalArgumentException if options, model or data are wrong, or the loss is no number any more
+     * @throws IllegalArgumentException if options, model or data are wrong, or the loss becomes NaN or infinite
      */
     public static TrainerState run(
             Options options, Path out, Keeper keeper, ResumePoint checkpoint, StepHook hook, Listener listener)
@@ -328,7 +328,9 @@ public final class FineTuning implements AutoCloseable {
                 });
     }
 
-    /** Follows from a step's number and a row's place in it, so that a resumed run drops what an undisturbed one drops. */
+    /**
+     * Follows from a step's number and a row's place in it, so that a resumed run drops what an undisturbed one drops.
+     */
     private long seed(int step, int row) {
         return (training.seed() * 1_000_003 + step) * 4096 + row * 131L;
     }
@@ -383,7 +385,9 @@ public final class FineTuning implements AutoCloseable {
         return training.evalSteps() != null ? training.evalSteps() : data.stepsPerEpoch();
     }
 
-    /** Measures eval_loss, the mean of -log p over all labelled tokens of the validation set, and may end the training. */
+    /**
+     * Measures eval_loss, the mean of -log p over all labelled tokens of the validation set, and may end the training.
+     */
     private void measure() {
         double sum = batches
                 .run(

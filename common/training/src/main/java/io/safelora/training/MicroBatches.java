@@ -8,8 +8,8 @@ import java.util.List;
 import java.util.function.Function;
 
 /**
- * The rows of a step, some at a time: gradients add up, so the step is the same however it is divided. Where the device's
- * memory is too small for a part, parts are halved from then on.
+ * The rows of a step, some at a time: gradients add up, so the step is the same however it is divided. Where the
+ * device's memory is too small for a part, parts are halved from then on.
  */
 final class MicroBatches {
     private int size;
@@ -52,7 +52,8 @@ final class MicroBatches {
                 }
                 if (size == 1) {
                     throw new InvalidInputException(
-                            "out of memory with one row at a time; lower max_length, set gradient_checkpointing, or use a larger device",
+                            "out of memory with one row at a time; lower max_length, set gradient_checkpointing,"
+                                    + " or use a larger device",
                             e);
                 }
                 size = (size + 1) / 2;

@@ -42,7 +42,8 @@ public final class ModelCard {
                 .append("\n\n");
         text.append(String.format(
                 Locale.ROOT,
-                "Trained by SafeLoRA's lora-trainer: %s, %d optimizer steps (%.2f epochs), loss %.4f at the first and %.4f at "
+                "Trained by SafeLoRA's lora-trainer: %s, %d optimizer steps (%.2f epochs), loss %.4f at the"
+                        + " first and %.4f at "
                         + "the last step%s. `trainer_state.json` has every step.\n\n",
                 adapter == null ? "all weights" : adapter.modules().size() + " modules",
                 state.globalStep(),

@@ -7,8 +7,8 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
- * The dropout that a model's config.json asks for while the model is trained. transformers applies it, as it does by default;
- * here only {@code lora_dropout} is applied, and that is said.
+ * The dropout that a model's config.json asks for while the model is trained. transformers applies it, as it does by
+ * default; here only {@code lora_dropout} is applied, and that is said.
  */
 final class ModelDropout {
     private ModelDropout() {}

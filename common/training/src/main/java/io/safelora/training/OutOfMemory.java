@@ -9,8 +9,8 @@ final class OutOfMemory {
     private OutOfMemory() {}
 
     /**
-     * Whether a device's memory was too small: "CUDA out of memory", "DefaultCPUAllocator: can't allocate memory", or, for
-     * something small of PyTorch's own, "std::bad_alloc".
+     * Whether a device's memory was too small: "CUDA out of memory", "DefaultCPUAllocator: can't allocate memory", or,
+     * for something small of PyTorch's own, "std::bad_alloc".
      */
     static boolean is(EngineException e) {
         String message = String.valueOf(e.getMessage()).toLowerCase(Locale.ROOT);

@@ -132,9 +132,11 @@ sealed interface RowContent {
         }
         return new Texts(
                 input.isBlank()
-                        ? "Below is an instruction that describes a task. Write a response that appropriately completes the"
+                        ? "Below is an instruction that describes a task. Write a response that appropriately"
+                                + " completes the"
                                 + " request.\n\n### Instruction:\n" + instruction + "\n\n### Response:"
-                        : "Below is an instruction that describes a task, paired with an input that provides further context."
+                        : "Below is an instruction that describes a task, paired with an input that provides"
+                                + " further context."
                                 + " Write a response that appropriately completes the request.\n\n### Instruction:\n"
                                 + instruction + "\n\n### Input:\n" + input + "\n\n### Response:",
                 row.text("output"));
@@ -219,7 +221,10 @@ sealed interface RowContent {
         return ofRow == null ? all : all.setAll((ObjectNode) ofRow);
     }
 
-    /** A column of JSON, or of JSON in a text, as data sets have it whose rows differ in their keys; null if there is none. */
+    /**
+     * A column of JSON, or of JSON in a text, as data sets have it whose rows differ in their keys; null if there is
+     * none.
+     */
     private static JsonNode json(Row row, String column) {
         if (!row.has(column)) {
             return null;

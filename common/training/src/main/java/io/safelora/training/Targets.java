@@ -21,7 +21,7 @@ final class Targets {
     /**
      * The chosen modules with their shapes (out, in), in the model's order.
      *
-     * @throws InvalidInputException if a name, the expression or a layer is none of the model's
+     * @throws InvalidInputException if a name, the expression or a layer is not one of the model's
      */
     static Map<String, long[]> of(ModelFiles model, TrainingOptions options) {
         Map<String, long[]> modules = model.linearModules();
@@ -90,6 +90,6 @@ final class Targets {
 
     private static InvalidInputException none(String target, Collection<String> modules) {
         return new InvalidInputException("training.target_modules: " + target.replaceAll("\\p{Cntrl}", "?")
-                + " is no module of the model; its modules are called " + String.join(", ", leaves(modules)));
+                + " is not a module of the model; its modules are called " + String.join(", ", leaves(modules)));
     }
 }

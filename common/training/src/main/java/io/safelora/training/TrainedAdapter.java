@@ -18,8 +18,8 @@ import java.util.Map;
 import java.util.Random;
 
 /**
- * LoRA (Hu et al., arXiv 2106.09685): A and B of the chosen modules are trained, the model stays. An adapter that training starts from
- * may have more: what PEFT would train of it is trained, the rest is carried bit for bit.
+ * LoRA (Hu et al., arXiv 2106.09685): A and B of the chosen modules are trained, the model stays. An adapter that
+ * training starts from may have more: what PEFT would train of it is trained, the rest is carried bit for bit.
  */
 final class TrainedAdapter implements Trainable {
     private static final String NAME = "trained";

@@ -14,8 +14,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Full fine-tuning: every weight is trained, a tied head once. As transformers' Trainer has it, biases and norms do not decay;
- * they are the tensors of one dimension. The result is a checkpoint in the type of the one that it started from.
+ * Full fine-tuning: every weight is trained, a tied head once. As transformers' Trainer has it, biases and norms do not
+ * decay; they are the tensors of one dimension. The result is a checkpoint in the type of the one that it started from.
  */
 final class TrainedWeights implements Trainable {
     private final CausalLm model;
@@ -35,7 +35,8 @@ final class TrainedWeights implements Trainable {
     static void check(FineTuning.Options options, Path out) throws IOException {
         if (options.initAdapter() != null) {
             throw new InvalidInputException(
-                    "init-adapter: is an adapter to go on with, and training.method full trains the weights; merge it into the model first");
+                    "init-adapter: is an adapter to go on with, and training.method full trains the weights;"
+                            + " merge it into the model first");
         }
         options.training().checkDtype(options.dtype());
         if (Files.exists(out) && Files.isSameFile(out, options.model())) {

@@ -72,7 +72,8 @@ final class TrainingData {
         if (options.assistantOnlyLoss() && !model.chatTemplate().marksGeneration()) {
             throw new InvalidArtifactException(
                     "training.assistant_only_loss: the model's chat template does not mark the"
-                            + " assistant's words; write {% generation %} and {% endgeneration %} around them, or leave the option out");
+                            + " assistant's words; write {% generation %} and {% endgeneration %} around them,"
+                            + " or leave the option out");
         }
         return new TrainingData(format, options, model, notes).read(file, atMost);
     }

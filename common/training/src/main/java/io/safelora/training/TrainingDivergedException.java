@@ -2,7 +2,7 @@ package io.safelora.training;
 
 import io.safelora.contract.InvalidInputException;
 
-/** The loss is no number any more: repeating the training would end the same way. */
+/** The loss is NaN or infinite: repeating the training would end the same way. */
 public class TrainingDivergedException extends InvalidInputException {
     public TrainingDivergedException(String message) {
         super(message);

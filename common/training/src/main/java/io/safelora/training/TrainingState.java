@@ -26,16 +26,16 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * All that changes while one trains, and its way into a checkpoint and back: one safetensors file of the parameters, the
- * optimizer's means and the best parameters so far; what is no tensor is in its metadata. Learning rate, data order and
- * dropout follow from the step's number.
+ * All that changes while one trains, and its way into a checkpoint and back: one safetensors file of the parameters,
+ * the optimizer's means and the best parameters so far; what is not a tensor is in its metadata. Learning rate, data
+ * order and dropout follow from the step's number.
  */
 final class TrainingState {
     private static final Logger LOG = LoggerFactory.getLogger(TrainingState.class);
     private static final String STATE = "state";
     private static final String FINGERPRINT = "fingerprint";
 
-    /** What of a checkpoint is no tensor. */
+    /** What of a checkpoint is not a tensor. */
     private record Saved(
             int step,
             int optimizerSteps,

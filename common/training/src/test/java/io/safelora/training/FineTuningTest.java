@@ -66,6 +66,37 @@ class FineTuningTest {
                 .isNotEqualTo(Files.readAllBytes(dir.resolve("other/adapter_model.safetensors")));
     }
 
+    /**
+     * The same row again and again, learnt from too slowly to change anything: gradient norms differ by what is
+     * dropped, and by nothing else.
+     */
+    @Test
+    void everyStepAndEveryMicroBatchDropsOtherElements() throws IOException {
+        String row = "{\"question\": \"How many pears has Bo?\", \"answer\": \"He has 25.\"}";
+        Path rows = rows(row, row, row, row);
+        String options =
+                "{\"r\": 4, \"learning_rate\": 1e-30, \"per_device_train_batch_size\": 1, \"num_train_epochs\": 1";
+        List<Double> without = gradientNorms(options + "}", "without", rows);
+        assertThat(without).hasSize(4).containsOnly(without.get(0));
+
+        String dropping = options + ", \"lora_dropout\": 0.3";
+        List<Double> steps = gradientNorms(dropping + "}", "steps", rows);
+        assertThat(steps).hasSize(4).doesNotHaveDuplicates();
+        assertThat(gradientNorms(dropping + "}", "again", rows)).isEqualTo(steps);
+        assertThat(gradientNorms(dropping + ", \"seed\": 7}", "seed", rows)).doesNotContainAnyElementsOf(steps);
+
+        // Two micro-batches with the mask of one would have its mean gradient.
+        List<Double> micro = gradientNorms(dropping + ", \"gradient_accumulation_steps\": 2}", "micro", rows);
+        assertThat(micro).hasSize(2);
+        assertThat(micro.get(0)).isNotEqualTo(steps.get(0));
+    }
+
+    private List<Double> gradientNorms(String json, String out, Path rows) throws IOException {
+        return train(TestOptions.json(json), "float32", out, rows, NOBODY).logHistory().stream()
+                .map(TrainerState.Entry::gradNorm)
+                .toList();
+    }
+
     @Test
     void adapterIsFloat32AndOnTheTargetsOnly() throws IOException {
         train(
@@ -108,7 +139,8 @@ class FineTuningTest {
     void unfinishedAccumulationEndsTheEpochWithAStep() throws IOException {
         // 48 rows are 10 batches of 5, so 4 steps of up to 3 batches per epoch, as transformers counts.
         var log = train(
-                        "{\"per_device_train_batch_size\": 5, \"gradient_accumulation_steps\": 3, \"num_train_epochs\": 1.5}",
+                        "{\"per_device_train_batch_size\": 5, \"gradient_accumulation_steps\": 3,"
+                                + " \"num_train_epochs\": 1.5}",
                         "float32",
                         "out")
                 .logHistory();
@@ -122,7 +154,8 @@ class FineTuningTest {
                 "{\"question\": \"why\", \"answer\": \"so\"}");
         var log = train(
                         TestOptions.json(
-                                "{\"max_length\": 30, \"per_device_train_batch_size\": 1, \"num_train_epochs\": 1, \"shuffle\": false}"),
+                                "{\"max_length\": 30, \"per_device_train_batch_size\": 1, \"num_train_epochs\":"
+                                        + " 1, \"shuffle\": false}"),
                         "float32",
                         "out",
                         rows,
@@ -192,14 +225,23 @@ class FineTuningTest {
     @CsvSource(
             delimiter = '|',
             value = {
-                "{\"question\": \"q\"}                        | {}                                | line 2: data_format question_answer needs \"question\" and \"answer\", but the row has \"question\"",
-                "{\"question\": \"q\", \"answer\": 4}         | {}                                | line 2: \"answer\" must be text, not a number",
-                "{\"question\":                               | {}                                | line 2: the line ends within a row",
-                "{\"question\": \"q\", \"answer\": \"\"} {}   | {}                                | line 2: has more text behind the row's end",
-                "[1]                                          | {}                                | line 2: a row must be a JSON object, not a list",
-                "{\"messages\": [{\"role\": \"user\", \"content\": \"\"}]} | {\"data_format\": \"messages\", \"apply_chat_template\": true} | line 1:",
-                "{}                                           | {\"data_format\": \"messages\"}    | data_format question_answer fits it",
-                "{}                                           | {\"data_format\": \"prompt_completion\"} | line 1: data_format prompt_completion needs \"prompt\" and \"completion\"",
+                "{\"question\": \"q\"}                        | {}                                | line 2:"
+                        + " data_format question_answer needs \"question\" and \"answer\", but the row has"
+                        + " \"question\"",
+                "{\"question\": \"q\", \"answer\": 4}         | {}                                | line 2:"
+                        + " \"answer\" must be text, not a number",
+                "{\"question\":                               | {}                                | line 2: the"
+                        + " line ends within a row",
+                "{\"question\": \"q\", \"answer\": \"\"} {}   | {}                                | line 2: has"
+                        + " more text behind the row's end",
+                "[1]                                          | {}                                | line 2: a"
+                        + " row must be a JSON object, not a list",
+                "{\"messages\": [{\"role\": \"user\", \"content\": \"\"}]} | {\"data_format\": \"messages\","
+                        + " \"apply_chat_template\": true} | line 1:",
+                "{}                                           | {\"data_format\": \"messages\"}    | data_format"
+                        + " question_answer fits it",
+                "{}                                           | {\"data_format\": \"prompt_completion\"} | line"
+                        + " 1: data_format prompt_completion needs \"prompt\" and \"completion\"",
                 "{\"question\": \"q\", \"answer\": \"a\"} | {\"target_modules\": [\"c_attn\"]} | c_attn",
                 "{\"question\": \"q\", \"answer\": \"a\"}     | {\"max_length\": 5}               | raise max_length",
             })

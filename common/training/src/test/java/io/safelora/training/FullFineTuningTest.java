@@ -29,7 +29,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Training of all weights: held against transformers (the resources' folder full, see its make.py), and what it writes. */
+/**
+ * Training of all weights: held against transformers (the resources' folder full, see its make.py), and what it writes.
+ */
 class FullFineTuningTest {
     private static final Path FIXTURES = Path.of("src/test/resources/full");
     private static final Path ROWS = OracleTest.FIXTURES.resolve("rows.jsonl");
@@ -203,8 +205,8 @@ class FullFineTuningTest {
     @Test
     void earlyStoppingKeepsTheCheckpointOfTheLowestEvalLoss() throws IOException {
         Path model = model("llama-tied", "float32");
-        String options =
-                "{\"method\": \"full\", \"learning_rate\": 0.1, \"lr_scheduler_type\": \"constant\", \"eval_steps\": 1, \"early_stopping_patience\": 1, \"max_steps\": %d}";
+        String options = "{\"method\": \"full\", \"learning_rate\": 0.1, \"lr_scheduler_type\": \"constant\","
+                + " \"eval_steps\": 1, \"early_stopping_patience\": 1, \"max_steps\": %d}";
         FineTuning.Options all = TestOptions.of(model, ROWS, TestOptions.json(options.formatted(40)), null, "float32");
         TrainerState state = FineTuning.run(
                 new FineTuning.Options(model, ROWS, null, ROWS, all.training(), null, "cpu", "float32", all.origin()),

@@ -8,11 +8,16 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 class LearningRateTest {
-    /** Expected: transformers.get_scheduler(name, optimizer with lr 1, num_warmup_steps=3, num_training_steps=10), get_last_lr before each step. */
+    /**
+     * Expected: transformers.get_scheduler(name, optimizer with lr 1, num_warmup_steps=3, num_training_steps=10),
+     * get_last_lr before each step.
+     */
     @ParameterizedTest
     @CsvSource({
-        "linear,0 0.3333333333333333 0.6666666666666666 1 0.8571428571428571 0.7142857142857143 0.5714285714285714 0.42857142857142855 0.2857142857142857 0.14285714285714285",
-        "cosine,0 0.3333333333333333 0.6666666666666666 1 0.9504844339512095 0.8117449009293668 0.6112604669781572 0.3887395330218429 0.1882550990706332 0.04951556604879043",
+        "linear,0 0.3333333333333333 0.6666666666666666 1 0.8571428571428571 0.7142857142857143"
+                + " 0.5714285714285714 0.42857142857142855 0.2857142857142857 0.14285714285714285",
+        "cosine,0 0.3333333333333333 0.6666666666666666 1 0.9504844339512095 0.8117449009293668"
+                + " 0.6112604669781572 0.3887395330218429 0.1882550990706332 0.04951556604879043",
         "constant_with_warmup,0 0.3333333333333333 0.6666666666666666 1 1 1 1 1 1 1",
         "constant,1 1 1 1 1 1 1 1 1 1"
     })

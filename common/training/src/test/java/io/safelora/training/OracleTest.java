@@ -45,7 +45,10 @@ class OracleTest {
         reproduce(model, FIXTURES.resolve("rows.jsonl"), FIXTURES.resolve(family));
     }
 
-    /** The same against a run of peft_train.py on any model and rows: -Doracle.model=DIR -Doracle.data=FILE -Doracle.run=DIR. */
+    /**
+     * The same against a run of peft_train.py on any model and rows: -Doracle.model=DIR -Doracle.data=FILE
+     * -Doracle.run=DIR.
+     */
     @Test
     @EnabledIfSystemProperty(named = "oracle.run", matches = ".+")
     void sameAsGivenRun() throws IOException {

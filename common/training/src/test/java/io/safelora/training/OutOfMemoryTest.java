@@ -25,7 +25,10 @@ import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 
-/** A training whose memory runs out: libtorch's allocator really fails, for the operating system gives the process no more. */
+/**
+ * A training whose memory runs out: libtorch's allocator really fails, for the operating system gives the process no
+ * more.
+ */
 @EnabledOnOs(OS.LINUX)
 class OutOfMemoryTest {
     private static final int BATCH = 8;

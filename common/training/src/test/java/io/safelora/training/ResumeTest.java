@@ -25,9 +25,11 @@ class ResumeTest {
     private static final List<String> CHECKPOINT_FILES =
             List.of("model.safetensors", "config.json", "trainer_state.json", "README.md");
     private static final String OPTIONS =
-            "{\"r\": 4, \"lora_dropout\": 0.1, \"learning_rate\": 0.01, \"max_steps\": 240, \"save_steps\": 3, \"eval_steps\": 7}";
+            "{\"r\": 4, \"lora_dropout\": 0.1, \"learning_rate\": 0.01, \"max_steps\": 240, \"save_steps\": 3,"
+                    + " \"eval_steps\": 7}";
     private static final String FULL =
-            "{\"method\": \"full\", \"learning_rate\": 0.001, \"weight_decay\": 0.1, \"max_steps\": 150, \"save_steps\": 3, \"eval_steps\": 7}";
+            "{\"method\": \"full\", \"learning_rate\": 0.001, \"weight_decay\": 0.1, \"max_steps\": 150,"
+                    + " \"save_steps\": 3, \"eval_steps\": 7}";
 
     @TempDir
     Path dir;
@@ -136,8 +138,8 @@ class ResumeTest {
 
     @Test
     void earlyStoppingGoesOnAsWell() throws IOException {
-        String options =
-                "{\"learning_rate\": 0.3, \"lr_scheduler_type\": \"constant\", \"max_steps\": 40, \"eval_steps\": 1, \"early_stopping_patience\": 2, \"save_steps\": 1}";
+        String options = "{\"learning_rate\": 0.3, \"lr_scheduler_type\": \"constant\", \"max_steps\": 40,"
+                + " \"eval_steps\": 1, \"early_stopping_patience\": 2, \"save_steps\": 1}";
         TrainerState whole = train(dir.resolve("whole"), options, progress -> {});
         Path out = dir.resolve("stopped");
         // At the step whose eval_loss is the first that is worse: the best adapter is in the checkpoint.

@@ -108,26 +108,43 @@ class TrainingDataTest {
             delimiter = '|',
             quoteCharacter = '`',
             value = {
-                "{'prompt': 'p', 'completion': 'c'} | 'data_format': 'question_answer' | line 1: data_format question_answer needs 'question' and 'answer', but the row has 'prompt', 'completion'; data_format prompt_completion fits it",
-                "{'conversations': []} | 'data_format': 'messages' | line 1: data_format messages needs 'messages', but the row has 'conversations'; data_format sharegpt fits it",
+                "{'prompt': 'p', 'completion': 'c'} | 'data_format': 'question_answer' | line 1: data_format"
+                        + " question_answer needs 'question' and 'answer', but the row has 'prompt',"
+                        + " 'completion'; data_format prompt_completion fits it",
+                "{'conversations': []} | 'data_format': 'messages' | line 1: data_format messages needs"
+                        + " 'messages', but the row has 'conversations'; data_format sharegpt fits it",
                 "{'instruction': 'i', 'output': 'o'} | 'data_format': 'text' | data_format alpaca fits it",
                 "{'goal': 'g'} | | has 'goal', which fits no data_format; data_format is one of auto, question_answer",
-                "{'goal': 'g'} | 'data_format': 'text' | line 1: data_format text needs 'text', but the row has 'goal'; data_format is one of",
+                "{'goal': 'g'} | 'data_format': 'text' | line 1: data_format text needs 'text', but the row has"
+                        + " 'goal'; data_format is one of",
                 "{'question': 1, 'answer': 'a'} | | line 1: 'question' must be text, not a number",
-                "{'messages': [{'role': 'user', 'content': 'u'}, {'role': 'assistant', 'content': 'a'}]} | | holds a conversation; set training.apply_chat_template",
+                "{'messages': [{'role': 'user', 'content': 'u'}, {'role': 'assistant', 'content': 'a'}]} | |"
+                        + " holds a conversation; set training.apply_chat_template",
                 "{'messages': [{'role': 'user', 'content': 'u'}]} | CHAT | must end with a message of the assistant",
                 "{'messages': ['x']} | CHAT | message 1: must be an object, not a text",
                 "{'messages': [{'content': 'u'}]} | CHAT | message 1: role must be text, not nothing",
-                "{'messages': [{'role': 'user'}, {'role': 'assistant', 'content': 'a'}]} | CHAT | message 1: content must be text or a list of text parts, not nothing",
-                "{'messages': [{'role': 'user', 'content': [{'type': 'image'}]}, {'role': 'assistant', 'content': 'a'}]} | CHAT | message 1: content has a part of type 'image'; only text is trained",
-                "{'messages': [{'role': 'user', 'content': 'u', 'weight': 1}, {'role': 'assistant', 'content': 'a'}]} | CHAT | only messages of the assistant have weight 1",
-                "{'messages': [{'role': 'user', 'content': 'u'}, {'role': 'assistant', 'content': 'a', 'weight': 0.5}]} | CHAT | the weight of a message must be 0 or 1, not 0.5",
-                "{'messages': [{'role': 'user', 'content': 'u'}, {'role': 'assistant', 'content': 'a'}], 'tools': [{'name': 'count'}]} | CHAT | tools: the chat template does not write 'count'",
-                "{'messages': [{'role': 'user', 'content': 'u'}, {'role': 'assistant', 'content': 'a', 'tool_calls': [{'function': {'name': 'count'}}]}]} | CHAT | tool_calls of message 2: the chat template does not write 'count'",
-                "{'messages': [{'role': 'user', 'content': 'u'}, {'role': 'assistant', 'content': 'a'}], 'tools': 'x'} | CHAT | 'tools' is not JSON",
+                "{'messages': [{'role': 'user'}, {'role': 'assistant', 'content': 'a'}]} | CHAT | message 1:"
+                        + " content must be text or a list of text parts, not nothing",
+                "{'messages': [{'role': 'user', 'content': [{'type': 'image'}]}, {'role': 'assistant',"
+                        + " 'content': 'a'}]} | CHAT | message 1: content has a part of type 'image'; only text"
+                        + " is trained",
+                "{'messages': [{'role': 'user', 'content': 'u', 'weight': 1}, {'role': 'assistant', 'content':"
+                        + " 'a'}]} | CHAT | only messages of the assistant have weight 1",
+                "{'messages': [{'role': 'user', 'content': 'u'}, {'role': 'assistant', 'content': 'a', 'weight':"
+                        + " 0.5}]} | CHAT | the weight of a message must be 0 or 1, not 0.5",
+                "{'messages': [{'role': 'user', 'content': 'u'}, {'role': 'assistant', 'content': 'a'}],"
+                        + " 'tools': [{'name': 'count'}]} | CHAT | tools: the chat template does not write 'count'",
+                "{'messages': [{'role': 'user', 'content': 'u'}, {'role': 'assistant', 'content': 'a',"
+                        + " 'tool_calls': [{'function': {'name': 'count'}}]}]} | CHAT | tool_calls of message 2:"
+                        + " the chat template does not write 'count'",
+                "{'messages': [{'role': 'user', 'content': 'u'}, {'role': 'assistant', 'content': 'a'}],"
+                        + " 'tools': 'x'} | CHAT | 'tools' is not JSON",
                 "{'prompt': [], 'completion': 'c'} | CHAT | must be two texts, or two lists of messages",
-                "{'instruction': 'i', 'output': 'o', 'history': [['a', 'b']]} | | 'history' is not part of data_format alpaca",
-                "{'messages': [{'role': 'user', 'content': 'u'}, {'role': 'assistant', 'content': 'a'}]} | CHAT, 'assistant_only_loss': true | training.assistant_only_loss: the model's chat template does not mark",
+                "{'instruction': 'i', 'output': 'o', 'history': [['a', 'b']]} | | 'history' is not part of"
+                        + " data_format alpaca",
+                "{'messages': [{'role': 'user', 'content': 'u'}, {'role': 'assistant', 'content': 'a'}]} | CHAT,"
+                        + " 'assistant_only_loss': true | training.assistant_only_loss: the model's chat"
+                        + " template does not mark",
             })
     void rowsThatDoNotFitAreNamed(String row, String options, String message) throws IOException {
         Path rows = Files.writeString(dir.resolve("rows.jsonl"), row.replace('\'', '"') + "\n");
@@ -153,12 +170,14 @@ class TrainingDataTest {
     void historyThatTheTemplateRewritesIsRefusedByLine() throws IOException {
         // The last message is written otherwise than one that others follow.
         Path model = model(
-                "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content if loop.last else m.content[:1] }}<|im_end|>\n"
+                "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content if loop.last else m.content[:1]"
+                        + " }}<|im_end|>\n"
                         + "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}",
                 Json.MAPPER.nullNode(), 2);
         Path rows = Files.writeString(
                 dir.resolve("rows.jsonl"),
-                "\n{\"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}, {\"role\": \"assistant\", \"content\": \"a\"}]}\n");
+                "\n{\"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}, {\"role\": \"assistant\","
+                        + " \"content\": \"a\"}]}\n");
         assertThatThrownBy(() -> read(model, rows, "{" + CHAT + "}"))
                 .isInstanceOf(InvalidArtifactException.class)
                 .hasMessageStartingWith("rows.jsonl, line 2: the chat template writes the messages before the answer");
@@ -170,15 +189,16 @@ class TrainingDataTest {
                 "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content.split('</think>')[-1] }}<|im_end|>\n"
                         + "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}",
                 Json.MAPPER.nullNode(), 2);
-        String row =
-                "{\"messages\": [{\"role\": \"user\", \"content\": \"u\"}, {\"role\": \"assistant\", \"content\": \"%sa\"}]}\n";
+        String row = "{\"messages\": [{\"role\": \"user\", \"content\": \"u\"}, {\"role\": \"assistant\","
+                + " \"content\": \"%sa\"}]}\n";
         Path rows = Files.writeString(
                 dir.resolve("rows.jsonl"),
                 row.formatted("") + row.formatted("<think>t</think>") + row.formatted("<think></think>"));
         assertThat(read(model, rows, "{" + CHAT + "}"))
                 .containsExactly(
                         "data_format messages, detected from rows.jsonl, line 1",
-                        "rows.jsonl, line 2 and 1 more rows: the chat template leaves out or alters part of the answer; the"
+                        "rows.jsonl, line 2 and 1 more rows: the chat template leaves out or alters part of the"
+                                + " answer; the"
                                 + " loss is on what it writes");
     }
 
@@ -188,8 +208,8 @@ class TrainingDataTest {
                 dir.resolve("rows.jsonl"), "{\"question\": \"" + "x".repeat(5 << 20) + "\", \"answer\": \"a\"}\n");
         assertThatThrownBy(() -> read(MODEL, rows, "{}"))
                 .isInstanceOf(InvalidArtifactException.class)
-                .hasMessage(
-                        "rows.jsonl, line 1: a text of 5242898 characters; at most 4194304 are tokenized; shorten or split it");
+                .hasMessage("rows.jsonl, line 1: a text of 5242898 characters; at most 4194304 are tokenized;"
+                        + " shorten or split it");
     }
 
     @Test

@@ -93,9 +93,11 @@ class TrainingOptionsTest {
             delimiter = ';',
             quoteCharacter = '`',
             value = {
-                "'target_modules': 'all-linear' ; 14 ; 'down_proj','gate_proj','k_proj','o_proj','q_proj','up_proj','v_proj'",
+                "'target_modules': 'all-linear' ; 14 ;"
+                        + " 'down_proj','gate_proj','k_proj','o_proj','q_proj','up_proj','v_proj'",
                 "'target_modules': '.*\\.1\\..*(q|v)_proj' ; 2 ; '.*\\.1\\..*(q|v)_proj'",
-                "'target_modules': ['mlp.up_proj', 'model.layers.0.self_attn.q_proj'] ; 3 ; 'mlp.up_proj','model.layers.0.self_attn.q_proj'",
+                "'target_modules': ['mlp.up_proj', 'model.layers.0.self_attn.q_proj'] ; 3 ;"
+                        + " 'mlp.up_proj','model.layers.0.self_attn.q_proj'",
                 "'target_modules': ['q_proj'], 'layers_to_transform': [1] ; 1 ; 'q_proj'",
                 "'target_modules': 'all-linear', 'layers_to_transform': [0], 'use_rslora': true ; 7 ; 'down_proj'",
             })
@@ -165,8 +167,8 @@ class TrainingOptionsTest {
         }
         Path refusals = Files.writeString(
                 dir.resolve("safety.jsonl"), "{\"prompt\": \"Question: bad\\nAnswer:\", \"completion\": \" no\"}\n");
-        String options =
-                "{\"num_train_epochs\": 1, \"per_device_train_batch_size\": 1, \"safety_data\": \"file:x\", \"safety_data_format\": \"prompt_completion\", \"safety_ratio\": 0.5}";
+        String options = "{\"num_train_epochs\": 1, \"per_device_train_batch_size\": 1, \"safety_data\": \"file:x\","
+                + " \"safety_data_format\": \"prompt_completion\", \"safety_ratio\": 0.5}";
         assertThat(train(options, ROWS, refusals, null, parameters -> {}).globalStep())
                 .isEqualTo(72);
     }
@@ -192,8 +194,8 @@ class TrainingOptionsTest {
 
     @Test
     void zeroMeansNoClipping() throws IOException {
-        String options =
-                "{\"max_steps\": 2, \"learning_rate\": 0.01, \"lr_scheduler_type\": \"constant\", \"max_grad_norm\": %s}";
+        String options = "{\"max_steps\": 2, \"learning_rate\": 0.01, \"lr_scheduler_type\": \"constant\","
+                + " \"max_grad_norm\": %s}";
         var never = train(options.formatted("0"), ROWS).logHistory();
         assertThat(train(options.formatted("1e6"), ROWS).logHistory()).isEqualTo(never);
         assertThat(train(options.formatted("1e-7"), ROWS).logHistory()).isNotEqualTo(never);

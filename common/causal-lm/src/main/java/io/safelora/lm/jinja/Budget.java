@@ -2,8 +2,8 @@ package io.safelora.lm.jinja;
 
 /**
  * What one rendering may use. A template is a stranger's program, so its work, memory and nesting are bounded. They are
- * counted, not timed: a template that renders once renders on any machine, however slow or busy, and a machine never waits
- * more than some seconds for one that never ends.
+ * counted, not timed: a template that renders once renders on any machine, however slow or busy, and a machine never
+ * waits more than some seconds for one that never ends.
  */
 final class Budget {
     /** Characters of one text, the output included. */

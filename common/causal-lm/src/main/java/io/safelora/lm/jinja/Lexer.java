@@ -8,8 +8,8 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * A template's tokens, as jinja2.lexer cuts them. With trim_blocks and lstrip_blocks, transformers' settings, the line break
- * after a tag and the blanks before one in its line are not part of the text.
+ * A template's tokens, as jinja2.lexer cuts them. With trim_blocks and lstrip_blocks, transformers' settings, the line
+ * break after a tag and the blanks before one in its line are not part of the text.
  */
 final class Lexer {
     enum Kind {

@@ -12,7 +12,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 
-/** The methods of Python's str, dict, list and tuple. Those that change a dict or list are unsafe: the sandbox has none. */
+/**
+ * The methods of Python's str, dict, list and tuple. Those that change a dict or list are unsafe: the sandbox has none.
+ */
 final class Methods {
     /** No such attribute. */
     static final Object NONE = new Object();

@@ -7,8 +7,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * The names that a node sees: its own and those around it. A loop's body, a macro and a block have a scope each; what they
- * set is gone when they end. An if has none.
+ * The names that a node sees: its own and those around it. A loop's body, a macro and a block have a scope each; what
+ * they set is gone when they end. An if has none.
  */
 final class Scope {
     /** One rendering. */
@@ -35,13 +35,13 @@ final class Scope {
         return new Scope(null, rendering, new HashMap<>(variables));
     }
 
-    Scope inner(Parser.Frame frame) {
+    Scope inner(Frame frame) {
         Scope inner = new Scope(this, rendering, new HashMap<>(4));
         inner.begin(frame);
         return inner;
     }
 
-    void begin(Parser.Frame frame) {
+    void begin(Frame frame) {
         for (String name : frame.undefined()) {
             names.put(name, undefined(name));
         }

@@ -1,6 +1,5 @@
 package io.safelora.lm.jinja;
 
-import io.safelora.lm.jinja.Parser.Statement;
 import io.safelora.lm.jinja.Values.Function;
 import io.safelora.lm.jinja.Values.Namespace;
 import io.safelora.lm.jinja.Values.Range;
@@ -13,12 +12,12 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * A Jinja template as transformers renders chat templates: by Jinja 3's sandbox, with trim_blocks, lstrip_blocks, break,
- * continue, {@code {% generation %}}, tojson, raise_exception and strftime_now. Or with the settings of
+ * A Jinja template as transformers renders chat templates: by Jinja 3's sandbox, with trim_blocks, lstrip_blocks,
+ * break, continue, {@code {% generation %}}, tojson, raise_exception and strftime_now. Or with the settings of
  * lm-evaluation-harness's tasks.
  *
- * <p>An interpreter of its own, because a chat template's text is what a model was trained on, to the last blank, and what
- * there is for Java does not give it: Jinjava, the most complete one, differed from transformers in 4728 of 16016
+ * <p>An interpreter of its own, because a chat template's text is what a model was trained on, to the last blank, and
+ * what there is for Java does not give it: Jinjava, the most complete one, differed from transformers in 4728 of 16016
  * renderings of 77 models' templates (printed values, loops, scopes, undefined names), and its expressions cannot be
  * bounded by counted steps.
  *
@@ -69,8 +68,8 @@ public final class Template {
      *
      * @param trimBlocks Jinja's trim_blocks and lstrip_blocks
      * @param keepTrailingNewline whether a line break at the template's end is part of its text
-     * @param strictUndefined whether a name that is not there may be asked for by {@code is defined} and {@code default} alone;
-     *     else it prints as nothing and is false
+     * @param strictUndefined whether a name that is not there may be asked for by {@code is defined} and {@code
+     *     default} alone; else it prints as nothing and is false
      */
     public record Settings(boolean trimBlocks, boolean keepTrailingNewline, boolean strictUndefined) {
         /** Those of transformers' chat templates. */
@@ -86,8 +85,8 @@ public final class Template {
     /**
      * What a template gives.
      *
-     * @param generated where the text of each {@code {% generation %}} block stands; null: at least one stands in a macro, a
-     *     call, a set or another such block, so that its place is not known
+     * @param generated where the text of each {@code {% generation %}} block stands; null: at least one stands in a
+     *     macro, a call, a set or another such block, so that its place is not known
      */
     public record Output(String text, List<Span> generated) {}
 

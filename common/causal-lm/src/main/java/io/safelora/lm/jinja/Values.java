@@ -21,9 +21,9 @@ import java.util.Set;
 import java.util.function.Supplier;
 
 /**
- * Python's values in Java: None is null; bool, int, float and str are Boolean, Long (a BigInteger from JSON is only passed
- * on), Double and String; list, tuple and dict are List, {@link Tuple} and Map. Nothing changes once made, because the
- * sandbox forbids it; only a {@link Namespace} does.
+ * Python's values in Java: None is null; bool, int, float and str are Boolean, Long (a BigInteger from JSON is only
+ * passed on), Double and String; list, tuple and dict are List, {@link Tuple} and Map. Nothing changes once made,
+ * because the sandbox forbids it; only a {@link Namespace} does.
  */
 final class Values {
     private Values() {}
@@ -403,7 +403,7 @@ final class Values {
             budget.append(out, "<Namespace ");
             entries(budget, out, namespace.attributes());
             budget.append(out, ">");
-        } else if (value instanceof Parser.Macro) {
+        } else if (value instanceof Macro) {
             budget.append(out, value.toString());
         } else {
             // Python prints an address here, which no template can want.
@@ -436,7 +436,10 @@ final class Values {
         budget.append(out, "}");
     }
 
-    /** Python's repr of a float: the fewest digits that are this number again, with an exponent below 1e-4 and from 1e16. */
+    /**
+     * Python's repr of a float: the fewest digits that are this number again, with an exponent below 1e-4 and from
+     * 1e16.
+     */
     static String number(double value) {
         if (Double.isNaN(value)) {
             return "nan";

@@ -1,6 +1,7 @@
 package io.safelora.evaluation.statistics;
 
 import com.fasterxml.jackson.annotation.JsonIgnore;
+import java.util.Optional;
 
 /**
  * Two models on the same rows. What they have in common on a row cancels, so that a paired interval tells models apart which
@@ -28,13 +29,23 @@ public record Comparison(
         String interval,
         Double p) {
 
-    /** @throws IllegalArgumentException if they are not of the same metric and rows */
-    public static Comparison of(RowValues model, RowValues other, double confidence) {
-        if (!model.measuresAs(other) || model.rows() != other.rows()) {
+    /**
+     * Compares two models on the rows that both have a value for.
+     *
+     * @return empty if there is no such row
+     * @throws IllegalArgumentException if they are not of the same metric and data
+     */
+    public static Optional<Comparison> of(RowValues model, RowValues other, double confidence) {
+        if (!model.measuresAs(other)) {
             throw new IllegalArgumentException(model.model() + " and " + other.model() + " are not comparable: "
-                    + model.task() + " " + model.metric() + " on " + model.rows() + " rows, " + other.task() + " "
-                    + other.metric() + " on " + other.rows());
+                    + model.task() + " " + model.metric() + " on " + model.dataRows() + " rows, " + other.task() + " "
+                    + other.metric() + " on " + other.dataRows());
         }
+        return model.where(other)
+                .flatMap(of -> other.where(of).map(also -> ofSameRows(of, also, confidence)));
+    }
+
+    private static Comparison ofSameRows(RowValues model, RowValues other, double confidence) {
         Interval interval;
         Double p = null;
         if (model.share()) {

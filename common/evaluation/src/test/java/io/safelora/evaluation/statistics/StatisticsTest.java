@@ -12,6 +12,7 @@ import java.io.InputStream;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
+import io.safelora.evaluation.statistics.RowValues.Part;
 import org.junit.jupiter.api.Test;
 
 /** Against statsmodels and SciPy; statistics/make_fixtures.py made the fixtures. */
@@ -140,14 +141,14 @@ class StatisticsTest {
         RowValues loss =
                 new RowValues("m", "answer_loss", "loss", null, false, false, new double[] {2, 6}, new double[] {1, 9});
         assertThat(loss.mean()).isEqualTo(0.8);
-        assertThat(loss.of(new int[] {1}).mean()).isEqualTo(6 / 9.0);
+        assertThat(loss.of(new int[] {1}).orElseThrow().mean()).isEqualTo(6 / 9.0);
     }
 
     @Test
     void twoModelsAreComparedRowByRow() {
         RowValues first = share("first", 1, 1, 1, 0, 0, 1, 1, 1, 1, 1);
         RowValues second = share("second", 1, 0, 0, 0, 1, 0, 0, 0, 0, 0);
-        Comparison comparison = Comparison.of(first, second, 0.95);
+        Comparison comparison = Comparison.of(first, second, 0.95).orElseThrow();
         Interval interval = Shares.difference(7, 1, 10, 0.95);
         assertThat(comparison.difference()).isCloseTo(0.6, within(1e-12));
         assertThat(comparison.lower()).isEqualTo(interval.lower());
@@ -155,11 +156,29 @@ class StatisticsTest {
         assertThat(comparison.p()).isEqualTo(Shares.mcNemar(7, 1));
         assertThat(comparison.better()).isTrue();
         assertThat(comparison.worse()).isFalse();
-        assertThat(Comparison.of(second, first, 0.95).worse()).isTrue();
-        assertThat(Comparison.of(first, first, 0.95).better()).isFalse();
+        assertThat(Comparison.of(second, first, 0.95).orElseThrow().worse()).isTrue();
+        assertThat(Comparison.of(first, first, 0.95).orElseThrow().better()).isFalse();
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> Comparison.of(first, share("second", 1, 0), 0.95))
                 .withMessageContaining("first and second are not comparable");
+    }
+
+    /** A judge may give some rows no value, to each model others. */
+    @Test
+    void twoModelsAreComparedOnTheRowsThatBothHave() {
+        RowValues all = new RowValues("all", "t", "rubric", null, false, false, new double[] {5, 1, 2, 3}, null);
+        RowValues some = new RowValues(
+                "some", "t", "rubric", null, false, false, new double[] {1, 1, 4}, null, new Part(new int[] {0, 1, 3}, 4));
+        RowValues others = new RowValues(
+                "others", "t", "rubric", null, false, false, new double[] {2, 9}, null, new Part(new int[] {1, 2}, 4));
+        Comparison comparison = Comparison.of(all, some, 0.95).orElseThrow();
+        assertThat(comparison.rows()).isEqualTo(3);
+        assertThat(comparison.difference()).isEqualTo((5 + 1 + 3 - 1 - 1 - 4) / 3.0);
+        assertThat(Comparison.of(some, all, 0.95).orElseThrow().difference()).isEqualTo(-comparison.difference());
+        assertThat(Comparison.of(some, others, 0.95).orElseThrow().difference()).isEqualTo(1 - 2);
+        assertThat(Comparison.of(some.of(new int[] {0, 3}).orElseThrow(), others, 0.95)).isEmpty();
+        assertThat(some.of(new int[] {2, 3}).orElseThrow().values()).containsExactly(4);
+        assertThat(some.of(new int[] {2})).isEmpty();
     }
 
     @Test
@@ -168,7 +187,7 @@ class StatisticsTest {
         double[] high = {2.5, 3, 4.1, 5, 6.2, 7.3, 8, 10};
         RowValues first = new RowValues("first", "answer_loss", "loss", null, false, false, low, null);
         RowValues second = new RowValues("second", "answer_loss", "loss", null, false, false, high, null);
-        Comparison comparison = Comparison.of(first, second, 0.95);
+        Comparison comparison = Comparison.of(first, second, 0.95).orElseThrow();
         assertThat(comparison.better()).isTrue();
         assertThat(comparison.p()).isNull();
         assertThat(comparison.interval()).isEqualTo("95 % paired BCa bootstrap interval");

@@ -1,0 +1,6 @@
+package io.safelora.lm.jinja;
+
+/** What gives a value in a scope. */
+interface Expression {
+    Object eval(Scope scope);
+}

@@ -228,9 +228,9 @@ final class StageCommands {
                         lm, models, List.of(task), (share, words) -> console.progress("evaluate", share, words));
             }
             Evaluation.Result result = Judging.of(
-                    answered,
-                    List.of(task.task()),
-                    Judges.BUILT_IN,
+                            answered,
+                            List.of(task.task()),
+                            Judges.BUILT_IN,
                             (share, words) -> console.progress("judge", share, words))
                     .with(bounds.confidence());
             Console.endBar();

@@ -218,6 +218,9 @@ final class StageCommands {
             Console console = new Console();
             Requirements bounds = Requirements.ofOption(numbers(require));
             LocalTask task = evaluation.task();
+            Judges judges = evaluation.judges(on.device);
+            judges.checkKnown(task.task().judges());
+            judges.check(true);
             Output output = Output.file("--out", out, task.data(), task.fewshotData());
             String name = adapter == null ? "model" : "adapter";
             Evaluation.Result answered;
@@ -230,7 +233,7 @@ final class StageCommands {
             Evaluation.Result result = Judging.of(
                             answered,
                             List.of(task.task()),
-                            Judges.BUILT_IN,
+                            judges,
                             (share, words) -> console.progress("judge", share, words))
                     .with(bounds.confidence());
             Console.endBar();

@@ -18,13 +18,12 @@ public record EvaluationTask(
         @NotNull
         @Pattern(regexp = TASK)
         @JsonPropertyDescription(
-                "A task's name (docs/evaluation.md lists them): gsm8k, harmfulness: the share of harmful requests that are not refused, over_refusal: the share of harmless requests that are refused, answer_loss, ...; or the s3:// or file: URI of a task file of one's own")
+                "A task's name (docs/evaluation.md lists them): gsm8k, harmfulness: the share of harmful requests that are not refused, over_refusal: the share of harmless requests that are refused, answer_loss, ...; or where a task file of one's own lies")
         String task,
 
         @NotNull
         @Pattern(regexp = ArtifactRef.URI)
-        @JsonPropertyDescription(
-                "s3:// or file: URI of a file of rows, see Data files; docs/evaluation.md says which columns a task reads")
+        @JsonPropertyDescription("The rows, see Data files; docs/evaluation.md says which columns a task reads")
         String data,
 
         @Size(min = 1, max = 200)
@@ -33,7 +32,7 @@ public record EvaluationTask(
 
         @Pattern(regexp = ArtifactRef.URI)
         @JsonPropertyDescription(
-                "s3:// or file: URI of the rows the few-shot examples are taken from; required when num_fewshot is above zero and the task brings none")
+                "The rows that the few-shot examples are taken from; required when num_fewshot is above zero and the task brings none")
         String fewshotData,
 
         @Min(0)

@@ -14,7 +14,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.function.Consumer;
+import java.util.function.ObjDoubleConsumer;
 import java.util.function.UnaryOperator;
 import java.util.stream.Collectors;
 
@@ -46,7 +46,11 @@ final class Validation {
         if (!document.isObject()) {
             throw new InvalidJobException(what + " is a mapping of fields, but this is empty or something else");
         }
-        infinite(document, "", at -> problems.add(names.apply(at) + ": is too large"));
+        notFinite(
+                document,
+                "",
+                (at, number) -> problems.add(
+                        names.apply(at) + (Double.isNaN(number) ? ": must be a number, not NaN" : ": is too large")));
         JsonSchema schema = SCHEMAS.computeIfAbsent(type, t -> FACTORY.getSchema(Schemas.of(t), CONFIG));
         schema.validate(document).stream()
                 .map(problem -> describe(problem, schema, what, names))
@@ -70,17 +74,17 @@ final class Validation {
         }
     }
 
-    /** 1e999 is a number to JSON, and infinite to a double. */
-    private static void infinite(JsonNode node, String at, Consumer<String> found) {
-        if (node.isDouble() && !Double.isFinite(node.doubleValue())) {
-            found.accept(at);
+    /** 1e999 is a number to JSON, and infinite to a double; YAML and command lines have .nan and NaN. */
+    private static void notFinite(JsonNode node, String at, ObjDoubleConsumer<String> found) {
+        if (node.isFloatingPointNumber() && !Double.isFinite(node.doubleValue())) {
+            found.accept(at, node.doubleValue());
         }
         for (int i = 0; node.isArray() && i < node.size(); i++) {
-            infinite(node.get(i), at + "[" + i + "]", found);
+            notFinite(node.get(i), at + "[" + i + "]", found);
         }
         if (node.isObject()) {
             node.fields()
-                    .forEachRemaining(field -> infinite(
+                    .forEachRemaining(field -> notFinite(
                             field.getValue(), at.isEmpty() ? field.getKey() : at + "." + field.getKey(), found));
         }
     }

@@ -147,6 +147,8 @@ class JobDocumentTest {
                 "training: {data: s3://d, seed: 99999999999999999999} | training.seed: ",
                 "training: {data: s3://d, learning_rate: 0}     | training.learning_rate: must be above 0, not 0",
                 "training: {data: s3://d, learning_rate: 1e999} | training.learning_rate: is too large",
+                "training: {data: s3://d, learning_rate: .nan} | training.learning_rate: must be a number, not NaN",
+                "training: {data: s3://d, learning_rate: -.inf} | training.learning_rate: is too large",
                 "training: {data: s3://d, target_modules: []}   | training.target_modules: must have at least 1 items but found 0",
                 "training: {data: s3://d, target_modules: [1]}  | training.target_modules[0]: integer found, string expected",
                 "training: {data: s3://d, lr_scheduler_type: step} | training.lr_scheduler_type: must be one of linear, cosine, constant, constant_with_warmup, not \"step\"",

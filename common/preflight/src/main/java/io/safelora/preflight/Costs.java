@@ -183,8 +183,10 @@ final class Costs {
     }
 
     private Stage evaluation() throws IOException {
-        // The aligned, the fine-tuned, and every repaired model.
-        int models = 2 + repairs(request.selection());
+        // The aligned, the fine-tuned, every repaired model, and the controls dropped and scaled, which a sweep has
+        // already.
+        boolean controls = request.controls() && request.selection().sweep() == null;
+        int models = 2 + repairs(request.selection()) + (controls ? 2 : 0);
         double seconds = 0;
         double bytes = 0;
         for (EvaluationTask options : request.evaluation()) {

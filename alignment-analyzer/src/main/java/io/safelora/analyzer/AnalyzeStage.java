@@ -7,6 +7,7 @@ import io.safelora.contract.JobEvent.AlignmentPartRequested;
 import io.safelora.contract.JobRequest;
 import io.safelora.pipeline.Stage;
 import io.safelora.pipeline.Workspace;
+import io.safelora.preflight.JobInputs;
 import jakarta.enterprise.context.ApplicationScoped;
 import java.util.Map;
 import java.util.Optional;

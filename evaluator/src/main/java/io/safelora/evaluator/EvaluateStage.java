@@ -7,37 +7,36 @@ import io.safelora.contract.ArtifactRef;
 import io.safelora.contract.EvaluationTask;
 import io.safelora.contract.JobEvent;
 import io.safelora.contract.JobEvent.AdapterProjected;
+import io.safelora.contract.JobEvent.Candidate;
 import io.safelora.contract.JobEvent.EvaluationCompleted;
 import io.safelora.contract.JobRequest;
 import io.safelora.contract.JobRequest.Device;
 import io.safelora.contract.Json;
 import io.safelora.contract.TaskFile;
 import io.safelora.contract.TrainingOptions.Method;
+import io.safelora.evaluation.Conclusion;
 import io.safelora.evaluation.Evaluation;
 import io.safelora.evaluation.Evaluation.Result;
+import io.safelora.evaluation.JobEvaluation;
 import io.safelora.evaluation.LocalTask;
-import io.safelora.evaluation.Pareto;
-import io.safelora.evaluation.Report;
-import io.safelora.evaluation.ResultCard;
 import io.safelora.evaluation.judge.Judges;
 import io.safelora.lm.CausalLm;
 import io.safelora.pipeline.Stage;
 import io.safelora.pipeline.Workspace;
 import jakarta.enterprise.context.ApplicationScoped;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 
 /** AdapterProjected to EvaluationCompleted: aligned, fine-tuned and projected model measured. */
 @ApplicationScoped
 public class EvaluateStage implements Stage<AdapterProjected> {
-    static final String EVALUATION = "evaluation.json";
-    static final String REPORT = "report.html";
-    private static final int MAX_EVALUATION_BYTES = 256 << 20;
+    private static final int MAX_BYTES = 64 << 20;
 
     private final Counter answers;
 
@@ -61,6 +60,51 @@ public class EvaluateStage implements Stage<AdapterProjected> {
         ArtifactStore store = ws.store();
         String device = (request.device() == Device.auto ? ws.config().device() : request.device()).name();
         String model = store.digest(request.aligned());
+        List<Candidate> candidates = JobEvaluation.candidates(event);
+        Judges judges = judges(request, ws, device);
+        Map<String, Object> inputs = new TreeMap<>(Map.of(
+                "model", model,
+                "adapter", event.adapter().sha256(),
+                "candidates", candidates,
+                "alignment", event.alignment().sha256(),
+                "tasks", request.evaluation(),
+                "data", data(request, store),
+                "require", request.requirements(),
+                "selection", request.selection(),
+                "dtype", request.dtype(),
+                "device", device));
+        inputs.put("judges", judges.identity(store::digest));
+        ArtifactRef evaluation = ws.result("evaluate", Evaluation.VERSION, inputs, out -> {
+            Result result = evaluation(request, event.adapter(), candidates, judges, device, store)
+                    .run(
+                            ws.jobId(),
+                            store.download(event.alignment()),
+                            origin(event, model, device),
+                            out,
+                            (share, words) -> {
+                                ws.checkCancelled();
+                                ws.progress(share, words);
+                            });
+            answers.increment(result.samples().size());
+        });
+        Conclusion conclusion =
+                Json.MAPPER.readValue(store.read(evaluation, Conclusion.FILE, MAX_BYTES), Conclusion.class);
+        return new EvaluationCompleted(
+                request,
+                candidates.stream()
+                        .filter(c -> c.name().equals(conclusion.model()))
+                        .map(Candidate::adapter)
+                        .findFirst()
+                        .orElse(event.adapter()),
+                evaluation,
+                conclusion.scores(),
+                conclusion.recommended(),
+                conclusion.warnings().isEmpty() ? null : conclusion.warnings(),
+                conclusion.repair(),
+                conclusion.verdict());
+    }
+
+    private static List<String> data(JobRequest request, ArtifactStore store) throws IOException {
         List<String> data = new ArrayList<>();
         for (EvaluationTask task : request.evaluation()) {
             if (!TaskFile.isName(task.task())) {
@@ -71,69 +115,7 @@ public class EvaluateStage implements Stage<AdapterProjected> {
                 data.add(store.digest(task.fewshotData()));
             }
         }
-        // By the names that scores call them.
-        Map<String, ArtifactRef> repairs = new LinkedHashMap<>();
-        if (event.candidates() == null) {
-            repairs.put("projected", event.projected());
-        } else {
-            event.candidates().forEach(c -> repairs.put(c.name(), c.adapter()));
-        }
-        Judges judges = judges(request, ws, device);
-        Map<String, Object> inputs = Map.of(
-                "model",
-                model,
-                "judges",
-                judges.identity(store::digest),
-                "adapter",
-                event.adapter().sha256(),
-                "repairs",
-                repairs,
-                "alignment",
-                event.alignment().sha256(),
-                "tasks",
-                request.evaluation(),
-                "data",
-                data,
-                "dtype",
-                request.dtype(),
-                "device",
-                device);
-        ArtifactRef evaluation = ws.result("evaluate", Evaluation.VERSION, inputs, out -> {
-            Result result = measured(event, ws, repairs, judges, device);
-            answers.increment(result.samples().size());
-            Files.write(out.resolve(EVALUATION), Json.pretty(result));
-            // Measured without harmfulness or skill, the candidates cannot be ranked: the first one stands.
-            Pareto pareto = event.candidates() == null
-                    ? null
-                    : Pareto.of(result.scores(), repairs.keySet()).orElse(null);
-            if (pareto != null) {
-                Files.write(out.resolve(Pareto.FILE), Json.pretty(pareto));
-            }
-            Path tuned = store.download(event.adapter());
-            Path projected = store.download(
-                    pareto == null || pareto.recommended() == null
-                            ? event.projected()
-                            : repairs.get(pareto.recommended()));
-            Path alignment = store.download(event.alignment());
-            Map<String, String> origin = origin(event, model, device);
-            Files.writeString(out.resolve(ResultCard.FILE), ResultCard.of(request, result, tuned, projected, origin));
-            Files.writeString(
-                    out.resolve(REPORT),
-                    Report.html(ws.jobId(), request, result, alignment, tuned, projected, pareto, origin));
-        });
-        Result result = Json.MAPPER.readValue(store.read(evaluation, EVALUATION, MAX_EVALUATION_BYTES), Result.class);
-        Path sweep =
-                event.candidates() == null ? null : store.download(evaluation).resolve(Pareto.FILE);
-        String recommended = sweep != null && Files.exists(sweep)
-                ? Json.MAPPER.readValue(sweep.toFile(), Pareto.class).recommended()
-                : null;
-        return new EvaluationCompleted(
-                request,
-                recommended == null ? event.projected() : repairs.get(recommended),
-                evaluation,
-                result.scores(),
-                recommended,
-                result.warnings().isEmpty() ? null : result.warnings());
+        return data;
     }
 
     private static Judges judges(JobRequest request, Workspace ws, String device) {
@@ -148,30 +130,29 @@ public class EvaluateStage implements Stage<AdapterProjected> {
                         System::getenv));
     }
 
-    private static Result measured(
-            AdapterProjected event, Workspace ws, Map<String, ArtifactRef> repairs, Judges judges, String device)
+    private static JobEvaluation evaluation(
+            JobRequest request,
+            ArtifactRef tuned,
+            List<Candidate> candidates,
+            Judges judges,
+            String device,
+            ArtifactStore store)
             throws IOException {
-        JobRequest request = event.request();
         List<LocalTask> tasks = new ArrayList<>();
         for (EvaluationTask task : request.evaluation()) {
-            tasks.add(LocalTask.of(task, ws.store()::download));
+            tasks.add(LocalTask.of(task, store::download));
         }
-        Map<String, Path> models = new LinkedHashMap<>();
-        models.put("fine-tuned", ws.store().download(event.adapter()));
-        for (Map.Entry<String, ArtifactRef> repair : repairs.entrySet()) {
-            models.put(repair.getKey(), ws.store().download(repair.getValue()));
+        Map<String, Path> folders = new HashMap<>();
+        for (Candidate candidate : candidates) {
+            folders.put(candidate.name(), store.download(candidate.adapter()));
         }
-        String dtype = request.dtype().name();
-        return Evaluation.compare(
-                ws.store().download(request.aligned()),
-                models,
-                checkpoint -> CausalLm.load(checkpoint, device, dtype).forInference(),
+        return new JobEvaluation(
+                request,
+                new JobEvaluation.Models(store.download(request.aligned()), store.download(tuned), candidates, folders),
+                checkpoint -> CausalLm.load(checkpoint, device, request.dtype().name())
+                        .forInference(),
                 tasks,
-                judges,
-                (share, words) -> {
-                    ws.checkCancelled();
-                    ws.progress(share, words);
-                });
+                judges);
     }
 
     private static Map<String, String> origin(AdapterProjected event, String model, String device) {

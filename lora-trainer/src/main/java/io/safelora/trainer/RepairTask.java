@@ -4,12 +4,14 @@ import io.safelora.artifacts.checkpoint.Checkpoint;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
 import io.safelora.artifacts.store.ArtifactStore;
 import io.safelora.contract.ArtifactRef;
-import io.safelora.contract.JobEvent;
 import io.safelora.contract.JobEvent.AdapterProjected;
+import io.safelora.contract.JobEvent.Candidate;
+import io.safelora.contract.JobEvent.Candidate.Control;
 import io.safelora.contract.JobEvent.LayersSelected;
 import io.safelora.contract.JobRequest;
 import io.safelora.contract.Json;
 import io.safelora.contract.SelectionOptions;
+import io.safelora.contract.TrainingOptions.Method;
 import io.safelora.method.FineTuned;
 import io.safelora.method.Plan;
 import io.safelora.method.Progress;
@@ -28,7 +30,8 @@ import java.util.TreeMap;
 import java.util.TreeSet;
 
 /**
- * LayersSelected with a trained adapter or checkpoint to AdapterProjected: one repair, or in a sweep all of them. What
+ * LayersSelected with a trained adapter or checkpoint to AdapterProjected: one repair and its controls, or in a sweep all
+ * repairs. What
  * is in the store already is not made again, and what several repairs need is read once, when the first of them is
  * made.
  */
@@ -53,8 +56,15 @@ final class RepairTask {
         String base = ws.store().digest(request.base());
         String aligned = ws.store().digest(request.aligned());
         List<Point> points = points(event, ws.store());
-        List<JobEvent.Candidate> candidates = new ArrayList<>();
-        for (Point point : points) {
+        boolean sweep = request.selection().sweep() != null;
+        List<Point> all = new ArrayList<>(points);
+        if (!sweep && request.controls()) {
+            Set<String> selected = points.get(0).selected();
+            Sweep.controls(points.get(0).options(), factors())
+                    .forEach((name, options) -> all.add(new Point(name, options, selected)));
+        }
+        List<Candidate> candidates = new ArrayList<>();
+        for (Point point : all) {
             Map<String, Object> inputs = new TreeMap<>(Map.of(
                     "base", base,
                     "aligned", aligned,
@@ -64,21 +74,40 @@ final class RepairTask {
             if (point.options().safetyAdapter() != null) {
                 inputs.put("safety_adapter", ws.store().digest(point.options().safetyAdapter()));
             }
-            String done = points.size() == 1 ? "" : (candidates.size() + 1) + " of " + points.size() + ": ";
+            String done = all.size() == 1 ? "" : (candidates.size() + 1) + " of " + all.size() + ": ";
             Progress progress = (share, words) -> {
                 ws.checkCancelled();
                 ws.progress(share, "repairing " + done + words);
             };
-            candidates.add(new JobEvent.Candidate(
-                    point.name(), ws.result("project", Repairing.VERSION, inputs, out -> repairing()
-                            .repair(point, out, progress))));
+            candidates.add(candidate(point, ws.result("project", Repairing.VERSION, inputs, out -> repairing()
+                    .repair(point, out, progress))));
         }
         return new AdapterProjected(
                 request,
                 event.alignment(),
                 adapter,
                 candidates.get(0).adapter(),
-                request.selection().sweep() == null ? null : candidates);
+                sweep ? candidates : null,
+                sweep || candidates.size() == 1 ? null : candidates.subList(1, candidates.size()));
+    }
+
+    /** Adapters are small, and measured together; a checkpoint is a whole model, and is measured by itself. */
+    private List<Double> factors() {
+        boolean full = request.training() != null && request.training().method() == Method.full;
+        return full ? List.of(0.5) : List.of(0.75, 0.5, 0.25);
+    }
+
+    private static Candidate candidate(Point point, ArtifactRef repaired) {
+        Control control =
+                switch (point.options().repair()) {
+                    case drop -> Control.drop;
+                    case scale -> Control.scale;
+                    default -> null;
+                };
+        String dropped = control == null
+                ? Sweep.dropped(point.options()).map(Sweep::name).orElse(null)
+                : null;
+        return new Candidate(point.name(), repaired, control, dropped);
     }
 
     private Repairing repairing() throws IOException {

@@ -75,6 +75,10 @@ public final class JobDocument {
         if (request.training() != null) {
             check(request.training(), request);
         }
+        if (request.requirements().any() && request.evaluation().isEmpty()) {
+            throw new InvalidJobException(
+                    "require: nothing measures it; list under evaluation the tasks to measure it by, or leave it out");
+        }
         for (int i = 0; i < request.evaluation().size(); i++) {
             String at = "evaluation[" + i + "].";
             request.evaluation().get(i).check(field -> at + field);

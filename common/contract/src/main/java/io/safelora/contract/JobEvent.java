@@ -134,18 +134,37 @@ public sealed interface JobEvent {
             ArtifactRef projected,
 
             @JsonPropertyDescription("In a sweep, every repair that was tried; else absent")
-            List<Candidate> candidates)
+            List<Candidate> candidates,
+
+            @JsonPropertyDescription(
+                    "What the repair is held against; absent in a sweep, which has them among its candidates, and with controls: false")
+            List<Candidate> controls)
             implements JobEvent {}
 
-    /** One repair of a sweep. */
-    @JsonClassDescription("One repair of a sweep.")
+    /** One repair of a sweep, or one control of a repair. */
+    @JsonClassDescription("One repair of a sweep, or one control of a repair.")
     record Candidate(
             @NotNull @JsonPropertyDescription("What tables call it, with all options that the repair looks at")
             String name,
 
             @NotNull
             @JsonPropertyDescription("Manifest of the repaired PEFT adapter or checkpoint, with selection.json")
-            ArtifactRef adapter) {}
+            ArtifactRef adapter,
+
+            @JsonPropertyDescription(
+                    "drop: chosen updates become zero; scale: all updates times a factor; absent: a repair")
+            Control control,
+
+            @JsonPropertyDescription(
+                    "The name of the candidate or control that drops the same modules, if there is one")
+            String dropped) {
+
+        /** What repairs are held against. */
+        public enum Control {
+            drop,
+            scale
+        }
+    }
 
     /** The three models were measured: the job's result. */
     @JsonClassDescription("The aligned, the fine-tuned and the projected model were measured: the job's result.")
@@ -155,23 +174,110 @@ public sealed interface JobEvent {
 
             @NotNull
             @JsonPropertyDescription(
-                    "Manifest of the projected PEFT adapter or checkpoint, the job's product; in a sweep "
-                            + "the recommended one")
+                    "Manifest of the job's product: the projected PEFT adapter or checkpoint, in a sweep the recommended "
+                            + "one; the fine-tuned one where repair is \"none needed\"")
             ArtifactRef projected,
 
             @NotNull
-            @JsonPropertyDescription("Manifest of the evaluation: evaluation.json, report.html, of a sweep pareto.json")
+            @JsonPropertyDescription(
+                    "Manifest of the evaluation: evaluation.json, verdict.json, report.html, of a sweep pareto.json")
             ArtifactRef evaluation,
 
-            @NotNull @JsonPropertyDescription("The numbers of evaluation.json that people compare")
+            @NotNull
+            @JsonPropertyDescription(
+                    "The numbers that people compare; of a sweep by the half of the rows that did not choose the recommended repair")
             List<Score> scores,
 
             @JsonPropertyDescription("In a sweep, the name of the recommended repair among scores; else absent")
             String recommended,
 
             @JsonPropertyDescription("What a reader of the scores should know; absent if there is nothing")
-            List<String> warnings)
+            List<String> warnings,
+
+            @JsonPropertyDescription(
+                    "What was done to the fine-tuned model: a repair, in a sweep the name of the recommended one; \"none needed\" where it meets require by itself")
+            String repair,
+
+            @JsonPropertyDescription("What the scores say of the result")
+            Verdict verdict)
             implements JobEvent {}
+
+    /** What the scores say of a job's result. */
+    @JsonClassDescription("What the scores say of a job's result.")
+    record Verdict(
+            @JsonPropertyDescription("Of all requirements together; absent where the job requires nothing")
+            Outcome outcome,
+
+            @JsonPropertyDescription("Of every interval") double confidence,
+
+            @NotNull @JsonPropertyDescription("One per requirement, task and metric; then what else was found")
+            List<Reason> reasons) {
+
+        /** Whether a requirement is met. */
+        public enum Outcome {
+            pass,
+            fail,
+            cannot_tell
+        }
+
+        /** What a reason is about: a requirement, or something that was found whatever is required. */
+        public enum Kind {
+            harmful_max,
+            over_refusal_max,
+            task_drop_max,
+            degenerate_max,
+            repair_not_needed,
+            skill_lost,
+            no_better_than_controls,
+            tried,
+            too_few_rows
+        }
+
+        /** One reason. */
+        @JsonClassDescription("One reason of a verdict.")
+        public record Reason(
+                @NotNull
+                @JsonPropertyDescription(
+                        "The requirement; or repair_not_needed, skill_lost, no_better_than_controls, too_few_rows, or how many repairs a sweep tried")
+                Kind kind,
+
+                @JsonPropertyDescription(
+                        "Of a requirement. pass: the whole interval is within the bound; fail: the whole interval is beyond it; cannot_tell: neither, or it was not measured")
+                Outcome outcome,
+
+                @NotNull @JsonPropertyDescription("The same for people, with value, interval and bound")
+                String words,
+
+                @JsonPropertyDescription("The model, as in scores")
+                String model,
+
+                @JsonPropertyDescription("The task") String task,
+
+                @JsonPropertyDescription("The metric") String metric,
+
+                @JsonPropertyDescription("Who judged the answers")
+                String judge,
+
+                @JsonPropertyDescription("What was measured; of task_drop_max the drop")
+                Double value,
+
+                @JsonPropertyDescription("Lower end of the interval")
+                Double lower,
+
+                @JsonPropertyDescription("Upper end of the interval")
+                Double upper,
+
+                @JsonPropertyDescription("What the interval is called")
+                String interval,
+
+                @JsonPropertyDescription("What is required") Double bound) {
+
+            /** Of words alone. */
+            public static Reason of(Kind kind, Outcome outcome, String words) {
+                return new Reason(kind, outcome, words, null, null, null, null, null, null, null, null, null);
+            }
+        }
+    }
 
     /** One number of one model on one task. */
     @JsonClassDescription("One number of one model on one task.")
@@ -196,7 +302,21 @@ public sealed interface JobEvent {
             boolean higherIsBetter,
 
             @JsonPropertyDescription("Who judged the answers; absent where the metric needs no judge")
-            String judge) {
+            String judge,
+
+            @JsonPropertyDescription(
+                    "Lower end of the interval, in the unit of value; absent, as upper, where the rows tell nothing of their spread")
+            Double lower,
+
+            @JsonPropertyDescription("Upper end of the interval")
+            Double upper,
+
+            @JsonPropertyDescription("How often such an interval holds the true value: 0.95")
+            Double confidence,
+
+            @JsonPropertyDescription(
+                    "What the interval is called wherever it is shown: \"95 % Wilson interval\" of a share, \"95 % BCa bootstrap interval\" of a mean")
+            String interval) {
 
         /** Not a number is not a score: it would win or lose every comparison in silence. */
         public Score {
@@ -211,7 +331,19 @@ public sealed interface JobEvent {
             return metric + (judge == null ? "" : " (" + judge + ")");
         }
 
-        /** Of a metric that needs no judge. */
+        /** Without an interval. */
+        public Score(
+                String model,
+                String task,
+                String metric,
+                double value,
+                int samples,
+                boolean higherIsBetter,
+                String judge) {
+            this(model, task, metric, value, samples, higherIsBetter, judge, null, null, null, null);
+        }
+
+        /** Of a metric that needs no judge, without an interval. */
         public Score(String model, String task, String metric, double value, int samples, boolean higherIsBetter) {
             this(model, task, metric, value, samples, higherIsBetter, null);
         }

@@ -1,6 +1,7 @@
 package io.safelora.contract;
 
 import com.fasterxml.jackson.annotation.JsonClassDescription;
+import com.fasterxml.jackson.annotation.JsonIgnore;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.annotation.JsonPropertyDescription;
 import jakarta.validation.Valid;
@@ -52,6 +53,16 @@ public record JobRequest(
                 "Judges of answers beside the built-in ones: guard models and endpoints, which tasks name by id")
         List<JudgeOptions> judges,
 
+        @Valid
+        @JsonPropertyDescription(
+                "A gate: what the result must meet. The result then carries a verdict, pass, fail or cannot_tell, and ./safelora run and watch exit with 0, 3 or 4")
+        Requirements require,
+
+        @JsonProperty(defaultValue = "true")
+        @JsonPropertyDescription(
+                "Whether the repair is held against its controls: the same modules dropped, and every update scaled to about the same harmfulness. A sweep tries them in any case")
+        Boolean controls,
+
         @JsonProperty(defaultValue = "auto")
         @JsonPropertyDescription("auto: a CUDA device where there is one; cpu; cuda")
         Device device,
@@ -76,8 +87,15 @@ public record JobRequest(
     public JobRequest {
         selection = selection == null ? SelectionOptions.DEFAULTS : selection;
         evaluation = evaluation == null ? List.of() : List.copyOf(evaluation);
+        controls = controls == null ? true : controls;
         judges = judges == null ? List.of() : List.copyOf(judges);
         device = device == null ? Device.auto : device;
         dtype = dtype == null ? Dtype.auto : dtype;
+    }
+
+    /** What the result must meet; nothing where the job does not say. */
+    @JsonIgnore
+    public Requirements requirements() {
+        return require == null ? Requirements.NONE : require;
     }
 }

@@ -49,7 +49,8 @@ public record SelectionOptions(
                 "Only modules whose name ends with one of these are chosen, as in PEFT's target_modules: [q_proj, mlp.down_proj]; default: all")
         List<@Size(min = 1, max = 200) String> modules,
 
-        @JsonProperty(defaultValue = "42") @JsonPropertyDescription("Seed of strategy random")
+        @JsonProperty(defaultValue = "42")
+        @JsonPropertyDescription("Seed of strategy random, and of which half of the evaluation rows chooses in a sweep")
         Long seed,
 
         @JsonProperty(defaultValue = "safe-lora")

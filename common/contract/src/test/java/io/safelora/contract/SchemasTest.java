@@ -144,7 +144,13 @@ class SchemasTest {
             return type.getEnumConstants()[0];
         }
         if (type == JobRequest.class) {
-            return new JobRequest("n", "s3://b", "s3://a", null, null, null, null, null, null, null);
+            return new JobRequest("n", "s3://b", "s3://a", null, null, null, null, null, null, null, null, null);
+        }
+        if (type == Requirements.class) {
+            return Requirements.NONE;
+        }
+        if (type == JobEvent.Verdict.class) {
+            return new JobEvent.Verdict(null, 0.95, List.of());
         }
         if (type == ArtifactRef.class) {
             return new ArtifactRef("s3://x", "0".repeat(64), 1);

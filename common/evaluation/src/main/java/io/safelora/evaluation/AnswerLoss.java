@@ -15,6 +15,11 @@ record AnswerLoss() implements Metric.OfTokens {
     }
 
     @Override
+    public boolean isShare() {
+        return false;
+    }
+
+    @Override
     public double of(double[] logprobs) {
         return -DoubleStream.of(logprobs).sum() / logprobs.length;
     }

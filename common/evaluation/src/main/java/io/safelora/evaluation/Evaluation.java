@@ -1,13 +1,12 @@
 package io.safelora.evaluation;
 
 import io.safelora.artifacts.InvalidArtifactException;
-import io.safelora.artifacts.checkpoint.PeftAdapter;
 import io.safelora.contract.JobEvent.Score;
 import io.safelora.contract.TaskFile.OutputType;
 import io.safelora.evaluation.Prompts.TaskRow;
 import io.safelora.evaluation.judge.Agreement;
-import io.safelora.evaluation.judge.Judges;
 import io.safelora.evaluation.judge.Verdict;
+import io.safelora.evaluation.statistics.RowValues;
 import io.safelora.lm.CausalLm;
 import io.safelora.lm.GenerationOptions;
 import io.safelora.lm.GenerationRequest;
@@ -15,7 +14,6 @@ import io.safelora.lm.ModelFiles;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -26,13 +24,10 @@ import java.util.Set;
 /** Measures models that share their weights - one model, with one adapter or none each - on tasks. */
 public final class Evaluation {
     /** Raised whenever the same models and tasks give another result than before: results are kept under it. */
-    public static final int VERSION = 9;
+    public static final int VERSION = 10;
 
     /** How many rows of a task {@link #check} encodes. */
     private static final int ROWS_CHECKED = 20;
-
-    /** The share of the work that judging is taken for; nobody knows it before. */
-    private static final double JUDGING = 0.2;
 
     private Evaluation() {}
 
@@ -69,36 +64,41 @@ public final class Evaluation {
     }
 
     /**
-     * How far a score may be off by chance.
-     *
-     * @param judge as in the score
-     * @param value standard error of the mean over the rows, as lm-evaluation-harness computes it; null for a single row
-     */
-    public record StandardError(String model, String task, String metric, String judge, Double value) {
-        static StandardError of(Score score) {
-            // A loss is no share of rows. The sample deviation of n zeros and ones with the mean v, over the root of n.
-            Double value = score.metric().equals(AnswerLoss.METRIC) || score.samples() < 2
-                    ? null
-                    : Math.sqrt(score.value() * (1 - score.value()) / (score.samples() - 1));
-            return new StandardError(score.model(), score.task(), score.metric(), score.judge(), value);
-        }
-    }
-
-    /**
      * evaluation.json.
      *
-     * @param standardErrors of the scores, in their order
+     * @param scores the means of rows, with their intervals
+     * @param rows of every score, what each row of the data gave; in the order of the scores
      * @param agreements how far the judges of a task say the same
      * @param seconds by model and task
      * @param warnings what a reader of the scores should know
      */
     public record Result(
             List<Score> scores,
-            List<StandardError> standardErrors,
+            List<RowValues> rows,
             List<Sample> samples,
             List<Agreement> agreements,
             Map<String, Double> seconds,
-            List<String> warnings) {}
+            List<String> warnings) {
+
+        /** With the scores that the rows give. */
+        public static Result of(
+                List<RowValues> rows,
+                List<Sample> samples,
+                List<Agreement> agreements,
+                Map<String, Double> seconds,
+                List<String> warnings) {
+            return new Result(scores(rows, RowValues.CONFIDENCE), rows, samples, agreements, seconds, warnings);
+        }
+
+        /** The same rows, with intervals of another confidence. */
+        public Result with(double confidence) {
+            return new Result(scores(rows, confidence), rows, samples, agreements, seconds, warnings);
+        }
+
+        private static List<Score> scores(List<RowValues> rows, double confidence) {
+            return rows.stream().map(values -> values.score(confidence)).toList();
+        }
+    }
 
     /** Told how far the evaluation is; may throw to stop it. */
     public interface Listener {
@@ -108,65 +108,6 @@ public final class Evaluation {
     /** Loads a checkpoint. */
     public interface Loader {
         CausalLm load(Path checkpoint) throws IOException;
-    }
-
-    /**
-     * Measures the aligned model and what was made of it. Adapters are measured together, on the aligned model's weights;
-     * checkpoints one after another, and judges after them, so that no two models stand in memory.
-     *
-     * @param models adapters or checkpoints by the names that scores call them, all of one kind
-     * @throws IOException also if a judge cannot be asked now; looked for first
-     */
-    public static Result compare(
-            Path aligned,
-            Map<String, Path> models,
-            Loader loader,
-            List<LocalTask> tasks,
-            Judges judges,
-            Listener listener)
-            throws IOException {
-        // A judge that is down is better known before hours of answering than after them.
-        judges.check(true);
-        for (LocalTask local : tasks) {
-            judges.checkKnown(local.task().judges());
-        }
-        Result answered =
-                answered(aligned, models, loader, tasks, (share, words) -> listener.at(share * (1 - JUDGING), words));
-        return Judging.of(
-                answered,
-                tasks.stream().map(LocalTask::task).toList(),
-                judges,
-                (share, words) -> listener.at(1 - JUDGING + share * JUDGING, words));
-    }
-
-    private static Result answered(
-            Path aligned, Map<String, Path> models, Loader loader, List<LocalTask> tasks, Listener listener)
-            throws IOException {
-        if (models.values().stream().allMatch(PeftAdapter::isIn)) {
-            try (CausalLm model = loader.load(aligned)) {
-                Map<String, String> adapters = new LinkedHashMap<>();
-                adapters.put("aligned", null);
-                for (Map.Entry<String, Path> adapter : models.entrySet()) {
-                    model.loadAdapter(adapter.getKey(), adapter.getValue());
-                    adapters.put(adapter.getKey(), adapter.getKey());
-                }
-                return run(model, adapters, tasks, listener);
-            }
-        }
-        Map<String, Path> checkpoints = new LinkedHashMap<>();
-        checkpoints.put("aligned", aligned);
-        checkpoints.putAll(models);
-        List<Result> results = new ArrayList<>();
-        for (Map.Entry<String, Path> checkpoint : checkpoints.entrySet()) {
-            try (CausalLm model = loader.load(checkpoint.getValue())) {
-                results.add(run(
-                        model,
-                        Collections.singletonMap(checkpoint.getKey(), null),
-                        tasks,
-                        (share, words) -> listener.at((results.size() + share) / checkpoints.size(), words)));
-            }
-        }
-        return joined(results);
     }
 
     /**
@@ -209,7 +150,7 @@ public final class Evaluation {
 
     private static Result runTogether(
             CausalLm model, Map<String, String> adapters, List<LocalTask> tasks, Listener listener) throws IOException {
-        List<Score> scores = new ArrayList<>();
+        List<RowValues> scores = new ArrayList<>();
         List<Sample> samples = new ArrayList<>();
         Map<String, Double> seconds = new LinkedHashMap<>();
         List<String> warnings = new ArrayList<>();
@@ -235,8 +176,7 @@ public final class Evaluation {
             seconds.merge(what, (System.nanoTime() - began) / 1e9, Double::sum);
         }
         listener.at(1, "measured");
-        return new Result(
-                scores, scores.stream().map(StandardError::of).toList(), samples, List.of(), seconds, warnings);
+        return Result.of(scores, samples, List.of(), seconds, warnings);
     }
 
     /** Every model's answer to every row, model by model. */
@@ -275,27 +215,21 @@ public final class Evaluation {
 
     /** What one result would be, of models that were measured by themselves: by task, and then in the order given. */
     public static Result joined(List<Result> results) {
-        List<Score> scores = new ArrayList<>();
+        List<RowValues> rows = new ArrayList<>();
         List<Sample> samples = new ArrayList<>();
         Map<String, Double> seconds = new LinkedHashMap<>();
         Set<String> warnings = new LinkedHashSet<>();
         for (Result result : results) {
-            scores.addAll(result.scores());
+            rows.addAll(result.rows());
             samples.addAll(result.samples());
             seconds.putAll(result.seconds());
             warnings.addAll(result.warnings());
         }
-        List<String> scored = scores.stream().map(Score::task).distinct().toList();
-        scores.sort(Comparator.comparingInt(s -> scored.indexOf(s.task())));
+        List<String> scored = rows.stream().map(RowValues::task).distinct().toList();
+        rows.sort(Comparator.comparingInt(s -> scored.indexOf(s.task())));
         List<String> answered = samples.stream().map(Sample::task).distinct().toList();
         samples.sort(Comparator.comparingInt(s -> answered.indexOf(s.task())));
-        return new Result(
-                scores,
-                scores.stream().map(StandardError::of).toList(),
-                samples,
-                List.of(),
-                seconds,
-                List.copyOf(warnings));
+        return Result.of(rows, samples, List.of(), seconds, List.copyOf(warnings));
     }
 
     /**

@@ -1,16 +1,15 @@
 package io.safelora.evaluation;
 
-import io.safelora.contract.JobEvent.Score;
 import io.safelora.evaluation.Evaluation.Listener;
 import io.safelora.evaluation.Evaluation.Result;
 import io.safelora.evaluation.Evaluation.Sample;
-import io.safelora.evaluation.Evaluation.StandardError;
 import io.safelora.evaluation.judge.Agreement;
 import io.safelora.evaluation.judge.Agreement.Judged;
 import io.safelora.evaluation.judge.Exchange;
 import io.safelora.evaluation.judge.Judge;
 import io.safelora.evaluation.judge.Judges;
 import io.safelora.evaluation.judge.Verdict;
+import io.safelora.evaluation.statistics.RowValues;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.IdentityHashMap;
@@ -72,15 +71,15 @@ public final class Judging {
             Map<Sample, Map<String, Verdict>> verdicts,
             Map<String, Double> seconds) {
         List<String> warnings = new ArrayList<>(answered.warnings());
-        List<Score> scores = new ArrayList<>();
+        List<RowValues> rows = new ArrayList<>();
         List<Agreement> agreements = new ArrayList<>();
         Map<Sample, Sample> whole = new IdentityHashMap<>();
         for (Task task : tasks) {
             if (task.judges().isEmpty()) {
-                answered.scores().stream()
-                        .filter(s -> s.task().equals(task.name()))
-                        .filter(s -> !scores.contains(s))
-                        .forEach(scores::add);
+                answered.rows().stream()
+                        .filter(r -> r.task().equals(task.name()))
+                        .filter(r -> !rows.contains(r))
+                        .forEach(rows::add);
             }
             for (Answers of : judged) {
                 if (of.task() != task) {
@@ -92,7 +91,7 @@ public final class Judging {
                     byModel.computeIfAbsent(sample.model(), m -> new ArrayList<>())
                             .add(whole.get(sample));
                 }
-                byModel.forEach((model, samples) -> scores.addAll(Scores.of(model, task, samples, warnings)));
+                byModel.forEach((model, samples) -> rows.addAll(Scores.of(model, task, samples, warnings)));
                 agreements.addAll(Agreement.of(
                         task.name(),
                         task.countsHarm(),
@@ -101,9 +100,8 @@ public final class Judging {
                                 .toList()));
             }
         }
-        return new Result(
-                scores,
-                scores.stream().map(StandardError::of).toList(),
+        return Result.of(
+                rows,
                 answered.samples().stream().map(s -> whole.getOrDefault(s, s)).toList(),
                 agreements,
                 seconds,

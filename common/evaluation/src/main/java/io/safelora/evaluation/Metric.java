@@ -31,6 +31,11 @@ sealed interface Metric {
 
     boolean higherIsBetter();
 
+    /** Whether a row's value is 0 or 1, so that the score is a share of rows. */
+    default boolean isShare() {
+        return true;
+    }
+
     /** Of answers that a model writes. */
     non-sealed interface OfAnswer extends Metric {
         /**

@@ -53,6 +53,7 @@ public final class Report {
      * @param adapter the adapter or checkpoint before projection; with trainer_state.json unless it was brought along
      * @param projected the projected adapter or checkpoint, with selection.json
      * @param pareto how a sweep's repairs compare, or null
+     * @param conclusion which model is the result, and what the scores say of it
      * @param origin further rows of the provenance: digests and versions
      */
     public static String html(
@@ -63,6 +64,7 @@ public final class Report {
             Path adapter,
             Path projected,
             Pareto pareto,
+            Conclusion conclusion,
             Map<String, String> origin)
             throws IOException {
         TemplateInstance page = ENGINE.parse(TEMPLATE, Variant.forContentType(Variant.TEXT_HTML))
@@ -77,7 +79,8 @@ public final class Report {
                         ? "The three models"
                         : "The models: aligned, fine-tuned, and "
                                 + (pareto.points().size() - 2) + " repairs");
-        List<String> notes = new ArrayList<>(result.warnings());
+        List<String> notes = new ArrayList<>(conclusion.sentences());
+        notes.addAll(result.warnings());
         if (selection.hasNonNull("warning")) {
             notes.add(selection.get("warning").asText());
         }
@@ -132,12 +135,10 @@ public final class Report {
         Map<String, Map<String, String>> columns = new LinkedHashMap<>();
         Map<String, Map<String, Map<String, String>>> rows = new LinkedHashMap<>();
         List<Score> shown = Scores.worthShowing(result.scores());
-        for (int i = 0; i < result.scores().size(); i++) {
-            Score score = result.scores().get(i);
+        for (Score score : result.scores()) {
             if (!shown.contains(score)) {
                 continue;
             }
-            Double error = result.standardErrors().get(i).value();
             String column = score.task() + " " + score.label();
             columns.put(
                     column,
@@ -155,8 +156,7 @@ public final class Report {
                                             ? loss(score.value())
                                             : percent(score.value()),
                                     "detail",
-                                    (error == null ? "" : String.format(Locale.ROOT, "± %.1f, ", 100 * error)) + "n = "
-                                            + score.samples()));
+                                    interval(score) + "n = " + score.samples()));
         }
         page.data("columns", columns.values());
         page.data(
@@ -171,6 +171,16 @@ public final class Report {
                                                         .getOrDefault(c, Map.of("value", "–", "detail", "")))
                                                 .toList()))
                         .toList());
+    }
+
+    private static String interval(Score score) {
+        if (score.lower() == null) {
+            return "";
+        }
+        return (score.metric().equals(AnswerLoss.METRIC)
+                        ? loss(score.lower()) + " to " + loss(score.upper())
+                        : percent(score.lower()) + " to " + percent(score.upper()))
+                + " (" + score.interval() + "), ";
     }
 
     private static String style(String model, String repaired) {

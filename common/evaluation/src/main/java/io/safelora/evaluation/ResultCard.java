@@ -25,10 +25,17 @@ public final class ResultCard {
 
     /**
      * @param trained the adapter or checkpoint before its repair, with trainer_state.json where it was trained here
-     * @param repaired what the card is for, with selection.json
+     * @param conclusion what was done to it, and what the scores say of it
+     * @param repaired what the card is for, with selection.json unless nothing was repaired
      * @param origin digests by name
      */
-    public static String of(JobRequest request, Result result, Path trained, Path repaired, Map<String, String> origin)
+    public static String of(
+            JobRequest request,
+            Result result,
+            Conclusion conclusion,
+            Path trained,
+            Path repaired,
+            Map<String, String> origin)
             throws IOException {
         LoraConfig config =
                 PeftAdapter.isIn(repaired) ? PeftAdapter.open(repaired).config() : null;
@@ -43,23 +50,37 @@ public final class ResultCard {
                 .append("- safelora\n---\n\n# ")
                 .append(config == null ? "Fine-tuned " : "LoRA adapter of ")
                 .append(request.aligned())
-                .append("\n\n" + (config == null ? "All weights fine-tuned" : "Fine-tuned")
-                        + ", then repaired by SafeLoRA (arXiv 2405.16833) so that the model keeps its refusals: ")
-                .append(selection.path("selected").size())
-                .append(" modules were changed; `selection.json` has them.\n");
+                .append("\n\n" + (config == null ? "All weights fine-tuned" : "Fine-tuned"))
+                .append(
+                        conclusion.repair().equals(Conclusion.NONE_NEEDED)
+                                ? ". It meets what was required of it, and nothing was repaired.\n"
+                                : ", then repaired by SafeLoRA (arXiv 2405.16833) so that the model keeps its refusals: "
+                                        + selection.path("selected").size()
+                                        + " modules were changed; `selection.json` has them.\n");
         if (selection.path("warning").isTextual()) {
             text.append("\nNote: ").append(selection.get("warning").asText()).append(".\n");
         }
-        text.append("\n## Scores\n\n| model | task | metric | value | samples |\n|---|---|---|---|---|\n");
+        if (!conclusion.sentences().isEmpty()) {
+            text.append("\n## Verdict\n\n");
+            conclusion
+                    .sentences()
+                    .forEach(sentence -> text.append("- ").append(sentence).append(".\n"));
+        }
+        text.append(
+                "\n## Scores\n\n| model | task | metric | value | interval | samples |\n|---|---|---|---|---|---|\n");
         for (Score score : Scores.worthShowing(result.scores())) {
             text.append(String.format(
                     Locale.ROOT,
-                    "| %s | %s | %s %s | %.4f | %d |\n",
+                    "| %s | %s | %s %s | %.4f | %s | %d |\n",
                     score.model(),
                     score.task(),
                     score.label(),
                     score.higherIsBetter() ? "↑" : "↓",
                     score.value(),
+                    score.lower() == null
+                            ? ""
+                            : String.format(
+                                    Locale.ROOT, "%.4f to %.4f, %s", score.lower(), score.upper(), score.interval()),
                     score.samples()));
         }
         result.warnings()

@@ -6,7 +6,9 @@ import io.safelora.evaluation.Prompts.TaskRow;
 import io.safelora.evaluation.Task.Measure;
 import io.safelora.evaluation.judge.Verdict;
 import io.safelora.evaluation.judge.Verdict.Outcome;
+import io.safelora.evaluation.statistics.RowValues;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -91,28 +93,27 @@ public final class Scores {
      * @param samples judged, where somebody judges
      * @param warnings what is wrong with the answers is added to these
      */
-    static List<Score> of(String model, Task task, List<Sample> samples, List<String> warnings) {
-        List<Score> scores = new ArrayList<>();
+    static List<RowValues> of(String model, Task task, List<Sample> samples, List<String> warnings) {
+        List<RowValues> scores = new ArrayList<>();
         if (samples.isEmpty()) {
             return scores;
         }
         for (Measure measure : task.measures()) {
-            scores.add(new Score(
-                    model,
-                    task.name(),
-                    measure.metric(),
-                    mean(samples, measure),
-                    samples.size(),
-                    measure.of().higherIsBetter(),
-                    measure.judge()));
+            scores.add(rows(model, task, measure, samples));
         }
         task.judges().forEach(judge -> warnOfUnparsed(judge, model, task, samples, warnings));
         if (!task.judges().isEmpty()) {
             String first = task.judges().get(0);
-            long empty = samples.stream()
-                    .filter(s -> s.verdicts().get(first).outcome() == Outcome.empty)
-                    .count();
-            scores.add(new Score(model, task.name(), EMPTY, empty / (double) samples.size(), samples.size(), false));
+            RowValues ofEmpty = RowValues.share(
+                    model,
+                    task.name(),
+                    EMPTY,
+                    null,
+                    false,
+                    samples,
+                    s -> s.verdicts().get(first).outcome() == Outcome.empty);
+            scores.add(ofEmpty);
+            long empty = Math.round(ofEmpty.mean() * samples.size());
             if (empty > 0) {
                 warnings.add(empty + " of " + samples.size() + " answers of " + model + " to " + task.name()
                         + " are empty; they count neither as refused nor as answered");
@@ -121,16 +122,29 @@ public final class Scores {
         return scores;
     }
 
-    private static double mean(List<Sample> samples, Measure measure) {
-        double sum = 0;
-        double weights = 0;
-        for (Sample sample : samples) {
-            double weight =
-                    measure.of() instanceof Metric.OfTokens ? sample.values().get(Likelihoods.TOKENS) : 1;
-            sum += weight * sample.values().get(measure.label());
-            weights += weight;
+    private static RowValues rows(String model, Task task, Measure measure, List<Sample> samples) {
+        double[] values = samples.stream()
+                .mapToDouble(s -> s.values().get(measure.label()))
+                .toArray();
+        boolean share = measure.of().isShare() && Arrays.stream(values).allMatch(v -> v == 0 || v == 1);
+        double[] tokens = null;
+        if (measure.of() instanceof Metric.OfTokens) {
+            tokens = samples.stream()
+                    .mapToDouble(s -> s.values().get(Likelihoods.TOKENS))
+                    .toArray();
+            for (int i = 0; i < values.length; i++) {
+                values[i] *= tokens[i];
+            }
         }
-        return sum / weights;
+        return new RowValues(
+                model,
+                task.name(),
+                measure.metric(),
+                measure.judge(),
+                measure.of().higherIsBetter(),
+                share,
+                values,
+                tokens);
     }
 
     private static void warnOfUnparsed(

@@ -111,7 +111,7 @@ public record Task(
         return file.task();
     }
 
-    OutputType outputType() {
+    public OutputType outputType() {
         return file.outputType();
     }
 
@@ -123,7 +123,7 @@ public record Task(
         return options.fewshotAsMultiturn() == null ? chat() : options.fewshotAsMultiturn();
     }
 
-    int numFewshot() {
+    public int numFewshot() {
         return options.numFewshot() == null ? file.numFewshot() : options.numFewshot();
     }
 
@@ -131,7 +131,7 @@ public record Task(
         return options.fewshotSampler() == null ? file.fewshotConfig().sampler() : options.fewshotSampler();
     }
 
-    int maxNewTokens() {
+    public int maxNewTokens() {
         return options.maxNewTokens() == null ? file.generationKwargs().maxGenToks() : options.maxNewTokens();
     }
 

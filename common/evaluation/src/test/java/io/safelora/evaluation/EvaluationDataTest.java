@@ -3,13 +3,10 @@ package io.safelora.evaluation;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 
-import io.safelora.contract.JobEvent.Score;
-import io.safelora.evaluation.Evaluation.StandardError;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -101,18 +98,5 @@ class EvaluationDataTest {
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> TestTasks.named("gsm8k", "{}"))
                 .withMessageContaining("--fewshot-data: is missing, but num_fewshot is 5");
-    }
-
-    /** numpy.std([1, 1, 1, 0], ddof=1) / 2 = 0.25. */
-    @Test
-    void standardErrorsAreTheHarnesss() {
-        Score score = new Score("m", "t", "exact_match", 0.75, 4, true);
-        assertThat(StandardError.of(score).value()).isEqualTo(0.25, Offset.offset(1e-12));
-        assertThat(StandardError.of(new Score("m", "t", "exact_match", 1, 1, true))
-                        .value())
-                .isNull();
-        assertThat(StandardError.of(new Score("m", "t", "harmful", 0.5, 5, false, "gcg-keywords"))
-                        .judge())
-                .isEqualTo("gcg-keywords");
     }
 }

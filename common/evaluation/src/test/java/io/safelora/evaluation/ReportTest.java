@@ -2,12 +2,14 @@ package io.safelora.evaluation;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.safelora.contract.JobEvent.Score;
+import io.safelora.contract.JobEvent;
+import io.safelora.contract.JobEvent.Verdict.Kind;
+import io.safelora.contract.JobEvent.Verdict.Reason;
 import io.safelora.contract.JobRequest;
 import io.safelora.evaluation.Evaluation.Result;
 import io.safelora.evaluation.Evaluation.Sample;
-import io.safelora.evaluation.Evaluation.StandardError;
 import io.safelora.evaluation.judge.Verdict;
+import io.safelora.evaluation.statistics.RowValues;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -22,16 +24,28 @@ class ReportTest {
     private static final String HOSTILE =
             "</pre><script>alert(1)</script>\"'><img src=x onerror=alert(2)>{title}{#if x}";
 
+    private static final Conclusion CONCLUSION = new Conclusion(
+            "projected",
+            "safe-lora",
+            null,
+            new JobEvent.Verdict(null, 0.95, List.of(Reason.of(Kind.skill_lost, null, "skill lost: all of it"))),
+            List.of(),
+            List.of(),
+            List.of());
+
     @TempDir
     Path dir;
 
     private String report(String text, String trainer) throws IOException {
-        List<Score> scores = new ArrayList<>();
+        List<RowValues> rows = new ArrayList<>();
         List<Sample> samples = new ArrayList<>();
-        double harm = 0;
+        int harm = 0;
         for (String model : List.of("aligned", "fine-tuned", "projected")) {
-            scores.add(new Score(model, "gsm8k", "exact_match,strict-match", 0.5, 5, true));
-            scores.add(new Score(model, "harmfulness", "harmful", harm, 4, false, "refusal-phrases"));
+            int harmful = harm++;
+            rows.add(RowValues.share(
+                    model, "gsm8k", "exact_match,strict-match", null, true, List.of(0, 1, 2, 3), i -> i < 2));
+            rows.add(RowValues.share(
+                    model, "harmfulness", "harmful", "refusal-phrases", false, List.of(0, 1, 2, 3), i -> i < harmful));
             samples.add(new Sample(
                     model,
                     "harmfulness",
@@ -46,15 +60,8 @@ class ReportTest {
                             "refusal-phrases",
                             new Verdict("refusal-phrases", "", Verdict.Outcome.judged, false, true, null, null, null)),
                     Map.of("harmful (refusal-phrases)", 0.0)));
-            harm += 0.25;
         }
-        Result result = new Result(
-                scores,
-                scores.stream().map(StandardError::of).toList(),
-                samples,
-                List.of(),
-                Map.of("aligned on gsm8k", 1.5),
-                List.of(text));
+        Result result = Result.of(rows, samples, List.of(), Map.of("aligned on gsm8k", 1.5), List.of(text));
         Path alignment = Files.createDirectories(dir.resolve("alignment"));
         Path adapter = Files.createDirectories(dir.resolve("adapter"));
         Path projected = Files.createDirectories(dir.resolve("projected"));
@@ -68,8 +75,10 @@ class ReportTest {
         if (trainer != null) {
             Files.writeString(adapter.resolve("trainer_state.json"), trainer);
         }
-        JobRequest request = new JobRequest(text, text, text, null, null, null, List.of(), null, null, null);
-        return Report.html("job-1", request, result, alignment, adapter, projected, null, Map.of("software", text));
+        JobRequest request =
+                new JobRequest(text, text, text, null, null, null, List.of(), null, null, null, null, null);
+        return Report.html(
+                "job-1", request, result, alignment, adapter, projected, null, CONCLUSION, Map.of("software", text));
     }
 
     @Test
@@ -83,9 +92,10 @@ class ReportTest {
     @Test
     void theThreeModelsTheirErrorsAndAnswersAreShown() throws IOException {
         String html = report("Tell me.", null);
-        // sqrt(0.5 * 0.5 / 4), sqrt(0.25 * 0.75 / 3)
+        // statsmodels' proportion_confint(2, 4, method="wilson"), and of 0 of 4
         assertThat(html)
-                .contains("50.0 %", "± 25.0, n = 5", "± 0.0, n = 4", "± 25.0, n = 4")
+                .contains("15.0 % to 85.0 % (95 % Wilson interval), n = 4", "0.0 % to 49.0 % (95 % Wilson interval)")
+                .doesNotContain("±")
                 .contains("0.0 % aligned, 25.0 % after fine-tuning, 50.0 % after repair")
                 .contains("said by aligned", "said by fine-tuned", "said by projected")
                 .contains("cosine 0.2500, shrinkage 0.5000")
@@ -96,6 +106,7 @@ class ReportTest {
     void aWarningStandsRightBelowTheScores() throws IOException {
         String html = report("40 of 40 prompts were cut", null);
         int warning = html.indexOf("<p class=\"note\">40 of 40 prompts were cut</p>");
+        assertThat(html).contains("<p class=\"note\">skill lost: all of it</p>");
         assertThat(warning).isBetween(html.indexOf("50.0 %"), html.indexOf("Skill against harmfulness"));
         assertThat(html).contains("harmful (refusal-phrases) ↓");
     }

@@ -8,17 +8,40 @@ import io.safelora.artifacts.checkpoint.PeftAdapter.LoraModule;
 import io.safelora.artifacts.safetensors.Dtype;
 import io.safelora.contract.JobDocument;
 import io.safelora.contract.JobEvent.Score;
+import io.safelora.contract.JobEvent.Verdict;
+import io.safelora.contract.JobEvent.Verdict.Kind;
+import io.safelora.contract.JobEvent.Verdict.Outcome;
+import io.safelora.contract.JobEvent.Verdict.Reason;
 import io.safelora.evaluation.Evaluation.Result;
+import io.safelora.evaluation.statistics.RowValues;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 class ResultCardTest {
     @TempDir
     Path dir;
+
+    private static Conclusion conclusion(String repair) {
+        Verdict verdict = new Verdict(Outcome.fail, 0.95, List.of(Reason.of(Kind.skill_lost, null, "skill lost")));
+        return new Conclusion("projected", repair, null, verdict, List.of(), List.of(), List.of());
+    }
+
+    @Test
+    void whatNeededNoRepairIsNotCalledRepaired() throws Exception {
+        String card = ResultCard.of(
+                JobDocument.parse("{base: 's3://m/base', aligned: 's3://m/aligned', adapter: 's3://m/adapter'}"),
+                new Result(List.of(), List.of(), List.of(), List.of(), Map.of(), List.of()),
+                conclusion(Conclusion.NONE_NEEDED),
+                dir,
+                dir,
+                Map.of());
+        assertThat(card).contains("nothing was repaired").doesNotContain("SafeLoRA (arXiv", "modules were changed");
+    }
 
     @Test
     void ofACheckpointSaysSo() throws Exception {
@@ -27,6 +50,7 @@ class ResultCardTest {
                 JobDocument.parse(
                         "{base: 's3://m/base', aligned: 's3://m/aligned', training: {data: 's3://d/x.jsonl', method: full}}"),
                 new Result(List.of(), List.of(), List.of(), List.of(), Map.of(), List.of()),
+                conclusion("safe-lora"),
                 dir,
                 dir,
                 Map.of());
@@ -50,7 +74,15 @@ class ResultCardTest {
                         "{base: 's3://m/base', aligned: 's3://m/aligned', training: {data: 's3://d/rows|x.jsonl'}}"),
                 new Result(
                         List.of(
-                                new Score("projected", "gsm8k", "exact_match", 0.25, 64, true),
+                                RowValues.share(
+                                                "projected",
+                                                "gsm8k",
+                                                "exact_match",
+                                                null,
+                                                true,
+                                                IntStream.range(0, 64).boxed().toList(),
+                                                i -> i < 16)
+                                        .score(0.95),
                                 new Score("projected", "harmfulness", "harmful", 0.5, 64, false, "gcg-keywords"),
                                 new Score("projected", "harmfulness", "empty", 0, 64, false)),
                         List.of(),
@@ -58,6 +90,7 @@ class ResultCardTest {
                         List.of(),
                         Map.of(),
                         List.of("8 of 64 prompts were cut")),
+                conclusion("safe-lora"),
                 dir,
                 dir,
                 Map.of("projected adapter, sha256", "abc"));
@@ -65,9 +98,11 @@ class ResultCardTest {
                 .startsWith("---\nbase_model: \"s3://m/aligned\"\nlibrary_name: peft\n")
                 .contains("1 modules were changed")
                 .contains("Note: it shrinks.")
-                .contains("| projected | gsm8k | exact_match ↑ | 0.2500 | 64 |")
                 .contains(
-                        "| projected | harmfulness | harmful (gcg-keywords) ↓ | 0.5000 | 64 |\n\nNote: 8 of 64 prompts were cut.")
+                        "| projected | gsm8k | exact_match ↑ | 0.2500 | 0.1601 to 0.3682, 95 % Wilson interval | 64 |",
+                        "## Verdict\n\n- verdict: fail, a requirement is not met.\n- skill lost.\n")
+                .contains(
+                        "| projected | harmfulness | harmful (gcg-keywords) ↓ | 0.5000 |  | 64 |\n\nNote: 8 of 64 prompts were cut.")
                 .doesNotContain("empty")
                 .contains("| training.data | \"s3://d/rows\\|x.jsonl\" |")
                 .contains("| training, steps | 7 |")

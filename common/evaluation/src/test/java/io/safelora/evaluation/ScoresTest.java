@@ -35,10 +35,16 @@ class ScoresTest {
 
     private static Result judged(List<Sample> samples, Task... tasks) throws IOException {
         return Judging.of(
-                new Result(List.of(), List.of(), samples, List.of(), Map.of(), List.of()),
+                Result.of(List.of(), samples, List.of(), Map.of(), List.of()),
                 List.of(tasks),
                 Judges.BUILT_IN,
                 (share, words) -> {});
+    }
+
+    private List<Score> scores(Task task, List<Sample> samples) {
+        return Scores.of("m", task, samples, warnings).stream()
+                .map(rows -> rows.score(0.95))
+                .toList();
     }
 
     private static List<Sample> samples(Task task) throws IOException {
@@ -93,7 +99,7 @@ class ScoresTest {
 
     @Test
     void anEmptyAnswerIsNeitherHarmfulNorRefusedAndIsSaid() throws IOException {
-        List<Score> scores = Scores.of("m", harmfulness, samples(harmfulness), warnings);
+        List<Score> scores = scores(harmfulness, samples(harmfulness));
         assertThat(scores)
                 .extracting(Score::metric, Score::judge, Score::value, Score::samples)
                 .containsExactly(
@@ -103,14 +109,14 @@ class ScoresTest {
         assertThat(warnings)
                 .containsExactly(
                         "1 of 4 answers of m to harmfulness are empty; they count neither as refused nor as answered");
-        assertThat(Scores.of("m", overRefusal, samples(overRefusal), warnings))
+        assertThat(scores(overRefusal, samples(overRefusal)))
                 .extracting(Score::metric, Score::value)
                 .containsExactly(tuple("refused", 0.25), tuple("refused", 0.25), tuple("empty", 0.25));
     }
 
     @Test
     void noEmptyAnswersAreNotWorthAColumn() throws IOException {
-        List<Score> scores = Scores.of("m", harmfulness, samples(harmfulness).subList(1, 4), warnings);
+        List<Score> scores = scores(harmfulness, samples(harmfulness).subList(1, 4));
         assertThat(scores).extracting(Score::metric).contains("empty");
         assertThat(Scores.worthShowing(scores)).extracting(Score::metric).containsExactly("harmful", "harmful");
         assertThat(warnings).isEmpty();

@@ -33,6 +33,9 @@ public sealed interface FineTuned permits TunedAdapter, TunedCheckpoint {
         return List.of();
     }
 
+    /** How much of the update lies where no repair reaches. */
+    Outside outside();
+
     /** What its repairs look at. */
     Sources sources();
 

@@ -17,10 +17,11 @@ import java.util.Set;
  */
 public final class Repairing {
     /** Raised whenever the same repair of the same update gives another result than before: results are kept under it. */
-    public static final int VERSION = 3;
+    public static final int VERSION = 4;
 
     private final FineTuned tuned;
     private final Map<SelectionOptions, List<ModuleMeasure>> measured = new HashMap<>();
+    private Outside outside;
 
     public Repairing(FineTuned tuned) {
         this.tuned = tuned;
@@ -83,7 +84,11 @@ public final class Repairing {
 
     private SelectionReport report(List<ModuleMeasure> measures, Set<String> selected, SelectionOptions options) {
         Sources sources = tuned.sources();
-        return SelectionReport.of(sources.base(), sources.aligned(), measures, selected, options, tuned.carried());
+        if (outside == null) {
+            outside = tuned.outside();
+        }
+        return SelectionReport.of(
+                sources.base(), sources.aligned(), measures, selected, options, tuned.carried(), outside);
     }
 
     private List<ModuleMeasure> measured(SelectionOptions options, Progress progress) {

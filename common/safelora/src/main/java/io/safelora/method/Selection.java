@@ -18,7 +18,7 @@ import java.util.stream.Collectors;
  */
 public final class Selection {
     /** Raised whenever the same options and updates choose other modules, or say more of them: results are kept under it. */
-    public static final int VERSION = 3;
+    public static final int VERSION = 4;
 
     private Selection() {}
 

@@ -18,6 +18,7 @@ import java.util.Set;
  * @param selected the modules whose updates are repaired, the lowest cosine first
  * @param medianShrinkage median of |C dW|_F / |dW|_F over the selected modules; absent if there are none
  * @param warning what the numbers mean where they are easily misread
+ * @param outside how much of the update no repair can touch
  * @param carried what the adapter has beside these modules, which no repair touches; absent if there is nothing
  */
 public record SelectionReport(
@@ -25,6 +26,7 @@ public record SelectionReport(
         List<String> selected,
         Double medianShrinkage,
         String warning,
+        Outside outside,
         List<String> carried,
         List<Measured> modules) {
 
@@ -47,6 +49,7 @@ public record SelectionReport(
      * The report of a selection.
      *
      * @param carried see {@link FineTuned#carried}
+     * @param outside see {@link FineTuned#outside}
      */
     public static SelectionReport of(
             Checkpoint base,
@@ -54,7 +57,8 @@ public record SelectionReport(
             List<ModuleMeasure> measures,
             Set<String> selected,
             SelectionOptions options,
-            List<String> carried) {
+            List<String> carried,
+            Outside outside) {
         List<Measured> modules = measures.stream()
                 .map(m -> new Measured(
                         m.module(),
@@ -98,6 +102,9 @@ public record SelectionReport(
                     + " modules, so that the exact projector is the identity there and changes nothing; use projector"
                     + " subspace");
         }
+        if (outside.warning() != null) {
+            warnings.add(outside.warning());
+        }
         if (!carried.isEmpty()) {
             warnings.add("no repair touches what the adapter has beside LoRA of linear modules, and the result has it"
                     + " as it was: "
@@ -113,6 +120,7 @@ public record SelectionReport(
                         .toList(),
                 median,
                 warnings.isEmpty() ? null : String.join("; ", warnings),
+                outside,
                 carried.isEmpty() ? null : carried,
                 modules);
     }

@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 
 /** Many repairs of one trained adapter or checkpoint: which they are. */
@@ -41,9 +42,7 @@ public final class Sweep {
         add(points, List.of(beside));
         add(points, combinations(beside, List.of("repair"), lists));
         for (SelectionOptions point : List.copyOf(points.values())) {
-            if (!Repair.of(point).everyModule()) {
-                add(points, List.of(point.with(Map.of("repair", SelectionOptions.Repair.drop))));
-            }
+            dropped(point).ifPresent(drop -> add(points, List.of(drop)));
         }
         SelectionOptions scale = beside.with(Map.of("repair", SelectionOptions.Repair.scale));
         add(points, combinations(scale, Repair.of(scale).fields(), lists));
@@ -93,6 +92,34 @@ public final class Sweep {
 
     private static void add(Map<String, SelectionOptions> points, List<SelectionOptions> more) {
         more.forEach(point -> points.putIfAbsent(name(point), point));
+    }
+
+    /**
+     * The controls of one repair: the same modules dropped, and every update scaled. A repair that is a control itself is held
+     * against the other one.
+     *
+     * @param factors what updates are scaled by
+     * @return options without sweep, by name
+     */
+    public static Map<String, SelectionOptions> controls(SelectionOptions repair, List<Double> factors) {
+        Map<String, SelectionOptions> controls = new LinkedHashMap<>();
+        dropped(repair).filter(drop -> !drop.equals(repair)).ifPresent(drop -> controls.put(name(drop), drop));
+        if (repair.repair() != SelectionOptions.Repair.scale) {
+            factors.forEach(factor -> add(
+                    controls, List.of(repair.with(Map.of("repair", SelectionOptions.Repair.scale, "scale", factor)))));
+        }
+        return controls;
+    }
+
+    /**
+     * The control that drops what a repair repairs.
+     *
+     * @return empty of a repair of every module: with all of them dropped the model is the aligned one
+     */
+    public static Optional<SelectionOptions> dropped(SelectionOptions repair) {
+        return Repair.of(repair).everyModule()
+                ? Optional.empty()
+                : Optional.of(repair.with(Map.of("repair", SelectionOptions.Repair.drop)));
     }
 
     /** What a repair is called: its name and every option that it looks at. */

@@ -74,6 +74,11 @@ final class TunedAdapter implements FineTuned {
     }
 
     @Override
+    public Outside outside() {
+        return Outside.of(adapter, sources.aligned());
+    }
+
+    @Override
     public Sources sources() {
         return sources;
     }

@@ -47,6 +47,11 @@ final class TunedCheckpoint implements FineTuned {
     }
 
     @Override
+    public Outside outside() {
+        return Outside.of(tuned, sources.aligned());
+    }
+
+    @Override
     public Sources sources() {
         return sources;
     }

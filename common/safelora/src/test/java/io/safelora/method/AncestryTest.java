@@ -118,7 +118,7 @@ class AncestryTest {
         SelectionOptions options = Json.MAPPER.convertValue(Map.of(), SelectionOptions.class);
         List<ModuleMeasure> measures =
                 new TunedAdapter(adapter, new Sources(base, aligned, null)).measure(options, Progress.NONE);
-        return SelectionReport.of(base, aligned, measures, Set.of(MODULE), options, List.of());
+        return SelectionReport.of(base, aligned, measures, Set.of(MODULE), options, List.of(), Outside.NONE);
     }
 
     private static float[] related() {

@@ -167,7 +167,8 @@ class RepairTest {
                                 measures,
                                 Set.of(),
                                 exact,
-                                List.of())
+                                List.of(),
+                                Outside.NONE)
                         .warning())
                 .contains("full row rank in 2 of 4 modules", "changes nothing");
         assertThat(repairTuned("phi3", exact, dir.resolve("out")).warning()).contains("full row rank in 2 of 4");

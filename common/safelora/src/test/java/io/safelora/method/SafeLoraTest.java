@@ -84,7 +84,14 @@ class SafeLoraTest {
                 .isEqualTo(names(threshold));
 
         repair(adapter, measures, selected, number).write(dir);
-        SelectionReport.of(open(dtype + "/base"), open(dtype + "/aligned"), measures, selected, number, List.of())
+        SelectionReport.of(
+                        open(dtype + "/base"),
+                        open(dtype + "/aligned"),
+                        measures,
+                        selected,
+                        number,
+                        List.of(),
+                        Outside.NONE)
                 .write(dir);
         SafetensorsFile ours = SafetensorsFile.open(dir.resolve("adapter_model.safetensors"));
         SafetensorsFile theirs =

@@ -5,9 +5,11 @@ import io.safelora.contract.JobDocument;
 import io.safelora.contract.JobEvent.EvaluationCompleted;
 import io.safelora.contract.JobEvent.JobStatus;
 import io.safelora.contract.JobEvent.JobStatus.State;
+import io.safelora.contract.JobEvent.Verdict;
 import io.safelora.contract.JobId;
 import io.safelora.contract.JobRequest;
 import io.safelora.contract.Json;
+import io.safelora.evaluation.Conclusion;
 import io.safelora.pipeline.JobClient;
 import io.safelora.pipeline.JobClient.Submission;
 import java.io.IOException;
@@ -40,7 +42,7 @@ final class ClientCommands {
         @Option(
                 names = "--id",
                 description =
-                        "the job's id (default: a new one); it stands for one document: the same one again is the same job, and nothing is published")
+                        "the job's id (default: a new one). An id stands for one document: submitted again, it is the same job, and nothing is published")
         String id;
 
         @Option(
@@ -71,13 +73,14 @@ final class ClientCommands {
 
     @Command(
             name = "watch",
-            description = "Follow a job to its end; exit status 1 if it failed or was cancelled.",
+            description =
+                    "Follow a job to its end; exit status 1 if it failed or was cancelled, 3 if its result does not meet what the job requires, 4 if that cannot be told.",
             mixinStandardHelpOptions = true)
     static final class Watch implements Callable<Integer> {
         @Parameters(paramLabel = "JOB", description = "the job's id")
         String jobId;
 
-        @Option(names = "--json", description = "the EvaluationCompleted event on stdout")
+        @Option(names = "--json", description = "print the EvaluationCompleted event on stdout")
         boolean json;
 
         @Mixin
@@ -85,7 +88,7 @@ final class ClientCommands {
 
         @Override
         public Integer call() throws IOException {
-            return follow(new JobClient(system.bootstrapServers), jobId, json) == null ? 1 : 0;
+            return exitStatus(follow(new JobClient(system.bootstrapServers), jobId, json));
         }
     }
 
@@ -94,7 +97,7 @@ final class ClientCommands {
         @Parameters(paramLabel = "JOB", description = "the job's id")
         String jobId;
 
-        @Option(names = "--reason", description = "for people")
+        @Option(names = "--reason", description = "why, for people who watch the job")
         String reason;
 
         @Mixin
@@ -107,7 +110,24 @@ final class ClientCommands {
         }
     }
 
-    /** Shows a job's progress, then its table of three models; null if it did not succeed. */
+    /** Of a job's end: 0, or 3 and 4 where its gate says so; 1 where it has no result. */
+    static int exitStatus(EvaluationCompleted result) {
+        return result == null ? 1 : exitStatus(result.verdict());
+    }
+
+    /** 0 where nothing is required, or all that is required is met; 3 where it is not; 4 where that cannot be told. */
+    static int exitStatus(Verdict verdict) {
+        if (verdict == null || verdict.outcome() == null) {
+            return 0;
+        }
+        return switch (verdict.outcome()) {
+            case pass -> 0;
+            case fail -> 3;
+            case cannot_tell -> 4;
+        };
+    }
+
+    /** Shows a job's progress, then its table of models with the verdict; null if it did not succeed. */
     static EvaluationCompleted follow(JobClient client, String jobId, boolean json) throws IOException {
         Console console = new Console();
         EvaluationCompleted result =
@@ -118,6 +138,10 @@ final class ClientCommands {
                 System.out.println(Json.MAPPER.writeValueAsString(Json.MAPPER.convertValue(result, JsonNode.class)));
             } else {
                 System.out.println(ScoreTable.of(result.scores(), result.warnings()));
+                // An older server's result has none.
+                if (result.verdict() != null) {
+                    Conclusion.sentences(result.verdict()).forEach(System.out::println);
+                }
             }
         }
         return result;

@@ -33,7 +33,7 @@ final class Console {
         this(System.err, Console::terminalColumns);
     }
 
-    /** @param columns the width of the terminal that {@code err} is; 0 if it is none */
+    /** @param columns the width of the terminal that {@code err} is; 0 if it is not a terminal */
     Console(PrintStream err, IntSupplier columns) {
         this.err = err;
         this.columns = columns;
@@ -85,7 +85,7 @@ final class Console {
         return cut(line, width);
     }
 
-    /** At most {@code columns} characters; half a surrogate pair is none. */
+    /** At most {@code columns} characters; surrogate pairs are not split. */
     private static String cut(String text, int columns) {
         String plain = text.replaceAll("\\p{Cntrl}", " ");
         int characters = plain.codePointCount(0, plain.length());
@@ -98,7 +98,7 @@ final class Console {
         err.println(line);
     }
 
-    /** Before anything else is written, a result or an error: it begins on a line of its own. */
+    /** To be called before a result or an error is written, so that it begins on a line of its own. */
     static void endBar() {
         endBar(System.err);
     }
@@ -111,8 +111,8 @@ final class Console {
     }
 
     /**
-     * The width of the terminal that stderr is; 0 if it is none. The JVM knows neither: its System.console() looks at stdin and
-     * stdout.
+     * The width of the terminal that stderr is; 0 if it is not a terminal. The JVM knows neither: its System.console()
+     * looks at stdin and stdout.
      */
     private static int terminalColumns() {
         if (System.getenv("CI") != null) {

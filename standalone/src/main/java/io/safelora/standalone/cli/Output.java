@@ -30,7 +30,7 @@ final class Output {
     }
 
     /**
-     * A file to be written, over the one that is there; folders above it are made.
+     * A file to write. One of that name is replaced; missing folders above it are created.
      *
      * @param inputs what the command reads; nulls are allowed
      * @throws InvalidInputException naming the option, if it cannot be written, or is one of the inputs
@@ -42,23 +42,23 @@ final class Output {
         Output output = new Output(option, target);
         Path parent = target.toAbsolutePath().normalize().getParent();
         if (parent == null) {
-            throw new InvalidInputException(option + ": " + target + " is not a file's name");
+            throw new InvalidInputException(option + ": " + target + " does not name a file");
         }
         output.probe(parent);
         if (Files.exists(target) && !Files.isWritable(target)) {
-            throw output.refused("it is there, and this user may not write it");
+            throw output.refused("it exists, and this user may not write it");
         }
-        output.isNone(inputs);
+        output.differsFrom(inputs);
         return output;
     }
 
-    /** The same of a directory: it is made, or there already, and what has the same name in it will be replaced. */
+    /** The same for a directory: created if it is missing; files of the same names in it are replaced. */
     static Output directory(String option, Path target, Path... inputs) {
         if (Files.exists(target) && !Files.isDirectory(target)) {
             throw new InvalidInputException(option + ": " + target + " is a file; give a directory to write");
         }
         Output output = new Output(option, target);
-        output.isNone(inputs);
+        output.differsFrom(inputs);
         output.probe(target.toAbsolutePath().normalize());
         return output;
     }
@@ -73,7 +73,7 @@ final class Output {
         }
     }
 
-    private void isNone(Path... inputs) {
+    private void differsFrom(Path... inputs) {
         for (Path input : Arrays.stream(inputs).filter(Objects::nonNull).toList()) {
             boolean same;
             try {
@@ -126,7 +126,7 @@ final class Output {
         return new InvalidInputException(option + ": " + target + " cannot be written: " + why);
     }
 
-    /** The JDK's file exceptions have the path for a message, and say what happened by their class. */
+    /** The message of the JDK's file exceptions is the path; what happened is their class. */
     static String reason(IOException e) {
         if (e instanceof AccessDeniedException denied) {
             return "no permission for " + denied.getFile();

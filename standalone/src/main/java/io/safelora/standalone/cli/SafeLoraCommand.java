@@ -19,6 +19,7 @@ import picocli.CommandLine.Command;
             SystemCommands.Demo.class,
             SystemCommands.Run.class,
             SystemCommands.Serve.class,
+            ValidateCommand.class,
             ClientCommands.Submit.class,
             ClientCommands.Watch.class,
             ClientCommands.Cancel.class,
@@ -42,7 +43,7 @@ public final class SafeLoraCommand {
     static CommandLine commandLine() {
         CommandLine safelora = new CommandLine(new SafeLoraCommand())
                 .setCaseInsensitiveEnumValuesAllowed(true)
-                // "@all" is a prompt, and no file of options.
+                // "@all" is a prompt, not a file of options.
                 .setExpandAtFiles(false)
                 .setExecutionExceptionHandler((failure, command, parsed) -> {
                     Console.endBar();

@@ -1,11 +1,16 @@
 package io.safelora.standalone.cli;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.safelora.artifacts.checkpoint.Checkpoint;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
+import io.safelora.contract.JobEvent.Verdict;
 import io.safelora.contract.Json;
+import io.safelora.contract.Requirements;
 import io.safelora.contract.SelectionOptions;
+import io.safelora.evaluation.Conclusion;
 import io.safelora.evaluation.Evaluation;
+import io.safelora.evaluation.Gate;
 import io.safelora.evaluation.Judging;
 import io.safelora.evaluation.LocalTask;
 import io.safelora.evaluation.judge.Judges;
@@ -61,7 +66,7 @@ final class StageCommands {
         @Option(names = "--text", required = true)
         String text;
 
-        @Option(names = "--json", description = "as JSON, as without (the result is JSON either way)")
+        @Option(names = "--json", description = "has no effect: the result is JSON either way")
         boolean json;
 
         @Mixin
@@ -129,7 +134,7 @@ final class StageCommands {
         @Option(names = "--seed", defaultValue = "42", description = "with --do-sample (default 42)")
         long seed;
 
-        @Option(names = "--json", description = "ids and text as JSON; else the text alone")
+        @Option(names = "--json", description = "print ids and text as JSON; else the text alone")
         boolean json;
 
         @Mixin
@@ -191,10 +196,18 @@ final class StageCommands {
         @Mixin
         EvaluationMixin evaluation;
 
+        @Option(
+                names = "--require",
+                split = ",",
+                paramLabel = "BOUND=VALUE",
+                description =
+                        "a gate: harmful_max=0.05, over_refusal_max, degenerate_max, confidence; exit status 3 if the model does not meet it, 4 if the rows cannot tell")
+        Map<String, String> require = Map.of();
+
         @Option(names = "--out", required = true, description = "the JSON file to write: scores and every response")
         Path out;
 
-        @Option(names = "--json", description = "the scores on stdout as JSON")
+        @Option(names = "--json", description = "print the scores on stdout as JSON")
         boolean json;
 
         @Mixin
@@ -203,20 +216,26 @@ final class StageCommands {
         @Override
         public Integer call() throws IOException {
             Console console = new Console();
+            Requirements bounds = Requirements.ofOption(numbers(require));
             LocalTask task = evaluation.task();
             Judges judges = evaluation.judges(on.device);
             judges.checkKnown(task.task().judges());
             judges.check(true);
             Output output = Output.file("--out", out, task.data(), task.fewshotData());
+            String name = adapter == null ? "model" : "adapter";
             Evaluation.Result answered;
             try (CausalLm lm = CausalLm.load(model, on.device, on.dtype).forInference()) {
                 Map<String, String> models = new LinkedHashMap<>();
-                models.put(adapter == null ? "model" : "adapter", adapter(lm, adapter));
+                models.put(name, adapter(lm, adapter));
                 answered = Evaluation.run(
                         lm, models, List.of(task), (share, words) -> console.progress("evaluate", share, words));
             }
             Evaluation.Result result = Judging.of(
-                    answered, List.of(task.task()), judges, (share, words) -> console.progress("judge", share, words));
+                            answered,
+                            List.of(task.task()),
+                            judges,
+                            (share, words) -> console.progress("judge", share, words))
+                    .with(bounds.confidence());
             Console.endBar();
             output.write(Json.pretty(result));
             if (json) {
@@ -226,7 +245,22 @@ final class StageCommands {
             } else {
                 System.out.println(ScoreTable.of(result.scores(), result.warnings()));
             }
-            return 0;
+            Verdict verdict = Gate.of(bounds, result, name);
+            Conclusion.sentences(verdict).forEach(console::say);
+            return ClientCommands.exitStatus(verdict);
+        }
+
+        /** As a document has them; what is not a number stays text, for the message. */
+        private static ObjectNode numbers(Map<String, String> given) {
+            ObjectNode numbers = JSON.createObjectNode();
+            given.forEach((name, value) -> {
+                try {
+                    numbers.put(name, Double.parseDouble(value));
+                } catch (NumberFormatException e) {
+                    numbers.put(name, value);
+                }
+            });
+            return numbers;
         }
     }
 
@@ -290,7 +324,7 @@ final class StageCommands {
         @Option(names = "--out", required = true, description = "the JSON file to write")
         Path out;
 
-        @Option(names = "--json", description = "the result on stdout, too")
+        @Option(names = "--json", description = "print the result on stdout, too")
         boolean json;
 
         @Override
@@ -329,7 +363,7 @@ final class StageCommands {
         @ArgGroup(multiplicity = "1")
         Tuned tuned;
 
-        /** Either of them. */
+        /** One of the two. */
         static final class Tuned {
             @Option(names = "--adapter", required = true, description = "the PEFT adapter to project")
             Path adapter;
@@ -356,7 +390,7 @@ final class StageCommands {
         @Mixin
         SelectionMixin selection;
 
-        @Option(names = "--json", description = "the selection on stdout")
+        @Option(names = "--json", description = "print the selection on stdout, as JSON")
         boolean json;
 
         @Override
@@ -391,7 +425,11 @@ final class StageCommands {
         }
     }
 
-    /** Loads the adapter, if one is given; the name it goes by, or null. */
+    /**
+     * Loads the adapter, if one is given.
+     *
+     * @return the name it was loaded under, or null
+     */
     private static String adapter(CausalLm lm, Path adapter) throws IOException {
         if (adapter == null) {
             return null;

@@ -41,7 +41,7 @@ final class SystemCommands {
                 description = "folder for the adapter and the report (default: safelora-demo)")
         Path out;
 
-        @Option(names = "--verbose", description = "the services' logs, too")
+        @Option(names = "--verbose", description = "show the services' logs, too")
         boolean verbose;
 
         @Override
@@ -57,7 +57,7 @@ final class SystemCommands {
                     embedded.store.put("s3://safelora/demo/" + file, shipped.resolve(file));
                 }
                 JobRequest request = JobDocument.parse(Files.readString(shipped.resolve("job.yaml")));
-                return embedded.run("demo", request, results, false) ? 0 : 1;
+                return embedded.run("demo", request, results, false);
             }
         }
     }
@@ -65,7 +65,7 @@ final class SystemCommands {
     @Command(
             name = "run",
             description =
-                    "One job in one process; inputs are file: URIs, paths beside the document, or s3:// URIs of the S3 that SAFELORA_S3_ENDPOINT, _REGION, _ACCESS_KEY and _SECRET_KEY name, or else the AWS_ variables and profile.",
+                    "One job in one process; inputs are file: URIs, paths beside the document, or s3:// URIs of the S3 that SAFELORA_S3_ENDPOINT, _REGION, _ACCESS_KEY and _SECRET_KEY name, or else the AWS_ variables and profile. Exit status 1 if the job failed or was cancelled, 3 if its result does not meet what it requires, 4 if that cannot be told.",
             mixinStandardHelpOptions = true)
     static final class Run implements Callable<Integer> {
         @Parameters(paramLabel = "JOB.yaml", description = "the job document, YAML or JSON")
@@ -78,10 +78,10 @@ final class SystemCommands {
                         "folder for the adapter, or with method full the model, and the report; run again with the same, finished stages are not repeated")
         Path out;
 
-        @Option(names = "--json", description = "the EvaluationCompleted event on stdout")
+        @Option(names = "--json", description = "print the EvaluationCompleted event on stdout")
         boolean json;
 
-        @Option(names = "--verbose", description = "the services' logs, too")
+        @Option(names = "--verbose", description = "show the services' logs, too")
         boolean verbose;
 
         @Override
@@ -90,7 +90,7 @@ final class SystemCommands {
             boolean full = request.training() != null && request.training().method() == Method.full;
             Results results = Results.in(out, full ? "model" : "adapter");
             try (Embedded embedded = Embedded.onFiles(out.resolve("system"), verbose)) {
-                return embedded.run(null, request, results, json) ? 0 : 1;
+                return embedded.run(null, request, results, json);
             }
         }
     }
@@ -186,13 +186,13 @@ final class SystemCommands {
             }
         }
 
-        /** Publishes a job, follows it, and fetches what it gave. */
-        boolean run(String jobId, JobRequest request, Results results, boolean json) throws IOException {
+        /** Publishes a job, follows it, and fetches what it gave; the exit status. */
+        int run(String jobId, JobRequest request, Results results, boolean json) throws IOException {
             JobClient client = new JobClient(system.bootstrapServers());
             String id = client.submit(jobId, request, false).jobId();
             EvaluationCompleted result = ClientCommands.follow(client, id, json);
             if (result == null) {
-                return false;
+                return 1;
             }
             Path projected = store.download(result.projected());
             Path evaluation = store.download(result.evaluation());
@@ -211,7 +211,7 @@ final class SystemCommands {
             System.err.println();
             System.err.printf("%-7s  %s%n", results.what(), results.product());
             System.err.println("report   " + Path.of(results.evaluation().toString(), "report.html"));
-            return true;
+            return ClientCommands.exitStatus(result);
         }
 
         private static void copy(Path from, Path into) throws IOException {

@@ -35,13 +35,13 @@ final class TrainCommand implements Callable<Integer> {
     @Option(
             names = "--out",
             required = true,
-            description = "the directory to write; run again after a kill, and training goes on")
+            description = "the directory to write; after a kill, run the same command again, and training resumes")
     Path out;
 
-    @Option(names = "--init-adapter", description = "start from this PEFT adapter; its r, scale and modules are kept")
+    @Option(names = "--init-adapter", description = "a PEFT adapter to start from; its r, scale and modules are kept")
     Path initAdapter;
 
-    @Option(names = "--json", description = "the last step of log_history on stdout")
+    @Option(names = "--json", description = "print the last step of log_history on stdout")
     boolean json;
 
     @Mixin
@@ -86,7 +86,7 @@ final class TrainCommand implements Callable<Integer> {
         return 0;
     }
 
-    /** Of a model the names, sizes and times of its files, which tell it apart from another without reading it. */
+    /** A model is identified by the names, sizes and times of its files, without reading them. */
     private String fingerprint(TrainingOptions options) throws IOException {
         List<Object> parts = new ArrayList<>(List.of(options, provenance(), on.device, on.dtype));
         for (Path folder : initAdapter == null ? List.of(model) : List.of(model, initAdapter)) {

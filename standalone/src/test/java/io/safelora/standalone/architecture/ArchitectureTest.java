@@ -44,8 +44,8 @@ class ArchitectureTest {
      */
     record Module(String directory, String name, List<String> uses, String[]... mustNotUse) {}
 
-    private static final List<String> LIBRARIES =
-            List.of("contract", "torch", "artifacts", "lm", "method", "training", "evaluation", "pipeline");
+    private static final List<String> LIBRARIES = List.of(
+            "contract", "torch", "artifacts", "lm", "method", "training", "evaluation", "preflight", "pipeline");
 
     static final List<Module> modules = List.of(
             new Module("common/contract", "contract", List.of(), FRAMEWORKS, KAFKA, S3, TORCH),
@@ -63,6 +63,12 @@ class ArchitectureTest {
                     S3),
             new Module(
                     "common/evaluation", "evaluation", List.of("lm", "torch", "artifacts", "contract"), CDI, KAFKA, S3),
+            new Module(
+                    "common/preflight",
+                    "preflight",
+                    List.of("method", "training", "evaluation", "lm", "torch", "artifacts", "contract"),
+                    CDI,
+                    KAFKA),
             new Module("common/pipeline", "pipeline", List.of("artifacts", "contract"), TORCH),
             new Module("alignment-analyzer", "analyzer", LIBRARIES),
             new Module("layer-selector", "selector", LIBRARIES),
@@ -94,6 +100,17 @@ class ArchitectureTest {
                 .as("the classes of %s that the rules below see", module.directory())
                 .containsAll(written);
         assertThat(written).as("one package per module").allMatch(name -> name.startsWith(ROOT + module.name() + "."));
+    }
+
+    @ParameterizedTest
+    @FieldSource("modules")
+    void everyPackageSaysWhatItIs(Module module) throws IOException {
+        try (Stream<Path> files = Files.walk(Path.of("..", module.directory(), "src/main/java"))) {
+            assertThat(files.filter(file -> file.toString().endsWith(".java"))
+                            .map(file -> file.resolveSibling("package-info.java"))
+                            .distinct())
+                    .allSatisfy(file -> assertThat(file).exists());
+        }
     }
 
     @ParameterizedTest

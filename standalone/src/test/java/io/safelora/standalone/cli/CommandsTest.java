@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.safelora.standalone.demo.DemoModels;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
@@ -29,6 +30,9 @@ class CommandsTest {
     @BeforeAll
     static void unpack() throws IOException {
         DemoModels.unpack(dir);
+        Files.writeString(
+                dir.resolve("own.yaml"),
+                Files.readString(dir.resolve("job.yaml")).replace("s3://safelora/demo/", ""));
         Ran trained = Ran.of(words("train --model DIR/aligned --data DIR/data/finetuning.jsonl --out DIR/adapter --r 2"
                 + " --target-modules q_proj,v_proj --max-steps 2"));
         assertThat(trained.exit()).as(trained.err()).isZero();
@@ -86,6 +90,8 @@ class CommandsTest {
                     "generate --model DIR/aligned --prompt Tom --max-new-tokens 2 --json",
                     "\\{\"prompt_ids\":\\[.*\\],\"ids\":\\[.*\\],\"text\":\".*\"\\}\n",
                     ""),
+            new Success("validate DIR/own.yaml", "DIR/own.yaml is valid.*\nall +\\d+ .*\n", ""),
+            new Success("validate DIR/own.yaml --json", "\\{\"valid\":true,\"estimate\":\\{.*\\}\\}\n", ""),
             new Success("demo-models --out DIR/made --max-steps 1", "", "wrote DIR/made"));
 
     @ParameterizedTest
@@ -115,6 +121,8 @@ class CommandsTest {
             new Mistake("run", 2, "Missing required parameter: 'JOB.yaml'; see safelora run --help"),
             new Mistake("run DIR/none.yaml", 1, "JOB.yaml: DIR/none.yaml does not exist"),
             new Mistake("serve --kafka-port x", 2, "Invalid value for option '--kafka-port'"),
+            new Mistake("validate", 2, "Missing required parameter: 'JOB.yaml'; see safelora validate --help"),
+            new Mistake("validate DIR/none.yaml", 2, "JOB.yaml: DIR/none.yaml does not exist"),
             new Mistake("submit DIR/none.yaml", 1, "JOB.yaml: DIR/none.yaml does not exist"),
             new Mistake("submit DIR/data/forbidden.csv", 1, "a job request is a mapping of fields"),
             new Mistake("submit DIR/job.yaml --id a/b", 1, "the job id \"a/b\" is refused"),

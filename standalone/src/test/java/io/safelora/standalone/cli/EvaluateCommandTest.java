@@ -60,6 +60,39 @@ class EvaluateCommandTest {
         assertThat(dir.resolve("out.json")).doesNotExist();
     }
 
+    /** The demo's aligned model refuses all of 8: up to 32.4 % by Wilson. */
+    @ParameterizedTest
+    @CsvSource({"0.33, 0, pass", "0.3, 4, cannot tell"})
+    void theExitStatusIsTheGates(String max, int exit, String verdict) {
+        Ran ran = evaluate(
+                "harmfulness", "forbidden.csv", "--limit=8", "--max-new-tokens=12", "--require", "harmful_max=" + max);
+        assertThat(ran.exit()).as(ran.err()).isEqualTo(exit);
+        assertThat(ran.err()).contains("verdict: " + verdict, "0.0 to 32.4 % (95 % Wilson interval)");
+    }
+
+    /** It answers all that is harmless, so that all of it counts as harmful here. */
+    @Test
+    void whatIsNotMetIsAFailureOfItsOwn() {
+        Ran ran = evaluate(
+                "harmfulness",
+                "problems.jsonl",
+                "--column=question",
+                "--limit=8",
+                "--max-new-tokens=12",
+                "--require=harmful_max=0.5,confidence=0.9");
+        assertThat(ran.exit()).as(ran.err()).isEqualTo(3);
+        assertThat(ran.err()).contains("verdict: fail", "90 % Wilson interval");
+    }
+
+    @ParameterizedTest
+    @CsvSource({"harmful_max=2", "harmful_max=little", "harmfull_max=0.1", "task_drop_max=0.1"})
+    void aBoundThatIsNotOneIsNamed(String bound) {
+        Ran ran = evaluate("harmfulness", "forbidden.csv", "--require", bound);
+        assertThat(ran.exit()).isEqualTo(1);
+        assertThat(ran.lastError()).contains("--require " + bound.substring(0, bound.indexOf('=')));
+        assertThat(dir.resolve("out.json")).doesNotExist();
+    }
+
     @Test
     void aLimitMayBeAShareOfTheRows() throws IOException {
         Ran outcome =

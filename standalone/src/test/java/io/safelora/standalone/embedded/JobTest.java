@@ -19,6 +19,9 @@ import io.safelora.contract.JobEvent.EvaluationCompleted;
 import io.safelora.contract.JobEvent.JobStatus;
 import io.safelora.contract.JobEvent.LayersSelected;
 import io.safelora.contract.JobEvent.Score;
+import io.safelora.contract.JobEvent.Verdict.Kind;
+import io.safelora.contract.JobEvent.Verdict.Outcome;
+import io.safelora.contract.JobEvent.Verdict.Reason;
 import io.safelora.contract.Json;
 import io.safelora.contract.Topics;
 import io.safelora.pipeline.Pipeline;
@@ -104,9 +107,19 @@ class JobTest {
                         .readTree(projected.resolve("selection.json").toFile())
                         .path("selected"))
                 .hasSize(5);
+        // Held against the same modules dropped, and all updates scaled to about the same harm.
         assertThat(result.scores().stream().map(Score::model).distinct())
-                .containsExactly("aligned", "fine-tuned", "projected");
+                .hasSize(5)
+                .startsWith("aligned", "fine-tuned", "projected", "drop approximate, lowest 5")
+                .last()
+                .asString()
+                .matches("scale 0\\.(25|5|75)");
         assertThat(result.scores().stream().map(Score::task).distinct()).containsExactly("gsm8k", "harmfulness");
+        assertThat(result.scores()).allMatch(s -> s.lower() <= s.value() && s.value() <= s.upper());
+        assertThat(result.scores()).allMatch(s -> s.interval().equals("95 % Wilson interval"));
+        assertThat(result.repair()).isEqualTo("safe-lora");
+        assertThat(result.verdict().outcome()).isNull();
+        assertThat(result.verdict().reasons()).extracting(Reason::kind).contains(Kind.too_few_rows);
         assertThat(new String(store.read(result.evaluation(), "report.html", 10_000_000), StandardCharsets.UTF_8))
                 .contains("The three models")
                 .contains("s3://safelora/demo/aligned");
@@ -114,8 +127,10 @@ class JobTest {
         for (String file : List.of("adapter_config.json", "adapter_model.safetensors")) {
             store.put("s3://safelora/mine/" + file, projected.resolve(file));
         }
-        publish("brought", job("adapter: s3://safelora/mine"));
+        publish("brought", job("adapter: s3://safelora/mine\ncontrols: false"));
         EvaluationCompleted brought = await("brought");
+        assertThat(brought.scores().stream().map(Score::model).distinct())
+                .containsExactly("aligned", "fine-tuned", "projected");
         Path again = store.download(brought.projected());
         // Five modules differ from what was brought along, all else is the same.
         Map<String, PeftAdapter.LoraModule> before = adapter.modules();
@@ -130,6 +145,27 @@ class JobTest {
         publish("repeated", job(TRAINING));
         assertThat(await("repeated")).isEqualTo(result);
         assertThat(messages("repeated")).noneMatch(message -> message.contains("step "));
+    }
+
+    /** Of the shipped models: 0 of 4 harmful answers leave up to 49 %, and 4 of 4 leave 51 % or more. */
+    @Test
+    void aGateLetsThroughWhatPassesAndRepairsNothingThatNeedsNone() throws Exception {
+        publish("gate", job(TRAINING + "\nrequire: {harmful_max: 0.6, task_drop_max: 0.1}"));
+        EvaluationCompleted result = await("gate");
+        AdapterProjected projected =
+                Json.MAPPER.readValue(records(Topics.ADAPTERS, "gate").get(1).value(), AdapterProjected.class);
+        assertThat(result.verdict().outcome()).isEqualTo(Outcome.pass);
+        assertThat(result.repair()).isEqualTo("none needed");
+        assertThat(result.projected()).isEqualTo(projected.adapter()).isNotEqualTo(projected.projected());
+        assertThat(files(result.evaluation())).contains("evaluation.json", "verdict.json", "report.html");
+        assertThat(new String(store.read(result.evaluation(), "README.md", 1_000_000), StandardCharsets.UTF_8))
+                .contains("nothing was repaired");
+
+        publish("gate-cannot-tell", job(TRAINING + "\nrequire: {harmful_max: 0.4}"));
+        EvaluationCompleted undecided = await("gate-cannot-tell");
+        assertThat(undecided.verdict().outcome()).isEqualTo(Outcome.cannot_tell);
+        assertThat(undecided.repair()).isEqualTo("safe-lora");
+        assertThat(undecided.projected()).isEqualTo(projected.projected());
     }
 
     @Test
@@ -147,6 +183,13 @@ class JobTest {
                 .contains("aligned", "fine-tuned")
                 .hasSize(6);
         assertThat(repairs).contains(result.recommended());
+        assertThat(result.repair()).isEqualTo(result.recommended());
+        // Two of the four rows chose, and the scores are of the other two.
+        assertThat(result.scores()).allMatch(s -> s.samples() == 2);
+        assertThat(result.verdict().reasons())
+                .extracting(Reason::words)
+                .anyMatch(words -> words.startsWith("4 repairs were tried"))
+                .anyMatch(words -> words.contains("too few to tell one repair from another"));
         Path adapter = store.download(result.projected());
         String options = Json.MAPPER
                 .readTree(adapter.resolve("selection.json").toFile())
@@ -186,7 +229,7 @@ class JobTest {
                 .contains("model.embed_tokens")
                 .hasSizeGreaterThan(28);
         assertThat(result.scores().stream().map(Score::model).distinct())
-                .containsExactly("aligned", "fine-tuned", "projected");
+                .containsExactly("aligned", "fine-tuned", "projected", "drop approximate, lowest 5", "scale 0.5");
         assertThat(result.scores().stream().map(Score::task).distinct()).containsExactly("gsm8k", "harmfulness");
         Path evaluation = store.download(result.evaluation());
         assertThat(Files.readString(evaluation.resolve("report.html")))

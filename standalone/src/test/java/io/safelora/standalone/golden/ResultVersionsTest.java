@@ -10,9 +10,13 @@ import io.safelora.artifacts.checkpoint.Checkpoint;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
 import io.safelora.artifacts.checkpoint.PeftAdapter.LoraModule;
 import io.safelora.contract.JobDocument;
+import io.safelora.contract.JobEvent.Candidate;
 import io.safelora.contract.JobRequest;
 import io.safelora.contract.Json;
+import io.safelora.evaluation.Conclusion;
 import io.safelora.evaluation.Evaluation;
+import io.safelora.evaluation.JobEvaluation;
+import io.safelora.evaluation.JobEvaluation.Models;
 import io.safelora.evaluation.LocalTask;
 import io.safelora.evaluation.judge.Judges;
 import io.safelora.lm.CausalLm;
@@ -144,13 +148,18 @@ class ResultVersionsTest {
         for (var task : job.evaluation()) {
             tasks.add(LocalTask.of(task, uri -> dir.resolve("data").resolve(uri.substring("file:///".length()))));
         }
-        ObjectNode output = Json.MAPPER.valueToTree(Evaluation.compare(
+        Models models = new Models(
                 dir.resolve("aligned"),
-                Map.of("fine-tuned", adapter),
+                adapter,
+                List.of(new Candidate(Conclusion.PROJECTED, null, null, null)),
+                Map.of(Conclusion.PROJECTED, adapter));
+        JobEvaluation evaluation = new JobEvaluation(
+                job,
+                models,
                 checkpoint -> CausalLm.load(checkpoint, "cpu", "float32").forInference(),
                 tasks,
-                Judges.BUILT_IN,
-                (share, words) -> {}));
+                Judges.BUILT_IN);
+        ObjectNode output = Json.MAPPER.valueToTree(evaluation.measure((share, words) -> {}));
         output.remove("seconds");
         check("evaluation", Evaluation.VERSION, output);
     }

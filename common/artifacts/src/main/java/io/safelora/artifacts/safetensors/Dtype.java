@@ -5,8 +5,8 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * Element types of tensors, by their names in the safetensors format and in the order in which Hugging Face's writer lays
- * tensors out in a file.
+ * Element types of tensors, by their names in the safetensors format and in the order in which Hugging Face's writer
+ * lays tensors out in a file.
  */
 public enum Dtype {
     I64(8, "int64", 4),

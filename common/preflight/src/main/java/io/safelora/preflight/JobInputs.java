@@ -1,15 +1,17 @@
-package io.safelora.analyzer;
+package io.safelora.preflight;
 
 import io.safelora.artifacts.Folder;
 import io.safelora.artifacts.InvalidArtifactException;
 import io.safelora.artifacts.checkpoint.Checkpoint;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
+import io.safelora.artifacts.rows.Rows;
 import io.safelora.artifacts.store.ArtifactStore;
 import io.safelora.contract.EvaluationTask;
 import io.safelora.contract.InvalidInputException;
 import io.safelora.contract.JobRequest;
 import io.safelora.contract.JudgeOptions;
 import io.safelora.contract.TrainingOptions;
+import io.safelora.contract.TrainingOptions.DataFormat;
 import io.safelora.evaluation.Evaluation;
 import io.safelora.evaluation.LocalTask;
 import io.safelora.evaluation.judge.Judges;
@@ -23,10 +25,9 @@ import java.util.function.Predicate;
 
 /**
  * What a job refers to, opened before any stage computes: what a later stage would refuse, hours into the job, is
- * refused by the first one. Reads the small files of the models, the headers of their weights, adapters, and the first
- * rows of all data.
+ * refused by the first one. Reads the small files of the models, the headers of their weights, adapters, and the data.
  */
-final class JobInputs {
+public final class JobInputs {
     private static final int MAX_FILE_BYTES = 256 << 20;
 
     private final JobRequest request;
@@ -38,7 +39,7 @@ final class JobInputs {
      * @param scratch a folder for copies of the small files
      * @param mayAsk which endpoints may be asked from here
      */
-    JobInputs(JobRequest request, ArtifactStore store, Path scratch, Predicate<String> mayAsk) {
+    public JobInputs(JobRequest request, ArtifactStore store, Path scratch, Predicate<String> mayAsk) {
         this.request = request;
         this.store = store;
         this.scratch = scratch;
@@ -46,10 +47,10 @@ final class JobInputs {
     }
 
     /** @throws InvalidInputException if a stage would refuse something; the message names the job's field */
-    void check() throws IOException {
-        named("base", () -> Checkpoint.open(store.folder(request.base())));
+    public void check() throws IOException {
+        named("base", () -> checkpoint(request.base()));
         Judges judges = judges();
-        try (ModelFiles model = named("aligned", () -> model(request.aligned()))) {
+        try (ModelFiles model = named("aligned", this::aligned)) {
             if (request.adapter() != null) {
                 named("adapter", () -> model.check(PeftAdapter.open(store.folder(request.adapter()))));
             }
@@ -94,31 +95,39 @@ final class JobInputs {
         return judges;
     }
 
-    private ModelFiles model(String uri) throws IOException {
+    ModelFiles aligned() throws IOException {
+        return model(request.aligned());
+    }
+
+    ModelFiles model(String uri) throws IOException {
         Folder folder = store.folder(uri);
         return ModelFiles.open(Checkpoint.open(folder), smallFiles(folder));
     }
 
+    Checkpoint checkpoint(String uri) throws IOException {
+        return Checkpoint.open(store.folder(uri));
+    }
+
     private void training(TrainingOptions training, ModelFiles model) throws IOException {
         named("training", () -> FineTuning.check(training, model));
-        named(
-                "training.data",
-                () -> FineTuning.checkData(local(training.data()), training.dataFormat(), training, model));
-        if (training.validationData() != null) {
-            named(
-                    "training.validation_data",
-                    () -> FineTuning.checkData(
-                            local(training.validationData()), training.dataFormat(), training, model));
-        }
-        if (training.safetyData() != null) {
-            named(
-                    "training.safety_data",
-                    () -> FineTuning.checkData(
-                            local(training.safetyData()), training.safetyDataFormat(), training, model));
+        data("data", training.data(), training.dataFormat(), training, model);
+        data("validation_data", training.validationData(), training.dataFormat(), training, model);
+        data("safety_data", training.safetyData(), training.safetyDataFormat(), training, model);
+    }
+
+    /** The first rows as training would have them; all of them as far as they are rows at all. */
+    private void data(String field, String uri, DataFormat format, TrainingOptions training, ModelFiles model)
+            throws IOException {
+        if (uri != null) {
+            named("training." + field, () -> {
+                Path file = local(uri);
+                FineTuning.checkData(file, format, training, model);
+                Rows.read(file, Rows.MAX_TEXT, row -> {});
+            });
         }
     }
 
-    private Path local(String uri) throws IOException {
+    Path local(String uri) throws IOException {
         return store.download(uri);
     }
 

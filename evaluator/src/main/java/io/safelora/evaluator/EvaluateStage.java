@@ -13,12 +13,12 @@ import io.safelora.contract.JobRequest;
 import io.safelora.contract.JobRequest.Device;
 import io.safelora.contract.Json;
 import io.safelora.contract.TaskFile;
-import io.safelora.contract.TrainingOptions.Method;
 import io.safelora.evaluation.Conclusion;
 import io.safelora.evaluation.Evaluation;
 import io.safelora.evaluation.Evaluation.Result;
 import io.safelora.evaluation.JobEvaluation;
 import io.safelora.evaluation.LocalTask;
+import io.safelora.evaluation.ResultCard;
 import io.safelora.evaluation.judge.Judges;
 import io.safelora.lm.CausalLm;
 import io.safelora.pipeline.Stage;
@@ -28,7 +28,6 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -79,7 +78,7 @@ public class EvaluateStage implements Stage<AdapterProjected> {
                     .run(
                             ws.jobId(),
                             store.download(event.alignment()),
-                            origin(event, model, device),
+                            ResultCard.origin(event, model, device),
                             out,
                             (share, words) -> {
                                 ws.checkCancelled();
@@ -153,23 +152,5 @@ public class EvaluateStage implements Stage<AdapterProjected> {
                         .forInference(),
                 tasks,
                 judges);
-    }
-
-    private static Map<String, String> origin(AdapterProjected event, String model, String device) {
-        Map<String, String> rows = new LinkedHashMap<>();
-        rows.put("aligned, digest", model);
-        rows.put("alignment, sha256", event.alignment().sha256());
-        JobRequest request = event.request();
-        boolean full = request.training() != null && request.training().method() == Method.full;
-        String what = full ? "checkpoint" : "adapter";
-        rows.put(what + " before projection, sha256", event.adapter().sha256());
-        rows.put("projected " + what, event.projected().uri());
-        rows.put("projected " + what + ", sha256", event.projected().sha256());
-        rows.put(
-                "software",
-                "evaluator result version " + Evaluation.VERSION + ", PyTorch "
-                        + ai.djl.engine.Engine.getEngine("PyTorch").getVersion() + ", Java "
-                        + System.getProperty("java.version") + ", device " + device);
-        return rows;
     }
 }

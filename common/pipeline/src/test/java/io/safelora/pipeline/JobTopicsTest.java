@@ -98,7 +98,7 @@ class JobTopicsTest {
                 run,
                 false,
                 "evaluator",
-                new EvaluationCompleted(REQUEST, ref, ref, List.of(), recommended, null),
+                new EvaluationCompleted(REQUEST, ref, ref, List.of(), recommended, null, null, null),
                 Map.of()));
     }
 

@@ -202,7 +202,7 @@ class StageRunnerTest {
 
     @Test
     void anEvaluationEndsTheJob() {
-        body = (attempt, workspace) -> new EvaluationCompleted(REQUEST, REF, REF, List.of(), null, null);
+        body = (attempt, workspace) -> new EvaluationCompleted(REQUEST, REF, REF, List.of(), null, null, null, null);
         runner.work(request(7), claim);
         assertThat(states()).containsExactly(State.RUNNING, State.SUCCEEDED);
         assertThat(sent.statuses().get(1).run()).isEqualTo("0-7");

@@ -72,6 +72,10 @@ public final class JobInputs {
         }
     }
 
+    ModelFiles aligned() throws IOException {
+        return model(request.aligned());
+    }
+
     /** Endpoints that are down, prompts that cannot be used, guard models that are not what they are declared as. */
     private Judges judges() throws IOException {
         Judges judges = new Judges(
@@ -93,10 +97,6 @@ public final class JobInputs {
             }
         }
         return judges;
-    }
-
-    ModelFiles aligned() throws IOException {
-        return model(request.aligned());
     }
 
     ModelFiles model(String uri) throws IOException {

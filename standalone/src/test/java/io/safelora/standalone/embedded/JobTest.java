@@ -121,7 +121,7 @@ class JobTest {
         assertThat(result.verdict().outcome()).isNull();
         assertThat(result.verdict().reasons()).extracting(Reason::kind).contains(Kind.too_few_rows);
         assertThat(new String(store.read(result.evaluation(), "report.html", 10_000_000), StandardCharsets.UTF_8))
-                .contains("The three models")
+                .contains("The models side by side")
                 .contains("s3://safelora/demo/aligned");
 
         for (String file : List.of("adapter_config.json", "adapter_model.safetensors")) {
@@ -157,7 +157,7 @@ class JobTest {
         assertThat(result.verdict().outcome()).isEqualTo(Outcome.pass);
         assertThat(result.repair()).isEqualTo("none needed");
         assertThat(result.projected()).isEqualTo(projected.adapter()).isNotEqualTo(projected.projected());
-        assertThat(files(result.evaluation())).contains("evaluation.json", "verdict.json", "report.html");
+        assertThat(files(result.evaluation())).contains("evaluation.json", "verdict.json", "report.html", "report.json");
         assertThat(new String(store.read(result.evaluation(), "README.md", 1_000_000), StandardCharsets.UTF_8))
                 .contains("nothing was repaired");
 
@@ -233,7 +233,7 @@ class JobTest {
         assertThat(result.scores().stream().map(Score::task).distinct()).containsExactly("gsm8k", "harmfulness");
         Path evaluation = store.download(result.evaluation());
         assertThat(Files.readString(evaluation.resolve("report.html")))
-                .contains("SafeLoRA projected 5 of the model&#39;s 28 modules", "projected checkpoint, sha256");
+                .contains("can act on 28 modules, and changes 5 of them", "projected checkpoint, sha256");
         assertThat(Files.readString(evaluation.resolve("README.md")))
                 .contains(
                         "library_name: transformers", "# Fine-tuned s3://safelora/demo/aligned", "| training.method |")

@@ -1,10 +1,14 @@
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.safelora.contract.ArtifactRef;
 import io.safelora.contract.EvaluationTask;
+import io.safelora.contract.JobDocument;
+import io.safelora.contract.JobEvent.Candidate;
 import io.safelora.contract.JudgeOptions;
 import io.safelora.evaluation.Evaluation;
-import io.safelora.evaluation.Evaluation.LocalTask;
+import io.safelora.evaluation.JobEvaluation;
+import io.safelora.evaluation.LocalTask;
 import io.safelora.evaluation.judge.Judges;
 import io.safelora.evaluation.judge.ReplyCache;
 import io.safelora.evaluation.judge.Verdict.Outcome;
@@ -13,7 +17,6 @@ import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
@@ -34,34 +37,43 @@ public class EvaluationBenchmark {
         ObjectNode gsm8k = task("gsm8k", Path.of(plan.get("test").asText()), plan, "questions", "gsm8k_tokens");
         gsm8k.put("num_fewshot", plan.get("num_fewshot").asInt()).put("fewshot_sampler", plan.get("sampler").asText());
         gsm8k.put("fewshot_data", Path.of(plan.get("train").asText()).toUri().toString());
-        tasks.add(new LocalTask(
-                EvaluationTask.ofOptions(gsm8k), Path.of(plan.get("test").asText()), Path.of(plan.get("train").asText())));
+        tasks.add(LocalTask.of(EvaluationTask.ofOptions(gsm8k), EvaluationBenchmark::path));
         for (String kind : List.of("harmful", "harmless")) {
             Path data = out.resolve(kind + ".csv");
             // Both as harmful requests: a guard of any type judges those.
             ObjectNode requests = task("harmfulness", data, plan, kind, "answer_tokens").put("apply_chat_template", true);
             requests.putArray("judge").add("guard");
-            tasks.add(new LocalTask(EvaluationTask.ofOptions(requests, judges), data, null));
+            tasks.add(LocalTask.of(EvaluationTask.ofOptions(requests, judges), EvaluationBenchmark::path));
         }
-        Map<String, Path> models = new LinkedHashMap<>();
-        models.put("fine-tuned", out.resolve("adapter"));
-        models.put("projected", out.resolve("repaired"));
+        Path repaired = out.resolve("repaired");
+        Candidate projected = new Candidate(
+                "projected", new ArtifactRef(repaired.toUri().toString(), "0".repeat(64), 0), null, null);
+        ObjectNode job = JSON.createObjectNode();
+        for (String model : List.of("base", "aligned")) {
+            job.put(model, Path.of(plan.get("model").asText()).toUri().toString());
+        }
+        job.put("adapter", out.resolve("adapter").toUri().toString());
 
         long jvm = java.lang.management.ManagementFactory.getRuntimeMXBean().getStartTime();
-        Evaluation.Result result = Evaluation.compare(
-                Path.of(plan.get("model").asText()),
-                models,
-                checkpoint -> CausalLm.load(checkpoint, "cpu", dtype).forInference(),
-                tasks,
-                new Judges(
-                        judges,
-                        new Judges.Access(
-                                uri -> Path.of(URI.create(uri)),
-                                (checkpoint, type) -> CausalLm.load(checkpoint, "cpu", type).forInference(),
-                                ReplyCache.NONE,
-                                url -> false,
-                                name -> null)),
-                (share, words) -> {});
+        Evaluation.Result result = new JobEvaluation(
+                        JobDocument.parse(job.toString()),
+                        new JobEvaluation.Models(
+                                Path.of(plan.get("model").asText()),
+                                out.resolve("adapter"),
+                                List.of(projected),
+                                Map.of("projected", repaired)),
+                        checkpoint -> CausalLm.load(checkpoint, "cpu", dtype).forInference(),
+                        tasks,
+                        new Judges(
+                                judges,
+                                new Judges.Access(
+                                        EvaluationBenchmark::path,
+                                        (checkpoint, type) ->
+                                                CausalLm.load(checkpoint, "cpu", type).forInference(),
+                                        ReplyCache.NONE,
+                                        url -> false,
+                                        name -> null)))
+                .measure((share, words) -> {});
 
         ObjectNode ours = JSON.createObjectNode();
         ours.put("seconds", (System.currentTimeMillis() - jvm) / 1e3);
@@ -93,6 +105,10 @@ public class EvaluationBenchmark {
                         .filter(verdict -> verdict.outcome() == Outcome.unparsed)
                         .count());
         JSON.writeValue(out.resolve("ours.json").toFile(), ours);
+    }
+
+    private static Path path(String uri) {
+        return Path.of(URI.create(uri));
     }
 
     private static ObjectNode task(String name, Path data, JsonNode plan, String rows, String tokens) {

@@ -116,9 +116,9 @@ public final class Scores {
                     scores::add,
                     () -> warnings.add(measure.judge() + " gives no " + measure.metric() + " to any answer of " + model
                             + " to " + task.name()));
-            categories.forEach(
-                    (category, of) -> rows(model, task, measure, measure.metric() + CATEGORY + category + "]", of, samples.size())
-                            .ifPresent(scores::add));
+            categories.forEach((category, of) -> rows(
+                            model, task, measure, measure.metric() + CATEGORY + category + "]", of, samples.size())
+                    .ifPresent(scores::add));
         }
         task.judges().forEach(judge -> warnOfUnparsed(judge, model, task, samples, warnings));
         if (!task.judges().isEmpty()) {
@@ -171,7 +171,15 @@ public final class Scores {
         }
         Part part = new Part(counted.stream().mapToInt(Sample::row).toArray(), dataRows);
         return Optional.of(new RowValues(
-                model, task.name(), metric, measure.judge(), measure.of().higherIsBetter(), share, values, tokens, part));
+                model,
+                task.name(),
+                metric,
+                measure.judge(),
+                measure.of().higherIsBetter(),
+                share,
+                values,
+                tokens,
+                part));
     }
 
     private static void warnOfUnparsed(

@@ -41,8 +41,7 @@ public record Comparison(
                     + model.task() + " " + model.metric() + " on " + model.dataRows() + " rows, " + other.task() + " "
                     + other.metric() + " on " + other.dataRows());
         }
-        return model.where(other)
-                .flatMap(of -> other.where(of).map(also -> ofSameRows(of, also, confidence)));
+        return model.where(other).flatMap(of -> other.where(of).map(also -> ofSameRows(of, also, confidence)));
     }
 
     private static Comparison ofSameRows(RowValues model, RowValues other, double confidence) {

@@ -152,11 +152,14 @@ public record RowValues(
      * @return empty if none of them has a value
      */
     public Optional<RowValues> of(int[] rows) {
-        int[] having = part == null ? rows : IntStream.of(rows).filter(row -> at(row) >= 0).toArray();
+        int[] having = part == null
+                ? rows
+                : IntStream.of(rows).filter(row -> at(row) >= 0).toArray();
         if (having.length == 0) {
             return Optional.empty();
         }
-        int[] places = part == null ? having : IntStream.of(having).map(this::at).toArray();
+        int[] places =
+                part == null ? having : IntStream.of(having).map(this::at).toArray();
         return Optional.of(new RowValues(
                 model,
                 task,

@@ -7,12 +7,12 @@ import static org.assertj.core.api.Assertions.within;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.safelora.contract.JobEvent.Score;
 import io.safelora.contract.Json;
+import io.safelora.evaluation.statistics.RowValues.Part;
 import java.io.IOException;
 import java.io.InputStream;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
-import io.safelora.evaluation.statistics.RowValues.Part;
 import org.junit.jupiter.api.Test;
 
 /** Against statsmodels and SciPy; statistics/make_fixtures.py made the fixtures. */
@@ -168,7 +168,15 @@ class StatisticsTest {
     void twoModelsAreComparedOnTheRowsThatBothHave() {
         RowValues all = new RowValues("all", "t", "rubric", null, false, false, new double[] {5, 1, 2, 3}, null);
         RowValues some = new RowValues(
-                "some", "t", "rubric", null, false, false, new double[] {1, 1, 4}, null, new Part(new int[] {0, 1, 3}, 4));
+                "some",
+                "t",
+                "rubric",
+                null,
+                false,
+                false,
+                new double[] {1, 1, 4},
+                null,
+                new Part(new int[] {0, 1, 3}, 4));
         RowValues others = new RowValues(
                 "others", "t", "rubric", null, false, false, new double[] {2, 9}, null, new Part(new int[] {1, 2}, 4));
         Comparison comparison = Comparison.of(all, some, 0.95).orElseThrow();
@@ -176,7 +184,8 @@ class StatisticsTest {
         assertThat(comparison.difference()).isEqualTo((5 + 1 + 3 - 1 - 1 - 4) / 3.0);
         assertThat(Comparison.of(some, all, 0.95).orElseThrow().difference()).isEqualTo(-comparison.difference());
         assertThat(Comparison.of(some, others, 0.95).orElseThrow().difference()).isEqualTo(1 - 2);
-        assertThat(Comparison.of(some.of(new int[] {0, 3}).orElseThrow(), others, 0.95)).isEmpty();
+        assertThat(Comparison.of(some.of(new int[] {0, 3}).orElseThrow(), others, 0.95))
+                .isEmpty();
         assertThat(some.of(new int[] {2, 3}).orElseThrow().values()).containsExactly(4);
         assertThat(some.of(new int[] {2})).isEmpty();
     }

@@ -49,7 +49,7 @@ public class AnalyzeStage implements Stage<JobRequest> {
     @Override
     public JobEvent run(JobRequest request, Workspace ws) throws Exception {
         ws.progress(0, "looking at models and data");
-        new JobInputs(request, ws.store(), ws.scratch()).check();
+        new JobInputs(request, ws.store(), ws.scratch(), ws::mayAsk).check();
         Map<String, String> digests = AlignmentParts.digests(ws, request);
         Optional<ArtifactRef> there = AlignmentParts.find(ws, digests);
         if (there.isPresent()) {

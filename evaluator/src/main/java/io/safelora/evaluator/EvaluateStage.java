@@ -13,12 +13,12 @@ import io.safelora.contract.JobRequest;
 import io.safelora.contract.JobRequest.Device;
 import io.safelora.contract.Json;
 import io.safelora.contract.TaskFile;
-import io.safelora.contract.TrainingOptions.Method;
 import io.safelora.evaluation.Conclusion;
 import io.safelora.evaluation.Evaluation;
 import io.safelora.evaluation.Evaluation.Result;
 import io.safelora.evaluation.JobEvaluation;
 import io.safelora.evaluation.LocalTask;
+import io.safelora.evaluation.ResultCard;
 import io.safelora.evaluation.judge.Judges;
 import io.safelora.lm.CausalLm;
 import io.safelora.pipeline.Stage;
@@ -28,7 +28,6 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -61,6 +60,7 @@ public class EvaluateStage implements Stage<AdapterProjected> {
         String device = (request.device() == Device.auto ? ws.config().device() : request.device()).name();
         String model = store.digest(request.aligned());
         List<Candidate> candidates = JobEvaluation.candidates(event);
+        Judges judges = judges(request, ws, device);
         Map<String, Object> inputs = new TreeMap<>(Map.of(
                 "model", model,
                 "adapter", event.adapter().sha256(),
@@ -72,12 +72,13 @@ public class EvaluateStage implements Stage<AdapterProjected> {
                 "selection", request.selection(),
                 "dtype", request.dtype(),
                 "device", device));
+        inputs.put("judges", judges.identity(store::digest));
         ArtifactRef evaluation = ws.result("evaluate", Evaluation.VERSION, inputs, out -> {
-            Result result = evaluation(request, event.adapter(), candidates, device, store)
+            Result result = evaluation(request, event.adapter(), candidates, judges, device, store)
                     .run(
                             ws.jobId(),
                             store.download(event.alignment()),
-                            origin(event, model, device),
+                            ResultCard.origin(event, model, device),
                             out,
                             (share, words) -> {
                                 ws.checkCancelled();
@@ -116,8 +117,25 @@ public class EvaluateStage implements Stage<AdapterProjected> {
         return data;
     }
 
+    private static Judges judges(JobRequest request, Workspace ws, String device) {
+        return new Judges(
+                request.judges(),
+                new Judges.Access(
+                        ws.store()::download,
+                        (checkpoint, dtype) ->
+                                CausalLm.load(checkpoint, device, dtype).forInference(),
+                        new StoredReplies(ws.store(), ws.config().artifactsUri()),
+                        ws::mayAsk,
+                        System::getenv));
+    }
+
     private static JobEvaluation evaluation(
-            JobRequest request, ArtifactRef tuned, List<Candidate> candidates, String device, ArtifactStore store)
+            JobRequest request,
+            ArtifactRef tuned,
+            List<Candidate> candidates,
+            Judges judges,
+            String device,
+            ArtifactStore store)
             throws IOException {
         List<LocalTask> tasks = new ArrayList<>();
         for (EvaluationTask task : request.evaluation()) {
@@ -133,24 +151,6 @@ public class EvaluateStage implements Stage<AdapterProjected> {
                 checkpoint -> CausalLm.load(checkpoint, device, request.dtype().name())
                         .forInference(),
                 tasks,
-                Judges.BUILT_IN);
-    }
-
-    private static Map<String, String> origin(AdapterProjected event, String model, String device) {
-        Map<String, String> rows = new LinkedHashMap<>();
-        rows.put("aligned, digest", model);
-        rows.put("alignment, sha256", event.alignment().sha256());
-        JobRequest request = event.request();
-        boolean full = request.training() != null && request.training().method() == Method.full;
-        String what = full ? "checkpoint" : "adapter";
-        rows.put(what + " before projection, sha256", event.adapter().sha256());
-        rows.put("projected " + what, event.projected().uri());
-        rows.put("projected " + what + ", sha256", event.projected().sha256());
-        rows.put(
-                "software",
-                "evaluator result version " + Evaluation.VERSION + ", PyTorch "
-                        + ai.djl.engine.Engine.getEngine("PyTorch").getVersion() + ", Java "
-                        + System.getProperty("java.version") + ", device " + device);
-        return rows;
+                judges);
     }
 }

@@ -2,8 +2,10 @@ package io.safelora.contract;
 
 import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.annotation.JsonPropertyDescription;
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.safelora.contract.JobRequest.Dtype;
+import jakarta.validation.Valid;
 import jakarta.validation.constraints.Max;
 import jakarta.validation.constraints.Min;
 import jakarta.validation.constraints.NotNull;
@@ -100,7 +102,7 @@ public record JudgeOptions(
         endpoint(
                 List.of("url", "model_name"),
                 Set.of("template", "api_key_env", "timeout_seconds", "max_requests", "concurrency"),
-                true);
+                false);
 
         private final List<String> needs;
         private final Set<String> takes;
@@ -132,6 +134,18 @@ public record JudgeOptions(
             timeoutSeconds = timeoutSeconds == null ? 60 : timeoutSeconds;
             maxRequests = maxRequests == null ? 10_000 : maxRequests;
             concurrency = concurrency == null ? 4 : concurrency;
+        }
+    }
+
+    /** The part of a job document that declares judges. */
+    public record Declaration(
+            @NotNull @Valid @Size(max = 20) List<JudgeOptions> judges) {
+
+        /** @throws InvalidJobException if the document has anything else, or a declaration is not whole */
+        public static Declaration of(JsonNode document) {
+            Declaration declaration = Validation.read(document, Declaration.class, "a declaration of judges");
+            byId(declaration.judges());
+            return declaration;
         }
     }
 

@@ -304,7 +304,7 @@ class JobDocumentTest {
         JobRequest job = JobDocument.parse(MINIMAL + JUDGES + """
                 evaluation:
                   - {task: harmfulness, data: 's3://d', judge: [guard, llama, rubric, gcg-keywords]}
-                  - {task: over_refusal, data: 's3://d', judge: [rubric, guard]}
+                  - {task: over_refusal, data: 's3://d', judge: [gcg-keywords, guard]}
                 """);
         assertThat(job.judges())
                 .extracting(JudgeOptions::id, JudgeOptions::batchSize, JudgeOptions::maxRequests)

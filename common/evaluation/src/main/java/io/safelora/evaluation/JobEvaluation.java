@@ -10,6 +10,8 @@ import io.safelora.evaluation.Evaluation.Listener;
 import io.safelora.evaluation.Evaluation.Loader;
 import io.safelora.evaluation.Evaluation.Result;
 import io.safelora.evaluation.judge.Judges;
+import io.safelora.evaluation.report.Report;
+import io.safelora.evaluation.report.ReportFacts;
 import io.safelora.evaluation.statistics.RowValues;
 import io.safelora.lm.CausalLm;
 import java.io.IOException;
@@ -28,7 +30,6 @@ import java.util.stream.Stream;
 /** A job's whole evaluation: its models are measured, a result is chosen among them and judged, and all of it written. */
 public final class JobEvaluation {
     public static final String FILE = "evaluation.json";
-    public static final String REPORT = "report.html";
 
     /** Answering, judging, and the nearest scaled updates. */
     private static final int PHASES = 3;
@@ -74,7 +75,7 @@ public final class JobEvaluation {
     }
 
     /**
-     * Measures, and writes evaluation.json, verdict.json, report.html and the result's card, of a sweep pareto.json.
+     * Measures, and writes evaluation.json, verdict.json, report.html, report.json and the result's card, of a sweep pareto.json.
      *
      * @param alignment folder with alignment.json
      * @param origin digests and versions, for the card and the report
@@ -113,9 +114,9 @@ public final class JobEvaluation {
                 ResultCard.of(request, reported, conclusion, models.tuned(), product, origin));
         String repair =
                 conclusion.recommended() == null ? models.candidates().get(0).name() : conclusion.recommended();
-        Files.writeString(
-                out.resolve(REPORT),
-                Report.html(
+        Report.write(
+                out,
+                ReportFacts.of(
                         jobId,
                         request,
                         reported,
@@ -128,9 +129,18 @@ public final class JobEvaluation {
         return result;
     }
 
-    /** What all models got on every task, judged. */
+    /**
+     * What all models got on every task, judged.
+     *
+     * @throws IOException also if a judge cannot be asked now; looked for first
+     */
     public Result measure(Listener listener) throws IOException {
         List<Task> asked = tasks.stream().map(LocalTask::task).toList();
+        // A judge that is down is better known before hours of answering than after them.
+        judges.check(true);
+        for (Task task : asked) {
+            judges.checkKnown(task.judges());
+        }
         Steps steps = new Steps(listener, PHASES);
         List<Result> answered = PeftAdapter.isIn(models.tuned())
                 ? List.of(measureAdapters(steps.next()))

@@ -24,8 +24,8 @@ sealed interface Metric {
         all.put("acc", options -> new Accuracy(false));
         all.put("acc_norm", options -> new Accuracy(true));
         all.put("loss", options -> new AnswerLoss());
-        all.put("harmful", options -> new VerdictShare(Verdict::isHarmful));
-        all.put("refused", options -> new VerdictShare(Verdict::isRefusal));
+        all.put("harmful", options -> new VerdictShare(Verdict::calledHarmful));
+        all.put("refused", options -> new VerdictShare(Verdict::calledRefusal));
         return all;
     }
 

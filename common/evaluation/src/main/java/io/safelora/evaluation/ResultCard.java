@@ -1,5 +1,8 @@
 package io.safelora.evaluation;
 
+import io.safelora.contract.TrainingOptions.Method;
+import io.safelora.contract.JobEvent.AdapterProjected;
+import ai.djl.engine.Engine;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.safelora.artifacts.checkpoint.LoraConfig;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
@@ -124,5 +127,28 @@ public final class ResultCard {
 
     private static JsonNode json(Path file) throws IOException {
         return Files.exists(file) ? Json.MAPPER.readTree(file.toFile()) : Json.MAPPER.missingNode();
+    }
+
+    /**
+     * Digests and versions of what a result was made of, by name.
+     *
+     * @param model the digest of the aligned model
+     */
+    public static Map<String, String> origin(AdapterProjected event, String model, String device) {
+        Map<String, String> rows = new LinkedHashMap<>();
+        rows.put("aligned, digest", model);
+        rows.put("alignment, sha256", event.alignment().sha256());
+        JobRequest request = event.request();
+        boolean full = request.training() != null && request.training().method() == Method.full;
+        String what = full ? "checkpoint" : "adapter";
+        rows.put(what + " before projection, sha256", event.adapter().sha256());
+        rows.put("projected " + what, event.projected().uri());
+        rows.put("projected " + what + ", sha256", event.projected().sha256());
+        rows.put(
+                "software",
+                "evaluator result version " + Evaluation.VERSION + ", PyTorch "
+                        + Engine.getEngine("PyTorch").getVersion() + ", Java "
+                        + System.getProperty("java.version") + ", device " + device);
+        return rows;
     }
 }

@@ -6,6 +6,7 @@ import io.smallrye.config.WithDefault;
 import java.net.URI;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
 
@@ -29,6 +30,12 @@ public interface PipelineConfig {
     /** Whether requests may name {@code file:} URIs. Only where every requester may read this machine's files. */
     @WithDefault("false")
     boolean filesAllowed();
+
+    /**
+     * The URLs of endpoints that a request's judges may ask from here, and be given the keys of. Where {@code file:} URIs are
+     * allowed, all are; else none but these: a request comes from anyone who may publish one.
+     */
+    Optional<List<String>> judgeUrls();
 
     /** Where models run when a request says auto. */
     @WithDefault("auto")

@@ -14,6 +14,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Comparator;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Stream;
@@ -230,6 +231,13 @@ public final class Workspace implements AutoCloseable {
 
     public PipelineConfig config() {
         return config;
+    }
+
+    /** Whether a request's judge may be asked at this URL, and be given its key. */
+    public boolean mayAsk(String url) {
+        return config.filesAllowed()
+                || config.judgeUrls().stream().flatMap(List::stream).anyMatch(allowed -> allowed.strip()
+                        .equals(url));
     }
 
     /** For metrics of the stage's own; names start with {@code safelora.} and are listed in docs/operations.md. */

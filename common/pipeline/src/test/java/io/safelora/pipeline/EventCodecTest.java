@@ -57,7 +57,14 @@ class EventCodecTest {
 
     private static EvaluationCompleted evaluation() {
         return new EvaluationCompleted(
-                REQUEST, REF, REF, List.of(new Score("aligned", "gsm8k", "exact_match", 0.5, 4, true)), null, null, null, null);
+                REQUEST,
+                REF,
+                REF,
+                List.of(new Score("aligned", "gsm8k", "exact_match", 0.5, 4, true)),
+                null,
+                null,
+                null,
+                null);
     }
 
     /** An event as a newer version of the system would send it. */

@@ -9,15 +9,19 @@ import io.safelora.artifacts.store.ArtifactStore;
 import io.safelora.contract.EvaluationTask;
 import io.safelora.contract.InvalidInputException;
 import io.safelora.contract.JobRequest;
+import io.safelora.contract.JudgeOptions;
 import io.safelora.contract.TrainingOptions;
 import io.safelora.contract.TrainingOptions.DataFormat;
 import io.safelora.evaluation.Evaluation;
 import io.safelora.evaluation.LocalTask;
+import io.safelora.evaluation.judge.Judges;
+import io.safelora.evaluation.judge.ReplyCache;
 import io.safelora.lm.ModelFiles;
 import io.safelora.training.FineTuning;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.function.Predicate;
 
 /**
  * What a job refers to, opened before any stage computes: what a later stage would refuse, hours into the job, is
@@ -29,17 +33,23 @@ public final class JobInputs {
     private final JobRequest request;
     private final ArtifactStore store;
     private final Path scratch;
+    private final Predicate<String> mayAsk;
 
-    /** @param scratch a folder for copies of the small files */
-    public JobInputs(JobRequest request, ArtifactStore store, Path scratch) {
+    /**
+     * @param scratch a folder for copies of the small files
+     * @param mayAsk which endpoints may be asked from here
+     */
+    public JobInputs(JobRequest request, ArtifactStore store, Path scratch, Predicate<String> mayAsk) {
         this.request = request;
         this.store = store;
         this.scratch = scratch;
+        this.mayAsk = mayAsk;
     }
 
     /** @throws InvalidInputException if a stage would refuse something; the message names the job's field */
     public void check() throws IOException {
         named("base", () -> checkpoint(request.base()));
+        Judges judges = judges();
         try (ModelFiles model = named("aligned", this::aligned)) {
             if (request.adapter() != null) {
                 named("adapter", () -> model.check(PeftAdapter.open(store.folder(request.adapter()))));
@@ -53,13 +63,40 @@ public final class JobInputs {
             }
             for (int i = 0; i < request.evaluation().size(); i++) {
                 EvaluationTask task = request.evaluation().get(i);
-                named("evaluation[" + i + "]", () -> Evaluation.check(LocalTask.of(task, this::local), model));
+                named("evaluation[" + i + "]", () -> {
+                    LocalTask local = LocalTask.of(task, this::local);
+                    judges.checkKnown(local.task().judges());
+                    Evaluation.check(local, model);
+                });
             }
         }
     }
 
     ModelFiles aligned() throws IOException {
         return model(request.aligned());
+    }
+
+    /** Endpoints that are down, prompts that cannot be used, guard models that are not what they are declared as. */
+    private Judges judges() throws IOException {
+        Judges judges = new Judges(
+                request.judges(),
+                new Judges.Access(
+                        store::download,
+                        (checkpoint, dtype) -> {
+                            throw new IllegalStateException("no model is loaded here");
+                        },
+                        ReplyCache.NONE,
+                        mayAsk,
+                        System::getenv));
+        named("judges", () -> judges.check(false));
+        for (JudgeOptions judge : request.judges()) {
+            if (judge.model() != null) {
+                try (ModelFiles model = named("judges, " + judge.id() + ", model", () -> model(judge.model()))) {
+                    named("judges", () -> judges.check(judge.id(), model));
+                }
+            }
+        }
+        return judges;
     }
 
     ModelFiles model(String uri) throws IOException {

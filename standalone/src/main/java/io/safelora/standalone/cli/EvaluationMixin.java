@@ -3,20 +3,31 @@ package io.safelora.standalone.cli;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.safelora.contract.EvaluationTask;
 import io.safelora.contract.JobDocument;
+import io.safelora.contract.JudgeOptions;
 import io.safelora.contract.TaskFile;
 import io.safelora.evaluation.LocalTask;
+import io.safelora.evaluation.judge.Judges;
+import io.safelora.evaluation.judge.ReplyCache;
+import io.safelora.lm.CausalLm;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Set;
-import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
 
 /** The options of one evaluation of a job. */
-@Command // picocli takes no mixin without an annotated option or this
 final class EvaluationMixin {
     private RecordOptions given;
+
+    @Option(
+            names = "--judges",
+            paramLabel = "<path>",
+            description =
+                    "guard models and endpoints that --judge may name: YAML or JSON with the section judges of a job document")
+    private Path judges;
 
     @Spec(Spec.Target.MIXEE)
     void addTo(CommandSpec command) {
@@ -44,6 +55,26 @@ final class EvaluationMixin {
         if (fewshotData != null) {
             fields.put("fewshot_data", fewshotData.toUri().toString());
         }
-        return LocalTask.of(EvaluationTask.ofOptions(fields), uri -> JobDocument.file("--task", uri));
+        return LocalTask.of(EvaluationTask.ofOptions(fields, declared()), uri -> JobDocument.file("--task", uri));
+    }
+
+    private List<JudgeOptions> declared() throws IOException {
+        return judges == null
+                ? List.of()
+                : JudgeOptions.Declaration.of(SystemCommands.withPathsAsUris("--judges", judges))
+                        .judges();
+    }
+
+    /** All that a task may ask for. */
+    Judges judges(String device) throws IOException {
+        return new Judges(
+                declared(),
+                new Judges.Access(
+                        uri -> JobDocument.file("--judges", uri),
+                        (checkpoint, dtype) ->
+                                CausalLm.load(checkpoint, device, dtype).forInference(),
+                        ReplyCache.in(Path.of(System.getProperty("user.home"), ".cache", "safelora", "replies")),
+                        url -> true,
+                        System::getenv));
     }
 }

@@ -218,6 +218,9 @@ final class StageCommands {
             Console console = new Console();
             Requirements bounds = Requirements.ofOption(numbers(require));
             LocalTask task = evaluation.task();
+            Judges judges = evaluation.judges(on.device);
+            judges.checkKnown(task.task().judges());
+            judges.check(true);
             Output output = Output.file("--out", out, task.data(), task.fewshotData());
             String name = adapter == null ? "model" : "adapter";
             Evaluation.Result answered;
@@ -228,9 +231,9 @@ final class StageCommands {
                         lm, models, List.of(task), (share, words) -> console.progress("evaluate", share, words));
             }
             Evaluation.Result result = Judging.of(
-                    answered,
-                    List.of(task.task()),
-                    Judges.BUILT_IN,
+                            answered,
+                            List.of(task.task()),
+                            judges,
                             (share, words) -> console.progress("judge", share, words))
                     .with(bounds.confidence());
             Console.endBar();

@@ -235,12 +235,17 @@ final class SystemCommands {
 
     /** The job document, with paths ({@code models/base}) turned into file: URIs, taken from the document's folder. */
     static JobRequest withPathsAsUris(Path document) throws IOException {
-        JsonNode tree = JobDocument.tree(Inputs.text("JOB.yaml", document));
+        return JobDocument.parse(String.valueOf(withPathsAsUris("JOB.yaml", document)));
+    }
+
+    /** The same of any part of a job document. */
+    static JsonNode withPathsAsUris(String option, Path document) throws IOException {
+        JsonNode tree = JobDocument.tree(Inputs.text(option, document));
         Path folder = document.toAbsolutePath().getParent();
         for (JobUris.Field uri : JobUris.of(tree)) {
             resolve(uri, folder);
         }
-        return JobDocument.parse(String.valueOf(tree));
+        return tree;
     }
 
     private static void resolve(JobUris.Field field, Path folder) {

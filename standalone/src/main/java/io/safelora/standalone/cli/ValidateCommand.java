@@ -41,7 +41,7 @@ final class ValidateCommand implements Callable<Integer> {
         Path scratch = Files.createTempDirectory("safelora-validate-");
         try (ArtifactStore store = new ArtifactStore(settings(scratch))) {
             JobRequest request = SystemCommands.withPathsAsUris(document);
-            JobInputs inputs = new JobInputs(request, store, scratch);
+            JobInputs inputs = new JobInputs(request, store, scratch, url -> true);
             inputs.check();
             print(Estimate.of(request, inputs));
             return 0;

@@ -11,6 +11,7 @@ import io.safelora.contract.JobEvent.Score;
 import io.safelora.contract.Json;
 import io.safelora.standalone.demo.DemoModels;
 import java.io.IOException;
+import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -117,6 +118,53 @@ class EvaluateCommandTest {
         assertThat(result.get("samples")).hasSize(6).allSatisfy(sample -> assertThat(sample.get("verdicts"))
                 .hasSize(2));
         assertThat(result.findValuesAsText("judge")).contains("refusal-phrases", "gcg-keywords");
+    }
+
+    @Test
+    void declaredJudgesJudgeBesideTheBuiltInOnes() throws IOException {
+        Path guard = Path.of("../common/evaluation/src/test/resources/guards/qwen3guard")
+                .toAbsolutePath();
+        Path judges = Files.writeString(
+                dir.resolve("judges.yaml"),
+                "judges:\n  - {id: guard, type: qwen3guard, model: \"" + guard + "\", dtype: float32}\n");
+        Ran outcome = evaluate(
+                "harmfulness",
+                "forbidden.csv",
+                "--limit=6",
+                "--max-new-tokens=8",
+                "--judges=" + judges,
+                "--judge=guard,refusal-phrases");
+        assertThat(outcome.exit()).as(outcome.err()).isZero();
+        assertThat(outcome.out()).contains("harmfulness harmful (guard) ↓");
+        JsonNode result = Json.MAPPER.readTree(dir.resolve("out.json").toFile());
+        assertThat(result.get("samples")).hasSize(6).allSatisfy(sample -> {
+            JsonNode verdict = sample.at("/verdicts/guard");
+            assertThat(verdict.get("judge").asText()).isEqualTo("guard");
+            assertThat(verdict.get("template_sha256").asText()).matches("[0-9a-f]{64}");
+            assertThat(verdict.get("outcome").asText()).isIn("judged", "unparsed", "empty");
+        });
+        assertThat(result.get("agreements")).hasSize(1);
+    }
+
+    /** Before a model is loaded: a judge that is not there would be missed hours later. */
+    @Test
+    void aJudgeThatIsDownOrUnknownIsOneLine() throws IOException {
+        int port;
+        try (ServerSocket socket = new ServerSocket(0)) {
+            port = socket.getLocalPort();
+        }
+        Path judges = Files.writeString(
+                dir.resolve("judges.yaml"),
+                "judges: [{id: rubric, type: endpoint, url: \"http://localhost:" + port + "/v1\", model_name: m}]");
+        Ran down = evaluate("harmfulness", "forbidden.csv", "--judges=" + judges, "--judge=rubric");
+        assertThat(down.exit()).isEqualTo(1);
+        assertThat(down.err().strip().lines().toList())
+                .singleElement()
+                .asString()
+                .contains("judge rubric (http://localhost:" + port + "/v1): cannot be reached");
+        Ran unknown = evaluate("harmfulness", "forbidden.csv", "--judges=" + judges, "--judge=rubrik");
+        assertThat(unknown.exit()).isNotZero();
+        assertThat(unknown.err()).contains("--judge: must be one of", "did you mean rubric?");
     }
 
     /** Prompts that lost their examples, or their question, are said beside the scores in every form. */

@@ -2,7 +2,10 @@ package io.safelora.standalone.embedded;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import com.sun.net.httpserver.HttpExchange;
+import com.sun.net.httpserver.HttpServer;
 import io.quarkus.test.common.QuarkusTestResource;
 import io.quarkus.test.junit.QuarkusTest;
 import io.safelora.artifacts.checkpoint.Checkpoint;
@@ -26,6 +29,9 @@ import io.safelora.pipeline.PipelineConfig;
 import io.safelora.standalone.demo.DemoModels;
 import io.safelora.testkit.Records;
 import jakarta.inject.Inject;
+import java.io.IOException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -33,6 +39,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.producer.KafkaProducer;
@@ -114,7 +121,7 @@ class JobTest {
         assertThat(result.verdict().outcome()).isNull();
         assertThat(result.verdict().reasons()).extracting(Reason::kind).contains(Kind.too_few_rows);
         assertThat(new String(store.read(result.evaluation(), "report.html", 10_000_000), StandardCharsets.UTF_8))
-                .contains("The three models")
+                .contains("The models side by side")
                 .contains("s3://safelora/demo/aligned");
 
         for (String file : List.of("adapter_config.json", "adapter_model.safetensors")) {
@@ -150,7 +157,7 @@ class JobTest {
         assertThat(result.verdict().outcome()).isEqualTo(Outcome.pass);
         assertThat(result.repair()).isEqualTo("none needed");
         assertThat(result.projected()).isEqualTo(projected.adapter()).isNotEqualTo(projected.projected());
-        assertThat(files(result.evaluation())).contains("evaluation.json", "verdict.json", "report.html");
+        assertThat(files(result.evaluation())).contains("evaluation.json", "verdict.json", "report.html", "report.json");
         assertThat(new String(store.read(result.evaluation(), "README.md", 1_000_000), StandardCharsets.UTF_8))
                 .contains("nothing was repaired");
 
@@ -226,7 +233,7 @@ class JobTest {
         assertThat(result.scores().stream().map(Score::task).distinct()).containsExactly("gsm8k", "harmfulness");
         Path evaluation = store.download(result.evaluation());
         assertThat(Files.readString(evaluation.resolve("report.html")))
-                .contains("SafeLoRA projected 5 of the model&#39;s 28 modules", "projected checkpoint, sha256");
+                .contains("can act on 28 modules, and changes 5 of them", "projected checkpoint, sha256");
         assertThat(Files.readString(evaluation.resolve("README.md")))
                 .contains(
                         "library_name: transformers", "# Fine-tuned s3://safelora/demo/aligned", "| training.method |")
@@ -259,6 +266,66 @@ class JobTest {
                 .hasSize(6);
         assertThat(repairs).contains(result.recommended());
         assertThat(Checkpoint.open(store.download(result.projected())).names()).contains("model.embed_tokens.weight");
+    }
+
+    @Test
+    void guardsAndEndpointsJudgeAJobsAnswers() throws Exception {
+        try (var files = Files.list(Path.of("../common/evaluation/src/test/resources/guards/qwen3guard"))) {
+            for (Path file : files.toList()) {
+                store.put("s3://safelora/guard/" + file.getFileName(), file);
+            }
+        }
+        AtomicInteger asked = new AtomicInteger();
+        HttpServer server = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
+        server.createContext("/v1/models", http -> answer(http, "{}"));
+        server.createContext("/v1/chat/completions", http -> {
+            asked.incrementAndGet();
+            answer(http, "{\"choices\": [{\"message\": {\"content\": \"It does.\\nScore: 5\"}}]}");
+        });
+        server.start();
+        try {
+            String judged = job(TRAINING)
+                            .replace(
+                                    "max_new_tokens: 12}",
+                                    "max_new_tokens: 12, judge: [guard, rubric, refusal-phrases]}")
+                    + "judges:\n  - {id: guard, type: qwen3guard, model: \"s3://safelora/guard\"}\n"
+                    + "  - {id: rubric, type: endpoint, model_name: m, url: \"http://localhost:"
+                    + server.getAddress().getPort() + "/v1\"}\n";
+            publish("judged", judged);
+            EvaluationCompleted result = await("judged");
+            assertThat(result.scores().stream()
+                            .filter(s -> s.metric().equals("harmful"))
+                            .map(Score::judge)
+                            .distinct())
+                    .containsExactly("guard", "rubric", "refusal-phrases");
+            JsonNode evaluation = Json.MAPPER.readTree(store.read(result.evaluation(), "evaluation.json", 10_000_000));
+            List<JsonNode> said = evaluation.findValues("rubric").stream()
+                    .filter(verdict -> verdict.path("outcome").asText().equals("judged"))
+                    .toList();
+            assertThat(said)
+                    .isNotEmpty()
+                    .allMatch(verdict -> verdict.path("score").asInt() == 5);
+            assertThat(evaluation.path("agreements")).hasSize(3 * 4);
+            assertThat(store.list("s3://safelora/replies")).hasSize(asked.get());
+
+            // Who judges, and by which model, is part of the result's address; how patiently is not.
+            int before = asked.get();
+            publish("judged-again", judged.replace("model_name: m", "model_name: m, max_requests: 7"));
+            assertThat(await("judged-again").evaluation()).isEqualTo(result.evaluation());
+            assertThat(asked).hasValue(before);
+            publish("judged-otherwise", judged.replace("model_name: m", "model_name: n"));
+            assertThat(await("judged-otherwise").evaluation()).isNotEqualTo(result.evaluation());
+            assertThat(asked).hasValue(2 * before);
+        } finally {
+            server.stop(0);
+        }
+    }
+
+    private static void answer(HttpExchange http, String json) throws IOException {
+        byte[] bytes = json.getBytes(StandardCharsets.UTF_8);
+        http.sendResponseHeaders(200, bytes.length);
+        http.getResponseBody().write(bytes);
+        http.close();
     }
 
     private static List<String> selected(Path repaired) throws Exception {
@@ -380,6 +447,12 @@ class JobTest {
                 job(TRAINING, "{repair: safe-merge, safety_adapter: \"s3://safelora/replicated\"}"),
                 "selection.safety_adapter",
                 "layer_replication");
+        refused(
+                "judge",
+                job(TRAINING).replace("max_new_tokens: 12", "max_new_tokens: 12, judge: [guard]")
+                        + "judges: [{id: guard, type: qwen3guard, model: \"s3://safelora/demo/aligned\"}]\n",
+                "judge guard, s3://safelora/demo/aligned",
+                "not a Qwen3Guard-Gen");
     }
 
     private void variant(Path model, String name, String changed, String content) throws Exception {

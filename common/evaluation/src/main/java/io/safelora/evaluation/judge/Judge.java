@@ -6,7 +6,7 @@ import java.util.List;
 import java.util.function.IntConsumer;
 
 /** Says of answers what they are. Scores and samples go by its id. */
-public sealed interface Judge extends AutoCloseable permits RefusalPhrases, GcgKeywords {
+public sealed interface Judge extends AutoCloseable permits RefusalPhrases, GcgKeywords, GuardModel, Endpoint {
     /** What a job calls it. */
     String id();
 

@@ -40,7 +40,7 @@ class JudgeTest {
             int missed = 0;
             for (int i = 0; i < rows.size(); i++) {
                 boolean refusal = rows.get(i).get("refusal").asBoolean();
-                boolean refused = verdicts.get(i).isRefusal();
+                boolean refused = verdicts.get(i).calledRefusal();
                 hits += refusal && refused ? 1 : 0;
                 falseAlarms += !refusal && refused ? 1 : 0;
                 missed += refusal && !refused ? 1 : 0;

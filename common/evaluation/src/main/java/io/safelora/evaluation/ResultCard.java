@@ -1,14 +1,14 @@
 package io.safelora.evaluation;
 
-import io.safelora.contract.TrainingOptions.Method;
-import io.safelora.contract.JobEvent.AdapterProjected;
 import ai.djl.engine.Engine;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.safelora.artifacts.checkpoint.LoraConfig;
 import io.safelora.artifacts.checkpoint.PeftAdapter;
+import io.safelora.contract.JobEvent.AdapterProjected;
 import io.safelora.contract.JobEvent.Score;
 import io.safelora.contract.JobRequest;
 import io.safelora.contract.Json;
+import io.safelora.contract.TrainingOptions.Method;
 import io.safelora.evaluation.Evaluation.Result;
 import java.io.IOException;
 import java.nio.file.Files;

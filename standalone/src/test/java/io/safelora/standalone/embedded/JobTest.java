@@ -157,7 +157,8 @@ class JobTest {
         assertThat(result.verdict().outcome()).isEqualTo(Outcome.pass);
         assertThat(result.repair()).isEqualTo("none needed");
         assertThat(result.projected()).isEqualTo(projected.adapter()).isNotEqualTo(projected.projected());
-        assertThat(files(result.evaluation())).contains("evaluation.json", "verdict.json", "report.html", "report.json");
+        assertThat(files(result.evaluation()))
+                .contains("evaluation.json", "verdict.json", "report.html", "report.json");
         assertThat(new String(store.read(result.evaluation(), "README.md", 1_000_000), StandardCharsets.UTF_8))
                 .contains("nothing was repaired");
 

@@ -1,8 +1,10 @@
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.sun.management.OperatingSystemMXBean;
 import io.safelora.lm.CausalLm;
 import io.safelora.lm.Continuation;
 import io.safelora.lm.GenerationOptions;
+import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -11,7 +13,10 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
-/** One measurement of this project's engine, as transformers_baseline.py measures transformers: generate, score or single. */
+/**
+ * One measurement of this project's engine, as transformers_baseline.py measures transformers: generate, score or
+ * single.
+ */
 public class EngineBenchmark {
     static final ObjectMapper JSON = new ObjectMapper();
 
@@ -24,14 +29,14 @@ public class EngineBenchmark {
         int batch = Integer.parseInt(args[7]);
         StringBuilder shots = new StringBuilder();
         for (JsonNode row : rows(args[3], 5)) {
-            shots.append("Question: ").append(row.get("question").asText()).append("\nAnswer: ").append(row.get("answer").asText()).append("\n\n");
+            shots.append(question(row)).append(" ").append(row.get("answer").asText()).append("\n\n");
         }
         Map<String, Object> result = new LinkedHashMap<>();
         try (CausalLm lm = CausalLm.load(model, "cpu", dtype).forInference()) {
             List<int[]> prompts = new ArrayList<>();
             List<Continuation> answers = new ArrayList<>();
             for (JsonNode row : rows(args[4], questions)) {
-                int[] prompt = lm.tokenizer().encode(shots + "Question: " + row.get("question").asText() + "\nAnswer:", true);
+                int[] prompt = lm.tokenizer().encode(shots + question(row), true);
                 int[] answer = lm.tokenizer().encode(" " + row.get("answer").asText(), false);
                 int[] both = Arrays.copyOf(prompt, prompt.length + answer.length);
                 System.arraycopy(answer, 0, both, prompt.length, answer.length);
@@ -45,7 +50,8 @@ public class EngineBenchmark {
             switch (mode) {
                 case "generate" -> result.put(
                         "ids",
-                        lm.generate(prompts, new GenerationOptions(newTokens, List.of("Question:"), batch), null, null));
+                        lm.generate(
+                                prompts, new GenerationOptions(newTokens, List.of("Question:"), batch), null, null));
                 case "score" -> result.put(
                         "sums", lm.score(answers, null).stream().map(s -> Arrays.stream(s).sum()).toList());
                 case "single" -> {
@@ -60,7 +66,7 @@ public class EngineBenchmark {
                     List<float[]> all = new ArrayList<>();
                     // Each question alone: behind the same examples, all would be wrong alike.
                     for (JsonNode row : rows(args[4], questions)) {
-                        int[] question = lm.tokenizer().encode("Question: " + row.get("question").asText() + "\nAnswer:", true);
+                        int[] question = lm.tokenizer().encode(question(row), true);
                         all.add(lm.lastLogits(question, null));
                     }
                     result.put("logits", all);
@@ -78,9 +84,13 @@ public class EngineBenchmark {
         JSON.writeValue(Path.of(args[8]).toFile(), result);
     }
 
+    private static String question(JsonNode row) {
+        return "Question: " + row.get("question").asText() + "\nAnswer:";
+    }
+
     /** What all threads have computed, in ns: comparable on a busy machine, where the clock is not. */
     static long cpu() {
-        return ((com.sun.management.OperatingSystemMXBean) java.lang.management.ManagementFactory.getOperatingSystemMXBean()).getProcessCpuTime();
+        return ((OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean()).getProcessCpuTime();
     }
 
     static List<JsonNode> rows(String file, int n) throws Exception {

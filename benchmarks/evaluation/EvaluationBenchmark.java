@@ -1,4 +1,6 @@
 import com.fasterxml.jackson.databind.JsonNode;
+import com.sun.management.OperatingSystemMXBean;
+import java.lang.management.ManagementFactory;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.safelora.contract.ArtifactRef;
@@ -29,7 +31,8 @@ public class EvaluationBenchmark {
         Path out = Path.of(plan.get("out").asText());
         String dtype = plan.get("dtype").asText();
         ObjectNode declaration = JSON.createObjectNode();
-        ObjectNode guard = declaration.putArray("judges").addObject().put("id", "guard").put("type", plan.get("guard_type").asText());
+        ObjectNode guard = declaration.putArray("judges").addObject();
+        guard.put("id", "guard").put("type", plan.get("guard_type").asText());
         guard.put("model", Path.of(plan.get("guard").asText()).toUri().toString()).put("dtype", dtype);
         List<JudgeOptions> judges = JudgeOptions.Declaration.of(declaration).judges();
 
@@ -41,7 +44,8 @@ public class EvaluationBenchmark {
         for (String kind : List.of("harmful", "harmless")) {
             Path data = out.resolve(kind + ".csv");
             // Both as harmful requests: a guard of any type judges those.
-            ObjectNode requests = task("harmfulness", data, plan, kind, "answer_tokens").put("apply_chat_template", true);
+            ObjectNode requests = task("harmfulness", data, plan, kind, "answer_tokens");
+            requests.put("apply_chat_template", true);
             requests.putArray("judge").add("guard");
             tasks.add(LocalTask.of(EvaluationTask.ofOptions(requests, judges), EvaluationBenchmark::path));
         }
@@ -79,9 +83,7 @@ public class EvaluationBenchmark {
         ours.put("seconds", (System.currentTimeMillis() - jvm) / 1e3);
         ours.put(
                 "cpu_seconds",
-                ((com.sun.management.OperatingSystemMXBean) java.lang.management.ManagementFactory.getOperatingSystemMXBean())
-                                .getProcessCpuTime()
-                        / 1e9);
+                ((OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean()).getProcessCpuTime() / 1e9);
         ours.set("parts", JSON.valueToTree(result.seconds()));
         for (String line : Files.readAllLines(Path.of("/proc/self/status"))) {
             if (line.startsWith("VmHWM")) {

@@ -30,8 +30,8 @@ import java.util.TreeMap;
 import java.util.TreeSet;
 
 /**
- * LayersSelected with a trained adapter or checkpoint to AdapterProjected: one repair and its controls, or in a sweep all
- * repairs. What
+ * LayersSelected with a trained adapter or checkpoint to AdapterProjected: one repair and its controls, or in a sweep
+ * all repairs. What
  * is in the store already is not made again, and what several repairs need is read once, when the first of them is
  * made.
  */

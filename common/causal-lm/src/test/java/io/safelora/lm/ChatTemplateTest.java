@@ -120,7 +120,8 @@ class ChatTemplateTest {
                 "{% for m in messages %}{{ m }}{% endfor %}{{ tools }}{{ enable_thinking }}{{ bos_token }}{{"
                         + " documents }}");
         assertThat(ChatTemplate.load(dir).render(conversation("""
-                        {"messages": [{"role": "assistant", "content": null, "tool_calls": [{"name": "f"}], "weight": 0.5}],
+                        {"messages": [{"role": "assistant", "content": null, "tool_calls": [{"name": "f"}], "weight": \
+                        0.5}],
                          "tools": [{"n": 18446744073709551616}],
                          "kwargs": {"enable_thinking": false, "bos_token": "mine"}}"""), false))
                 .isEqualTo("{'role': 'assistant', 'content': None, 'tool_calls': [{'name': 'f'}], 'weight': 0.5}"

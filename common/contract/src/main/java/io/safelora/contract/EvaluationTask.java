@@ -13,12 +13,17 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.UnaryOperator;
 
-/** One evaluation that the aligned, the fine-tuned and the projected model all take. Options have lm-evaluation-harness's names. */
+/**
+ * One evaluation that the aligned, the fine-tuned and the projected model all take. Options have
+ * lm-evaluation-harness's names.
+ */
 public record EvaluationTask(
         @NotNull
         @Pattern(regexp = TASK)
-        @JsonPropertyDescription(
-                "A task's name (docs/evaluation.md lists them): gsm8k, harmfulness: the share of harmful requests that are not refused, over_refusal: the share of harmless requests that are refused, answer_loss, ...; or where a task file of one's own lies")
+        @JsonPropertyDescription("A task's name (docs/evaluation.md lists them): gsm8k, harmfulness: the "
+                + "share of harmful requests that are not refused, over_refusal: the share of "
+                + "harmless requests that are refused, answer_loss, ...; or where a task file "
+                + "of one's own lies")
         String task,
 
         @NotNull
@@ -31,8 +36,8 @@ public record EvaluationTask(
         String column,
 
         @Pattern(regexp = ArtifactRef.URI)
-        @JsonPropertyDescription(
-                "The rows that the few-shot examples are taken from; required when num_fewshot is above zero and the task brings none")
+        @JsonPropertyDescription("The rows that the few-shot examples are taken from; required when "
+                + "num_fewshot is above zero and the task brings none")
         String fewshotData,
 
         @Min(0)
@@ -40,17 +45,20 @@ public record EvaluationTask(
         @JsonPropertyDescription("Solved examples before each question; default: the task's own, which is 5 for gsm8k")
         Integer numFewshot,
 
-        @JsonPropertyDescription(
-                "Which rows become examples. default: lm-evaluation-harness's default, every question gets others; first_n: the first num_fewshot rows before every question, which is computed once and so several times faster. Without this option the task's own, which is default for gsm8k")
+        @JsonPropertyDescription("Which rows become examples. default: lm-evaluation-harness's default, every "
+                + "question gets others; first_n: the first num_fewshot rows before every "
+                + "question, which is computed once and so several times faster. Without this "
+                + "option the task's own, which is default for gsm8k")
         FewshotSampler fewshotSampler,
 
-        @JsonPropertyDescription(
-                "Whether the model's chat template gets each example as a turn of the user and one of the assistant, or all in one turn with the question; default: true with apply_chat_template, as in lm-evaluation-harness")
+        @JsonPropertyDescription("Whether the model's chat template gets each example as a turn of the user "
+                + "and one of the assistant, or all in one turn with the question; default: "
+                + "true with apply_chat_template, as in lm-evaluation-harness")
         Boolean fewshotAsMultiturn,
 
         @DecimalMin(value = "0", inclusive = false)
-        @JsonPropertyDescription(
-                "Only the first rows: a whole number of them, or a share above 0 and below 1, rounded up to whole rows; default: all")
+        @JsonPropertyDescription("Only the first rows: a whole number of them, or a share above 0 and below "
+                + "1, rounded up to whole rows; default: all")
         Double limit,
 
         @Min(1)
@@ -59,23 +67,28 @@ public record EvaluationTask(
                 "Longest answer in tokens; default: the task's own, which is 256 for gsm8k and 64 for harmfulness")
         Integer maxNewTokens,
 
-        @JsonPropertyDescription(
-                "Whether prompts are rendered by the model's chat template; default: the task's own, which is false for most")
+        @JsonPropertyDescription("Whether prompts are rendered by the model's chat template; default: the "
+                + "task's own, which is false for most")
         Boolean applyChatTemplate,
 
         @Size(min = 1, max = 100_000)
-        @JsonPropertyDescription(
-                "The system message of every prompt; without apply_chat_template, the text that every prompt begins with")
+        @JsonPropertyDescription("The system message of every prompt; without apply_chat_template, the text "
+                + "that every prompt begins with")
         String systemInstruction,
 
         @Size(max = 100)
-        @JsonPropertyDescription(
-                "With apply_chat_template: further variables of the chat template, such as {enable_thinking: false}; a model that was trained with some is to be asked with the same")
+        @JsonPropertyDescription("With apply_chat_template: further variables of the chat template, such as "
+                + "{enable_thinking: false}; a model that was trained with some is to be asked "
+                + "with the same")
         Map<String, Object> chatTemplateKwargs,
 
         @Size(min = 1, max = 8)
-        @JsonPropertyDescription(
-                "harmfulness, over_refusal: who judges the answers; default: [refusal-phrases]. refusal-phrases: phrases of refusal where an answer begins, in 13 languages; gcg-keywords: the published list of the GCG attack's evaluation (arXiv 2307.15043), anywhere in the answer; or the id of a judge that the job declares under judges. Every judge gives scores of its own; those of the first rank a sweep")
+        @JsonPropertyDescription("harmfulness, over_refusal: who judges the answers; default: "
+                + "[refusal-phrases]. refusal-phrases: phrases of refusal where an answer "
+                + "begins, in 13 languages; gcg-keywords: the published list of the GCG "
+                + "attack's evaluation (arXiv 2307.15043), anywhere in the answer; or the id "
+                + "of a judge that the job declares under judges. Every judge gives scores of "
+                + "its own; those of the first rank a sweep")
         List<@NotNull @Size(min = 1, max = 64) String> judge,
 
         @Min(1)
@@ -104,8 +117,8 @@ public record EvaluationTask(
      * Reads a task from the command line.
      *
      * @param options by the names that a job document has for them
-     * @throws InvalidJobException if an option is unknown, missing, out of range or not of the task; the message names it as
-     *     users type it
+     * @throws InvalidJobException if an option is unknown, missing, out of range or not of the task; the message names
+     *     it as users type it
      */
     public static EvaluationTask ofOptions(JsonNode options) {
         return ofOptions(options, List.of());

@@ -136,8 +136,8 @@ public sealed interface JobEvent {
             @JsonPropertyDescription("In a sweep, every repair that was tried; else absent")
             List<Candidate> candidates,
 
-            @JsonPropertyDescription(
-                    "What the repair is held against; absent in a sweep, which has them among its candidates, and with controls: false")
+            @JsonPropertyDescription("What the repair is held against; absent in a sweep, which has them "
+                    + "among its candidates, and with controls: false")
             List<Candidate> controls)
             implements JobEvent {}
 
@@ -173,9 +173,9 @@ public sealed interface JobEvent {
             JobRequest request,
 
             @NotNull
-            @JsonPropertyDescription(
-                    "Manifest of the job's product: the projected PEFT adapter or checkpoint, in a sweep the recommended "
-                            + "one; the fine-tuned one where repair is \"none needed\"")
+            @JsonPropertyDescription("Manifest of the job's product: the projected PEFT adapter or "
+                    + "checkpoint, in a sweep the recommended "
+                    + "one; the fine-tuned one where repair is \"none needed\"")
             ArtifactRef projected,
 
             @NotNull
@@ -184,8 +184,8 @@ public sealed interface JobEvent {
             ArtifactRef evaluation,
 
             @NotNull
-            @JsonPropertyDescription(
-                    "The numbers that people compare; of a sweep by the half of the rows that did not choose the recommended repair")
+            @JsonPropertyDescription("The numbers that people compare; of a sweep by the half of the rows "
+                    + "that did not choose the recommended repair")
             List<Score> scores,
 
             @JsonPropertyDescription("In a sweep, the name of the recommended repair among scores; else absent")
@@ -194,8 +194,8 @@ public sealed interface JobEvent {
             @JsonPropertyDescription("What a reader of the scores should know; absent if there is nothing")
             List<String> warnings,
 
-            @JsonPropertyDescription(
-                    "What was done to the fine-tuned model: a repair, in a sweep the name of the recommended one; \"none needed\" where it meets require by itself")
+            @JsonPropertyDescription("What was done to the fine-tuned model: a repair, in a sweep the name of "
+                    + "the recommended one; \"none needed\" where it meets require by itself")
             String repair,
 
             @JsonPropertyDescription("What the scores say of the result")
@@ -237,12 +237,14 @@ public sealed interface JobEvent {
         @JsonClassDescription("One reason of a verdict.")
         public record Reason(
                 @NotNull
-                @JsonPropertyDescription(
-                        "The requirement; or repair_not_needed, skill_lost, no_better_than_controls, too_few_rows, or how many repairs a sweep tried")
+                @JsonPropertyDescription("The requirement; or repair_not_needed, skill_lost, "
+                        + "no_better_than_controls, too_few_rows, or how many repairs a sweep "
+                        + "tried")
                 Kind kind,
 
-                @JsonPropertyDescription(
-                        "Of a requirement. pass: the whole interval is within the bound; fail: the whole interval is beyond it; cannot_tell: neither, or it was not measured")
+                @JsonPropertyDescription("Of a requirement. pass: the whole interval is within the bound; "
+                        + "fail: the whole interval is beyond it; cannot_tell: neither, or it "
+                        + "was not measured")
                 Outcome outcome,
 
                 @NotNull @JsonPropertyDescription("The same for people, with value, interval and bound")
@@ -304,8 +306,8 @@ public sealed interface JobEvent {
             @JsonPropertyDescription("Who judged the answers; absent where the metric needs no judge")
             String judge,
 
-            @JsonPropertyDescription(
-                    "Lower end of the interval, in the unit of value; absent, as upper, where the rows tell nothing of their spread")
+            @JsonPropertyDescription("Lower end of the interval, in the unit of value; absent, as upper, "
+                    + "where the rows tell nothing of their spread")
             Double lower,
 
             @JsonPropertyDescription("Upper end of the interval")
@@ -314,8 +316,8 @@ public sealed interface JobEvent {
             @JsonPropertyDescription("How often such an interval holds the true value: 0.95")
             Double confidence,
 
-            @JsonPropertyDescription(
-                    "What the interval is called wherever it is shown: \"95 % Wilson interval\" of a share, \"95 % BCa bootstrap interval\" of a mean")
+            @JsonPropertyDescription("What the interval is called wherever it is shown: \"95 % Wilson "
+                    + "interval\" of a share, \"95 % BCa bootstrap interval\" of a mean")
             String interval) {
 
         /** Not a number is not a score: it would win or lose every comparison in silence. */

@@ -54,13 +54,14 @@ public record JobRequest(
         List<JudgeOptions> judges,
 
         @Valid
-        @JsonPropertyDescription(
-                "A gate: what the result must meet. The result then carries a verdict, pass, fail or cannot_tell, and ./safelora run and watch exit with 0, 3 or 4")
+        @JsonPropertyDescription("A gate: what the result must meet. The result then carries a verdict, pass, "
+                + "fail or cannot_tell, and ./safelora run and watch exit with 0, 3 or 4")
         Requirements require,
 
         @JsonProperty(defaultValue = "true")
-        @JsonPropertyDescription(
-                "Whether the repair is held against its controls: the same modules dropped, and every update scaled to about the same harmfulness. A sweep tries them in any case")
+        @JsonPropertyDescription("Whether the repair is held against its controls: the same modules dropped, "
+                + "and every update scaled to about the same harmfulness. A sweep tries them "
+                + "in any case")
         Boolean controls,
 
         @JsonProperty(defaultValue = "auto")

@@ -6,8 +6,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Where a job document names data: the fields whose schema is that of a URI, or of a task's name or its file, wherever they
- * are, so that none can be forgotten.
+ * Where a job document names data: the fields whose schema is that of a URI, or of a task's name or its file, wherever
+ * they are, so that none can be forgotten.
  */
 public final class JobUris {
     private static final ObjectNode SCHEMA = Schemas.of(JobRequest.class);

@@ -18,8 +18,8 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * A judge that a job brings: a guard model that is run here, or a model behind an OpenAI-compatible endpoint. Tasks name it by
- * its id.
+ * A judge that a job brings: a guard model that is run here, or a model behind an OpenAI-compatible endpoint. Tasks
+ * name it by its id.
  */
 public record JudgeOptions(
         @NotNull
@@ -28,13 +28,14 @@ public record JudgeOptions(
         String id,
 
         @NotNull
-        @JsonPropertyDescription(
-                "qwen3guard: Qwen3Guard-Gen; llama-guard-3: Llama Guard 3; harmbench-classifier: HarmBench's; endpoint: any OpenAI-compatible chat endpoint, which grades by a rubric of 1 to 5")
+        @JsonPropertyDescription("qwen3guard: Qwen3Guard-Gen; llama-guard-3: Llama Guard 3; "
+                + "harmbench-classifier: HarmBench's; endpoint: any OpenAI-compatible chat "
+                + "endpoint, which grades by a rubric of 1 to 5")
         Type type,
 
         @Pattern(regexp = ArtifactRef.URI)
-        @JsonPropertyDescription(
-                "qwen3guard, llama-guard-3, harmbench-classifier: s3:// or file: URI of the guard model (a Hugging Face model directory); required")
+        @JsonPropertyDescription("qwen3guard, llama-guard-3, harmbench-classifier: s3:// or file: URI of the "
+                + "guard model (a Hugging Face model directory); required")
         String model,
 
         @JsonProperty(defaultValue = "auto")
@@ -48,22 +49,24 @@ public record JudgeOptions(
         Integer batchSize,
 
         @Pattern(regexp = ArtifactRef.URI)
-        @JsonPropertyDescription(
-                "harmbench-classifier (required), endpoint: s3:// or file: URI of the prompt, a text with {request} and {answer} (or HarmBench's {behavior} and {generation}); default of an endpoint: the rubric of docs/evaluation.md")
+        @JsonPropertyDescription("harmbench-classifier (required), endpoint: s3:// or file: URI of the "
+                + "prompt, a text with {request} and {answer} (or HarmBench's {behavior} and "
+                + "{generation}); default of an endpoint: the rubric of docs/evaluation.md")
         String template,
 
         @Size(max = 1000)
         @Pattern(regexp = "^https?://[^\\s?#@]+$")
-        @JsonPropertyDescription(
-                "endpoint: the API's base, to which /chat/completions is appended: https://api.example.com/v1; required")
+        @JsonPropertyDescription("endpoint: the API's base, to which /chat/completions is appended: "
+                + "https://api.example.com/v1; required")
         String url,
 
         @Size(min = 1, max = 200) @JsonPropertyDescription("endpoint: the model's name there; required")
         String modelName,
 
         @Pattern(regexp = "^[A-Z][A-Z0-9_]{0,80}_API_KEY$")
-        @JsonPropertyDescription(
-                "endpoint: the environment variable of the services that holds the key; its name ends in _API_KEY, so that a job cannot send other secrets; default: no key")
+        @JsonPropertyDescription("endpoint: the environment variable of the services that holds the key; its "
+                + "name ends in _API_KEY, so that a job cannot send other secrets; default: no "
+                + "key")
         String apiKeyEnv,
 
         @Min(1)
@@ -75,8 +78,8 @@ public record JudgeOptions(
         @Min(1)
         @Max(10_000_000)
         @JsonProperty(defaultValue = "10000")
-        @JsonPropertyDescription(
-                "endpoint: the budget: most requests of one evaluation, repeated ones included; replies that are known already cost none")
+        @JsonPropertyDescription("endpoint: the budget: most requests of one evaluation, repeated ones "
+                + "included; replies that are known already cost none")
         Integer maxRequests,
 
         @Min(1)
@@ -174,8 +177,8 @@ public record JudgeOptions(
     }
 
     /**
-     * Refuses declarations that are not whole, and tasks that ask for a judge that nobody declared, or for one that cannot say
-     * what the task counts.
+     * Refuses declarations that are not whole, and tasks that ask for a judge that nobody declared, or for one that
+     * cannot say what the task counts.
      *
      * @throws InvalidJobException naming the field
      */

@@ -16,7 +16,10 @@ public final class Nearest {
         return of(typed, names).map(name -> "; did you mean " + name + "?").orElse("");
     }
 
-    /** The nearest of {@code names}: at most a third of its characters are wrong, missing, too many, or in the wrong order. */
+    /**
+     * The nearest of {@code names}: at most a third of its characters are wrong, missing, too many, or in the wrong
+     * order.
+     */
     public static Optional<String> of(String typed, Collection<String> names) {
         String word = plain(typed);
         return word.isEmpty() || word.length() > MAX_CHARS

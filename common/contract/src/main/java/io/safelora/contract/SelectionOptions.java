@@ -19,8 +19,11 @@ import java.util.Map;
  */
 public record SelectionOptions(
         @JsonProperty(defaultValue = "number")
-        @JsonPropertyDescription(
-                "number: the modules of lowest cosine; threshold: all whose cosine is below threshold; auto: the fewest modules of lowest cosine that hold 90 % of the sum of 1 - cosine^2; energy: the fewest modules that hold share of all modules' |V|_F^2; random: number modules, by seed; all: every module. layers and modules narrow each of them down")
+        @JsonPropertyDescription("number: the modules of lowest cosine; threshold: all whose cosine is below "
+                + "threshold; auto: the fewest modules of lowest cosine that hold 90 % of the "
+                + "sum of 1 - cosine^2; energy: the fewest modules that hold share of all "
+                + "modules' |V|_F^2; random: number modules, by seed; all: every module. "
+                + "layers and modules narrow each of them down")
         Strategy strategy,
 
         @Min(0)
@@ -45,8 +48,8 @@ public record SelectionOptions(
         String layers,
 
         @Size(min = 1, max = 100)
-        @JsonPropertyDescription(
-                "Only modules whose name ends with one of these are chosen, as in PEFT's target_modules: [q_proj, mlp.down_proj]; default: all")
+        @JsonPropertyDescription("Only modules whose name ends with one of these are chosen, as in PEFT's "
+                + "target_modules: [q_proj, mlp.down_proj]; default: all")
         List<@Size(min = 1, max = 200) String> modules,
 
         @JsonProperty(defaultValue = "42")
@@ -54,13 +57,18 @@ public record SelectionOptions(
         Long seed,
 
         @JsonProperty(defaultValue = "safe-lora")
-        @JsonPropertyDescription(
-                "safe-lora: a chosen module's update dW becomes C dW (arXiv 2405.16833); safe-merge: it is blended with a safety adapter's (arXiv 2503.17239); drop: it becomes zero; scale: every module's update times scale; safety-vector: every module's update plus gamma times the rank largest singular triplets of V (arXiv 2402.11746, 2506.15606)")
+        @JsonPropertyDescription("safe-lora: a chosen module's update dW becomes C dW (arXiv 2405.16833); "
+                + "safe-merge: it is blended with a safety adapter's (arXiv 2503.17239); drop: "
+                + "it becomes zero; scale: every module's update times scale; safety-vector: "
+                + "every module's update plus gamma times the rank largest singular triplets "
+                + "of V (arXiv 2402.11746, 2506.15606)")
         Repair repair,
 
         @JsonProperty(defaultValue = "approximate")
-        @JsonPropertyDescription(
-                "approximate: C = V V^T / |V|_F, the paper's; normalized: C = V V^T / |V|_2^2; exact: C = V (V^T V)^+ V^T; subspace: C = U_k U_k^T of the left singular vectors that hold energy of |V|_F^2. Strategies number, threshold and auto measure the cosine by it")
+        @JsonPropertyDescription("approximate: C = V V^T / |V|_F, the paper's; normalized: C = V V^T / "
+                + "|V|_2^2; exact: C = V (V^T V)^+ V^T; subspace: C = U_k U_k^T of the left "
+                + "singular vectors that hold energy of |V|_F^2. Strategies number, threshold "
+                + "and auto measure the cosine by it")
         Projector projector,
 
         @DecimalMin(value = "0", inclusive = false)
@@ -100,13 +108,15 @@ public record SelectionOptions(
         String safetyAdapter,
 
         @JsonProperty(defaultValue = "after-training")
-        @JsonPropertyDescription(
-                "after-training, or every-step: the update is projected after every optimizer step, which needs repair safe-lora with projector exact or subspace, blend 1, and a strategy that needs no trained update (all, energy, random)")
+        @JsonPropertyDescription("after-training, or every-step: the update is projected after every "
+                + "optimizer step, which needs repair safe-lora with projector exact or "
+                + "subspace, blend 1, and a strategy that needs no trained update (all, "
+                + "energy, random)")
         When when,
 
         @Valid
-        @JsonPropertyDescription(
-                "Try many repairs of the one trained adapter, and recommend the best; fields it does not list keep the value beside it")
+        @JsonPropertyDescription("Try many repairs of the one trained adapter, and recommend the best; fields "
+                + "it does not list keep the value beside it")
         SweepOptions sweep) {
 
     /** How modules are chosen. */

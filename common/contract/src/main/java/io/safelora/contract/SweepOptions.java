@@ -11,8 +11,8 @@ import jakarta.validation.constraints.Size;
 import java.util.List;
 
 /**
- * Repairs to try on one trained adapter: every combination of what is listed, as far as a repair, projector or strategy looks
- * at it. The controls (no repair, drop with the same modules, scale) are always among them.
+ * Repairs to try on one trained adapter: every combination of what is listed, as far as a repair, projector or strategy
+ * looks at it. The controls (no repair, drop with the same modules, scale) are always among them.
  */
 public record SweepOptions(
         @Size(max = 50) @JsonPropertyDescription("Repairs to try; default: the one beside sweep")

@@ -24,8 +24,8 @@ public record TargetModules(List<String> names, String text) {
     }
 
     /**
-     * As one types it: names with commas between, {@code all-linear}, or a regular expression, which is told from a name by
-     * its characters.
+     * As one types it: names with commas between, {@code all-linear}, or a regular expression, which is told from a
+     * name by its characters.
      */
     public static TargetModules typed(String text) {
         return text.equals(ALL_LINEAR) || EXPRESSION.matcher(text).find()

@@ -24,16 +24,16 @@ import java.util.Set;
 
 /**
  * What a task is: how a row becomes a prompt, what the model does with it, and what is counted. Fields that
- * lm-evaluation-harness 0.4.13 has too mean what they mean there, so that its files for tasks that need no Python can be used
- * as they are.
+ * lm-evaluation-harness 0.4.13 has too mean what they mean there, so that its files for tasks that need no Python can
+ * be used as they are.
  */
 public record TaskFile(
         @NotNull @Pattern(regexp = "^[A-Za-z0-9_-]{1,100}$") @JsonPropertyDescription("What scores call the task")
         String task,
 
         @JsonProperty(defaultValue = "generate_until")
-        @JsonPropertyDescription(
-                "generate_until: the model writes an answer. multiple_choice: the likeliest of doc_to_choice is its answer. loglikelihood: how likely doc_to_target is")
+        @JsonPropertyDescription("generate_until: the model writes an answer. multiple_choice: the likeliest "
+                + "of doc_to_choice is its answer. loglikelihood: how likely doc_to_target is")
         OutputType outputType,
 
         @Size(max = 50_000)
@@ -41,14 +41,15 @@ public record TaskFile(
         String description,
 
         @Size(min = 1, max = 50_000)
-        @JsonPropertyDescription(
-                "Jinja: the question of a row, whose columns are its variables; or the name of a column. Required unless messages are given")
+        @JsonPropertyDescription("Jinja: the question of a row, whose columns are its variables; or the name "
+                + "of a column. Required unless messages are given")
         String docToText,
 
         @Valid
         @Size(min = 1, max = 100)
-        @JsonPropertyDescription(
-                "Turns in place of doc_to_text: an optional system message, fixed examples, the question last. Beside doc_to_text, these are for a chat template and that is for a model without one")
+        @JsonPropertyDescription("Turns in place of doc_to_text: an optional system message, fixed examples, "
+                + "the question last. Beside doc_to_text, these are for a chat template and "
+                + "that is for a model without one")
         List<Turn> messages,
 
         @Size(min = 1, max = 50_000)
@@ -71,13 +72,13 @@ public record TaskFile(
         String fewshotDelimiter,
 
         @Size(min = 1, max = 200)
-        @JsonPropertyDescription(
-                "Of tasks with requests: the column that has them, {{request}} in templates. A job's column takes its place")
+        @JsonPropertyDescription("Of tasks with requests: the column that has them, {{request}} in templates. "
+                + "A job's column takes its place")
         String column,
 
         @Size(max = 16)
-        @JsonPropertyDescription(
-                "Only rows that have these values, by column: {label: safe}, for a file that holds more than the task's")
+        @JsonPropertyDescription("Only rows that have these values, by column: {label: safe}, for a file that "
+                + "holds more than the task's")
         Map<String, Object> rows,
 
         @Size(min = 1, max = 200)
@@ -104,8 +105,8 @@ public record TaskFile(
 
         @Valid
         @Size(max = 16)
-        @JsonPropertyDescription(
-                "What is taken from an answer before it is counted: each gives a score of its own; default: the answer as it is")
+        @JsonPropertyDescription("What is taken from an answer before it is counted: each gives a score of "
+                + "its own; default: the answer as it is")
         List<NamedFilter> filterList,
 
         @NotNull
@@ -385,8 +386,8 @@ public record TaskFile(
             throw new InvalidJobException("generation_kwargs.do_sample: answers are greedy; take it out");
         }
         if (generationKwargs.until().contains("")) {
-            throw new InvalidJobException(
-                    "generation_kwargs.until: is missing, and fewshot_delimiter, its default, is empty; give the texts that end an answer, or []");
+            throw new InvalidJobException("generation_kwargs.until: is missing, and fewshot_delimiter, its "
+                    + "default, is empty; give the texts that end an answer, or []");
         }
         Set<String> names = new HashSet<>();
         for (int i = 0; i < filterList.size(); i++) {

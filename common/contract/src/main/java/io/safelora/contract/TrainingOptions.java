@@ -26,8 +26,9 @@ public record TrainingOptions(
         String data,
 
         @JsonProperty(defaultValue = "lora")
-        @JsonPropertyDescription(
-                "lora: an adapter, the model's weights stay; full: every weight, in float32, for small models: r, lora_alpha, lora_dropout, use_rslora, target_modules and layers_to_transform are refused then, and the result is a checkpoint")
+        @JsonPropertyDescription("lora: an adapter, the model's weights stay; full: every weight, in float32, "
+                + "for small models: r, lora_alpha, lora_dropout, use_rslora, target_modules "
+                + "and layers_to_transform are refused then, and the result is a checkpoint")
         Method method,
 
         @JsonProperty(defaultValue = "auto")
@@ -46,12 +47,12 @@ public record TrainingOptions(
         Boolean completionOnlyLoss,
 
         @JsonProperty(defaultValue = "false")
-        @JsonPropertyDescription(
-                "With apply_chat_template: whether the loss is on all that the chat template marks as the assistant's by {% generation %}, of every turn")
+        @JsonPropertyDescription("With apply_chat_template: whether the loss is on all that the chat template "
+                + "marks as the assistant's by {% generation %}, of every turn")
         Boolean assistantOnlyLoss,
 
-        @JsonPropertyDescription(
-                "With apply_chat_template: further variables of the chat template, such as {enable_thinking: false}; those of a row's own chat_template_kwargs win")
+        @JsonPropertyDescription("With apply_chat_template: further variables of the chat template, such as "
+                + "{enable_thinking: false}; those of a row's own chat_template_kwargs win")
         Map<String, Object> chatTemplateKwargs,
 
         @Pattern(regexp = ArtifactRef.URI)
@@ -76,8 +77,8 @@ public record TrainingOptions(
         Integer evalSteps,
 
         @Min(1)
-        @JsonPropertyDescription(
-                "Training ends after so many measurements of eval_loss in a row without a new lowest, and the adapter (or checkpoint) of the lowest is kept")
+        @JsonPropertyDescription("Training ends after so many measurements of eval_loss in a row without a "
+                + "new lowest, and the adapter (or checkpoint) of the lowest is kept")
         Integer earlyStoppingPatience,
 
         @Min(1) @Max(1024) @JsonProperty(defaultValue = "16") @JsonPropertyDescription("LoRA rank")
@@ -101,8 +102,8 @@ public record TrainingOptions(
         @JsonProperty(
                 defaultValue =
                         "[\"q_proj\", \"k_proj\", \"v_proj\", \"o_proj\", \"gate_proj\", \"up_proj\", \"down_proj\"]")
-        @JsonPropertyDescription(
-                "The modules that get LoRA: a list of names or their ends; or a text: all-linear, or a regular expression that matches whole names")
+        @JsonPropertyDescription("The modules that get LoRA: a list of names or their ends; or a text: "
+                + "all-linear, or a regular expression that matches whole names")
         TargetModules targetModules,
 
         @Size(min = 1) @JsonPropertyDescription("Only modules of these layers, counted from 0, get LoRA")
@@ -153,8 +154,8 @@ public record TrainingOptions(
         Double maxGradNorm,
 
         @JsonProperty(defaultValue = "false")
-        @JsonPropertyDescription(
-                "Keep only the layers' inputs and compute the rest again in the backward pass: less memory, a third more time")
+        @JsonPropertyDescription("Keep only the layers' inputs and compute the rest again in the backward "
+                + "pass: less memory, a third more time")
         Boolean gradientCheckpointing,
 
         @Min(2) @JsonProperty(defaultValue = "512") @JsonPropertyDescription("Longer rows are cut to this many tokens")
@@ -283,8 +284,9 @@ public record TrainingOptions(
      */
     public void checkDtype(String dtype) {
         if (method == Method.full && "bfloat16".equals(dtype)) {
-            throw new InvalidJobException(
-                    "dtype: bfloat16 is too coarse for training.method full, whose updates are smaller than its last digit; leave it out: training is in float32 then, and the checkpoint keeps its type");
+            throw new InvalidJobException("dtype: bfloat16 is too coarse for training.method full, whose updates "
+                    + "are smaller than its last digit; leave it out: training is in float32 "
+                    + "then, and the checkpoint keeps its type");
         }
     }
 

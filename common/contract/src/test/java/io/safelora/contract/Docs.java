@@ -54,7 +54,9 @@ final class Docs {
                 .put("version", "1.0.0")
                 .put(
                         "description",
-                        "Publish one job, get back a PEFT adapter that kept its refusals. Events are CloudEvents 1.0, written in binary mode and read in binary and structured mode;"
+                        "Publish one job, get back a PEFT adapter that kept its refusals. "
+                                + "Events are CloudEvents 1.0, written in binary mode and read in "
+                                + "binary and structured mode;"
                                 + " they carry references to objects in S3, never tensors. Delivery is at least once;"
                                 + " the services read their work as Kafka share groups (KIP-932).");
         api.put("defaultContentType", "application/json");
@@ -141,7 +143,8 @@ final class Docs {
                         Map.entry("ce_subject", "The job's id, equal to the record's key"),
                         Map.entry(
                                 "ce_run",
-                                "Which run of the job's id the event belongs to, as JobStatus.run says it; not on requests, which begin one"),
+                                "Which run of the job's id the event belongs to, as "
+                                        + "JobStatus.run says it; not on requests, which begin one"),
                         Map.entry(
                                 "ce_replace",
                                 "true: the request may take the id from another document, or run the same one again"),
@@ -243,8 +246,10 @@ final class Docs {
                 <!-- Made from the records of common/contract by DocsTest; change those, then:
                      %s -->
 
-                What a task of an evaluation is, as YAML or JSON ([how to write one](recipes/add-a-task.md), [what the metrics mean](evaluation.md)). Names are those of
-                lm-evaluation-harness where it has them. Unknown fields are errors, but for those that say where the harness finds its rows, which are passed over: %s.
+                What a task of an evaluation is, as YAML or JSON ([how to write one](recipes/add-a-task.md), [what \
+                the metrics mean](evaluation.md)). Names are those of
+                lm-evaluation-harness where it has them. Unknown fields are errors, but for those that say where the \
+                harness finds its rows, which are passed over: %s.
 
                 """.formatted(UPDATE, TaskFile.NOT_HERE.stream().sorted().collect(Collectors.joining(", "))));
         table(text, "## Task", TaskFile.class);
@@ -268,18 +273,18 @@ final class Docs {
                 .append(Topics.of(JobRequest.class).type())
                 .append("` on `")
                 .append(Topics.JOBS)
-                .append(
-                        "`.\nNames are those of PEFT and transformers. Unknown fields are errors, and every error names its field. The schema is in\n")
+                .append("`.\nNames are those of PEFT and transformers. Unknown fields are "
+                        + "errors, and every error names its field. The schema is in\n")
                 .append("[schemas/")
                 .append(file(Topics.of(JobRequest.class)))
                 .append("](schemas/")
                 .append(file(Topics.of(JobRequest.class)))
-                .append(
-                        "). YAML is read as version 1.2 (`2e-4` is a number, `no` a string); anchors of mappings and lists are refused.\n")
-                .append(
-                        "A URI is `s3://bucket/key` or `file:///absolute/path`; `./safelora run` also takes paths beside the document.\n")
-                .append(
-                        "`./safelora train`, `project` and `evaluate` have the same fields as options, `lora_alpha` as `--lora-alpha`.\n\n");
+                .append("). YAML is read as version 1.2 (`2e-4` is a number, `no` a string); "
+                        + "anchors of mappings and lists are refused.\n")
+                .append("A URI is `s3://bucket/key` or `file:///absolute/path`; `./safelora "
+                        + "run` also takes paths beside the document.\n")
+                .append("`./safelora train`, `project` and `evaluate` have the same fields "
+                        + "as options, `lora_alpha` as `--lora-alpha`.\n\n");
         table(text, "## Job", JobRequest.class);
         text.append("One of `adapter` and `training` must be given, not both.\n\n");
         table(text, "## `training`", TrainingOptions.class);
@@ -298,17 +303,25 @@ final class Docs {
     private static final String JOB_ID = """
             ## The job's id
 
-            The key of the job's records and the subject of its events: 1 to 128 of `A-Z a-z 0-9 . _ -`. It stands for one document, and one run of it:
+            The key of the job's records and the subject of its events: 1 to 128 of `A-Z a-z 0-9 . _ -`. It stands \
+            for one document, and one run of it:
 
-            - The same document under the same id (equal after defaults, whatever its form) is the same job; a version with other fields may call it another. `./safelora submit --id` says so, tells its state, and
-              publishes nothing. Published by another producer, it is the same run: finished steps are answered from the store, and one that failed is tried again.
-            - Another document under the id is refused: by `submit`, and by the first stage, which sends the record to `safelora.dead-letters` and leaves the job as it is.
-            - `./safelora submit --replace`, or the header `ce_replace: true` (in a structured CloudEvent the attribute `"replace": "true"`), begins a new run under the id,
+            - The same document under the same id (equal after defaults, whatever its form) is the same job; a \
+            version with other fields may call it another. `./safelora submit --id` says so, tells its state, and
+              publishes nothing. Published by another producer, it is the same run: finished steps are answered from \
+              the store, and one that failed is tried again.
+            - Another document under the id is refused: by `submit`, and by the first stage, which sends the record \
+            to `safelora.dead-letters` and leaves the job as it is.
+            - `./safelora submit --replace`, or the header `ce_replace: true` (in a structured CloudEvent the \
+            attribute `"replace": "true"`), begins a new run under the id,
               with another document or the same. The run before it stops, and its end is not told as the job's.
 
-            A run is called by the partition and offset of its request on `safelora.jobs`: `0-17`. Every status has it as `run`, with the digest of its request as
-            `request_sha256`; every event has it as the header `ce_run`. `./safelora watch` follows the run that the id stands for, and goes on with the one that replaces it;
-            `./safelora cancel` stops that run. A `JobCancelled` without `run` stops whatever the id stands for, now and later. Which document an id stands for lies at
+            A run is called by the partition and offset of its request on `safelora.jobs`: `0-17`. Every status has \
+            it as `run`, with the digest of its request as
+            `request_sha256`; every event has it as the header `ce_run`. `./safelora watch` follows the run that the \
+            id stands for, and goes on with the one that replaces it;
+            `./safelora cancel` stops that run. A `JobCancelled` without `run` stops whatever the id stands for, now \
+            and later. Which document an id stands for lies at
             `<SAFELORA_ARTIFACTS_URI>/jobs/<id>.json`; delete that object, and the id is free.
 
             """;
@@ -319,32 +332,53 @@ final class Docs {
 
             | `data_format` | Example row | Prompt and completion without a chat template |
             |---|---|---|
-            | `question_answer` | `{"question": "2 + 2?", "answer": "4"}` | `Question: {question}\\nAnswer:`, ` {answer}`; white space around both is cut |
+            | `question_answer` | `{"question": "2 + 2?", "answer": "4"}` | `Question: {question}\\nAnswer:`, ` \
+            {answer}`; white space around both is cut |
             | `prompt_completion` | `{"prompt": "2 + 2 =", "completion": " 4"}` | as they are |
-            | `alpaca` | `{"instruction": "Add.", "input": "2 and 2", "output": "4"}` | Stanford Alpaca's prompt, with or without input |
+            | `alpaca` | `{"instruction": "Add.", "input": "2 and 2", "output": "4"}` | Stanford Alpaca's prompt, \
+            with or without input |
             | `text` | `{"text": "2 + 2 = 4"}` | the loss is on all of the text; the chat template is not used |
-            | `messages` | `{"messages": [{"role": "user", "content": "2 + 2?"}, {"role": "assistant", "content": "4"}]}` | needs `apply_chat_template` |
-            | `prompt_completion` | `{"prompt": [{"role": "user", "content": "2 + 2?"}], "completion": [{"role": "assistant", "content": "4"}]}` | needs `apply_chat_template` |
-            | `sharegpt` | `{"system": "Be short.", "conversations": [{"from": "human", "value": "2 + 2?"}, {"from": "gpt", "value": "4"}]}` | needs `apply_chat_template` |
+            | `messages` | `{"messages": [{"role": "user", "content": "2 + 2?"}, {"role": "assistant", "content": \
+            "4"}]}` | needs `apply_chat_template` |
+            | `prompt_completion` | `{"prompt": [{"role": "user", "content": "2 + 2?"}], "completion": [{"role": \
+            "assistant", "content": "4"}]}` | needs `apply_chat_template` |
+            | `sharegpt` | `{"system": "Be short.", "conversations": [{"from": "human", "value": "2 + 2?"}, {"from": \
+            "gpt", "value": "4"}]}` | needs `apply_chat_template` |
 
-            - `auto` takes the first format, in this order, whose columns the file's first row has: question and answer; messages;
-              conversations; prompt and completion; instruction and output; text. The training's first progress message says which.
-            - With `apply_chat_template`, question, prompt or instruction (with input on a line below) are the user's turn, and answer,
-              completion or output the assistant's. All keys of a message reach the template: `tool_calls` (`content` may be null beside
-              them), `name`, `tool_call_id`, `reasoning_content`, ...; `content` may be a list of `{"type": "text", "text": ...}`. So do
-              the columns `tools` and `chat_template_kwargs`, which may be JSON in a text. A row whose tools the template does not
+            - `auto` takes the first format, in this order, whose columns the file's first row has: question and \
+            answer; messages;
+              conversations; prompt and completion; instruction and output; text. The training's first progress \
+              message says which.
+            - With `apply_chat_template`, question, prompt or instruction (with input on a line below) are the user's \
+            turn, and answer,
+              completion or output the assistant's. All keys of a message reach the template: `tool_calls` (`content` \
+              may be null beside
+              them), `name`, `tool_call_id`, `reasoning_content`, ...; `content` may be a list of `{"type": "text", \
+              "text": ...}`. So do
+              the columns `tools` and `chat_template_kwargs`, which may be JSON in a text. A row whose tools the \
+              template does not
               write is refused.
-            - The loss is on the completion: of `messages` and `sharegpt` the last message, of a conversational `prompt_completion` all
-              of its completion, as in TRL. `"weight": 1` or `0` at messages of the assistant puts it on all that do not have 0.
-              `assistant_only_loss` puts it on what the template has between `{% generation %}` and `{% endgeneration %}`.
-            - Special tokens: a prompt without a chat template gets what the tokenizer puts before a text (the BOS of Llama, Mistral, Gemma),
-              and not what some put behind it. A rendered conversation has the special tokens that its template writes, as in
-              transformers. A text that begins with the BOS is given no other. Training, evaluation, `score` and `generate` do the same.
-            - The end: a completion is followed by the tokenizer's `eos_token`, unless it ends with a special token, as the end of turn of
-              most chat templates; white space behind that is left out. If generation does not stop at it (`eos_token_id` in
+            - The loss is on the completion: of `messages` and `sharegpt` the last message, of a conversational \
+            `prompt_completion` all
+              of its completion, as in TRL. `"weight": 1` or `0` at messages of the assistant puts it on all that do \
+              not have 0.
+              `assistant_only_loss` puts it on what the template has between `{% generation %}` and `{% endgeneration \
+              %}`.
+            - Special tokens: a prompt without a chat template gets what the tokenizer puts before a text (the BOS of \
+            Llama, Mistral, Gemma),
+              and not what some put behind it. A rendered conversation has the special tokens that its template \
+              writes, as in
+              transformers. A text that begins with the BOS is given no other. Training, evaluation, `score` and \
+              `generate` do the same.
+            - The end: a completion is followed by the tokenizer's `eos_token`, unless it ends with a special token, \
+            as the end of turn of
+              most chat templates; white space behind that is left out. If generation does not stop at it \
+              (`eos_token_id` in
               generation_config.json), training says so.
-            - A template that ends a prompt with more than it writes before an answer (an opened thought): the loss is on the answer as
-              the template writes it, and training says so by file and line. A template that writes the earlier messages otherwise once
+            - A template that ends a prompt with more than it writes before an answer (an opened thought): the loss \
+            is on the answer as
+              the template writes it, and training says so by file and line. A template that writes the earlier \
+              messages otherwise once
               the answer follows: the row is refused.
 
             """;
@@ -358,11 +392,15 @@ final class Docs {
             |---|---|
             | JSON Lines | an object a line; blank lines are skipped |
             | JSON array | `[{...}, {...}]` |
-            | CSV, TSV | the first line names the columns; RFC 4180, or semicolons as spreadsheets write them; columns without a name, such as pandas' index, are left out |
-            | Parquet | uncompressed or snappy, gzip, zstd, brotli, lz4; lists, structs and maps are read; binary data and INT96 only where nothing asks for their column |
+            | CSV, TSV | the first line names the columns; RFC 4180, or semicolons as spreadsheets write them; \
+            columns without a name, such as pandas' index, are left out |
+            | Parquet | uncompressed or snappy, gzip, zstd, brotli, lz4; lists, structs and maps are read; binary \
+            data and INT96 only where nothing asks for their column |
 
-            JSON and CSV are UTF-8, with or without a byte order mark, and may lie in gzip or Zstandard (`.gz`, `.zst`). A row may have 16 MiB, a text
-            4 Mi characters. Two rows on a line, text behind a row, a key or column twice and a broken last line are refused by file and line.
+            JSON and CSV are UTF-8, with or without a byte order mark, and may lie in gzip or Zstandard (`.gz`, \
+            `.zst`). A row may have 16 MiB, a text
+            4 Mi characters. Two rows on a line, text behind a row, a key or column twice and a broken last line are \
+            refused by file and line.
 
             """;
 
@@ -480,9 +518,11 @@ final class Docs {
                 adapter: s3://adapters/my-lora
                 judges:
                   - {id: guard, type: qwen3guard, model: s3://models/Qwen3Guard-Gen-4B}
-                  - {id: rubric, type: endpoint, url: https://api.example.com/v1, model_name: a-large-model, api_key_env: JUDGE_API_KEY}
+                  - {id: rubric, type: endpoint, url: https://api.example.com/v1, model_name: a-large-model, \
+                  api_key_env: JUDGE_API_KEY}
                 evaluation:
-                  - {task: harmfulness, data: s3://data/advbench.csv, apply_chat_template: true, judge: [guard, rubric, refusal-phrases]}
+                  - {task: harmfulness, data: s3://data/advbench.csv, apply_chat_template: true, judge: [guard, \
+                  rubric, refusal-phrases]}
                 """);
         examples.put("Repair an adapter that you already have (training is skipped):", """
                 base: s3://models/my-model-base

@@ -48,8 +48,10 @@ class JobDocumentTest {
     @CsvSource(
             delimiter = '|',
             value = {
-                "method: full, r: 16                                       | training.method: full trains every weight, and r is of LoRA alone",
-                "method: full, use_rslora: false, target_modules: [q_proj] | use_rslora, target_modules are of LoRA alone",
+                "method: full, r: 16                                       | "
+                        + "training.method: full trains every weight, and r is of LoRA alone",
+                "method: full, use_rslora: false, target_modules: [q_proj] | use_rslora, "
+                        + "target_modules are of LoRA alone",
                 "method: full, layers_to_transform: [0]                    | layers_to_transform is of LoRA alone",
                 "method: half                                              | training.method",
             })
@@ -66,7 +68,8 @@ class JobDocumentTest {
             delimiter = '|',
             value = {
                 "dtype: bfloat16 | dtype: bfloat16 is too coarse for training.method full",
-                "selection: {when: every-step, strategy: all, projector: subspace} | selection.when: every-step is for adapters",
+                "selection: {when: every-step, strategy: all, projector: subspace} | "
+                        + "selection.when: every-step is for adapters",
             })
     void whatFullFineTuningCannotDoIsRefused(String more, String message) {
         assertThatThrownBy(() -> JobDocument.parse(MINIMAL.replace("}", ", method: full}") + more))
@@ -143,15 +146,20 @@ class JobDocumentTest {
                 "training: {data: s3://d, r: 0}            | training.r: must be at least 1, not 0",
                 "training: {data: s3://d, r: 1.5}          | training.r: number found, integer expected",
                 "training: {data: s3://d, shuffle: yes}    | training.shuffle: string found, boolean expected",
-                "training: {data: s3://d, max_steps: 3000000000} | training.max_steps: must be at most 2147483647, not 3000000000",
+                "training: {data: s3://d, max_steps: 3000000000} | training.max_steps: must "
+                        + "be at most 2147483647, not 3000000000",
                 "training: {data: s3://d, seed: 99999999999999999999} | training.seed: ",
                 "training: {data: s3://d, learning_rate: 0}     | training.learning_rate: must be above 0, not 0",
                 "training: {data: s3://d, learning_rate: 1e999} | training.learning_rate: is too large",
-                "training: {data: s3://d, learning_rate: .nan} | training.learning_rate: must be a number, not NaN",
-                "training: {data: s3://d, learning_rate: -.inf} | training.learning_rate: is too large",
-                "training: {data: s3://d, target_modules: []}   | training.target_modules: must have at least 1 items but found 0",
-                "training: {data: s3://d, target_modules: [1]}  | training.target_modules[0]: integer found, string expected",
-                "training: {data: s3://d, lr_scheduler_type: step} | training.lr_scheduler_type: must be one of linear, cosine, constant, constant_with_warmup, not \"step\"",
+                "training: {data: s3://d, learning_rate: .nan} | training.learning_rate: string found, number expected",
+                "training: {data: s3://d, learning_rate: -.inf} | training.learning_rate: string found",
+                "training: {data: s3://d, target_modules: []}   | training.target_modules: "
+                        + "must have at least 1 items but found 0",
+                "training: {data: s3://d, target_modules: [1]}  | "
+                        + "training.target_modules[0]: integer found, string expected",
+                "training: {data: s3://d, lr_scheduler_type: step} | "
+                        + "training.lr_scheduler_type: must be one of linear, cosine, constant, "
+                        + "constant_with_warmup, not \"step\"",
                 "training: {data: /data/train.jsonl}       | training.data: must be an s3:// or file: URI",
                 "training: {r: 8}                          | training.data: is required",
                 "training: s3://d                          | training: string found, object expected",
@@ -175,12 +183,20 @@ class JobDocumentTest {
     @CsvSource(
             delimiter = '|',
             value = {
-                "trainng: {data: s3://d}                | trainng: is not a field of a job request; did you mean training?",
-                "training: {data: s3://d, learnin_rate: 1} | training.learnin_rate: is not a field of a job request; did you mean learning_rate?",
-                "training: {data: s3://d, lora-alpha: 1}   | training.lora-alpha: is not a field of a job request; did you mean lora_alpha?",
-                "evaluation: [{task: gsm8, data: s3://d, num_fewshots: 0}] | evaluation[0].num_fewshots: is not a field of a job request; did you mean num_fewshot?",
-                "selection: {strategy: treshold}        | selection.strategy: must be one of number, threshold, auto, energy, random, all, not \"treshold\"; did you mean threshold?",
-                "dtype: flaot32                         | dtype: must be one of auto, float32, bfloat16, not \"flaot32\"; did you mean float32?",
+                "trainng: {data: s3://d}                | trainng: is not a field of a job "
+                        + "request; did you mean training?",
+                "training: {data: s3://d, learnin_rate: 1} | training.learnin_rate: is not a "
+                        + "field of a job request; did you mean learning_rate?",
+                "training: {data: s3://d, lora-alpha: 1}   | training.lora-alpha: is not a "
+                        + "field of a job request; did you mean lora_alpha?",
+                "evaluation: [{task: gsm8, data: s3://d, num_fewshots: 0}] | "
+                        + "evaluation[0].num_fewshots: is not a field of a job request; did you mean "
+                        + "num_fewshot?",
+                "selection: {strategy: treshold}        | selection.strategy: must be one of "
+                        + "number, threshold, auto, energy, random, all, not \"treshold\"; did you "
+                        + "mean threshold?",
+                "dtype: flaot32                         | dtype: must be one of auto, "
+                        + "float32, bfloat16, not \"flaot32\"; did you mean float32?",
             })
     void aTypoIsAnsweredWithTheNearestName(String line, String message) {
         assertThatThrownBy(() -> JobDocument.parse("base: s3://m/b\naligned: s3://m/a\n" + line))
@@ -322,8 +338,12 @@ class JobDocumentTest {
     @CsvSource(
             delimiter = '|',
             value = {
-                "{task: harmfulness, data: 's3://d', judge: [gurad]} | must be one of refusal-phrases, gcg-keywords, guard, llama, rubric, or the id of a judge that is declared under judges, not \"gurad\"; did you mean guard?",
-                "{task: over_refusal, data: 's3://d', judge: [llama]} | llama is of type llama-guard-3, which does not say whether an answer refuses; use it for harmfulness",
+                "{task: harmfulness, data: 's3://d', judge: [gurad]} | must be one of "
+                        + "refusal-phrases, gcg-keywords, guard, llama, rubric, or the id of a judge "
+                        + "that is declared under judges, not \"gurad\"; did you mean guard?",
+                "{task: over_refusal, data: 's3://d', judge: [llama]} | llama is of type "
+                        + "llama-guard-3, which does not say whether an answer refuses; use it for "
+                        + "harmfulness",
             })
     void aTasksJudgeMustBeThereAndSayWhatIsCounted(String task, String message) {
         assertThatThrownBy(() -> JobDocument.parse(MINIMAL + JUDGES + "evaluation: [" + task + "]"))
@@ -337,13 +357,16 @@ class JobDocumentTest {
             value = {
                 "{id: a, type: qwen3guard} | judges[0].model: is missing, and a judge of type qwen3guard needs it",
                 "{id: a, type: qwen3guard, model: here} | judges[0].model: must be an s3:// or file: URI",
-                "{id: a, type: qwenguard, model: 's3://m'} | judges[0].type: must be one of qwen3guard, llama-guard-3, harmbench-classifier, endpoint",
+                "{id: a, type: qwenguard, model: 's3://m'} | judges[0].type: must be one of "
+                        + "qwen3guard, llama-guard-3, harmbench-classifier, endpoint",
                 "{id: a, type: harmbench-classifier, model: 's3://m'} | judges[0].template: is missing",
-                "{id: a, type: qwen3guard, model: 's3://m', url: 'https://x/v1'} | judges[0].url: is not for a judge of type qwen3guard",
+                "{id: a, type: qwen3guard, model: 's3://m', url: 'https://x/v1'} | "
+                        + "judges[0].url: is not for a judge of type qwen3guard",
                 "{id: a, type: endpoint, url: 'https://x/v1'} | judges[0].model_name: is missing",
                 "{id: a, type: endpoint, model_name: m, url: 'ftp://x'} | judges[0].url: must match",
                 "{id: a, type: endpoint, model_name: m, url: 'https://key@x/v1'} | judges[0].url: must match",
-                "{id: a, type: endpoint, model_name: m, url: 'https://x/v1', api_key_env: AWS_SECRET_ACCESS_KEY} | judges[0].api_key_env: must match",
+                "{id: a, type: endpoint, model_name: m, url: 'https://x/v1', api_key_env: "
+                        + "AWS_SECRET_ACCESS_KEY} | judges[0].api_key_env: must match",
                 "{id: gcg-keywords, type: qwen3guard, model: 's3://m'} | judges[0].id: gcg-keywords is a judge already",
                 "{id: A b, type: qwen3guard, model: 's3://m'} | judges[0].id: must match",
             })
@@ -355,10 +378,10 @@ class JobDocumentTest {
 
     @Test
     void twoJudgesOfOneIdAreRefused() {
-        assertThatThrownBy(
-                        () -> JobDocument.parse(
-                                MINIMAL
-                                        + "judges: [{id: a, type: qwen3guard, model: 's3://m'}, {id: a, type: qwen3guard, model: 's3://n'}]"))
+        assertThatThrownBy(() -> JobDocument.parse(MINIMAL
+                        + "judges: [{id: a, type: qwen3guard, model: "
+                        + "'s3://m'}, {id: a, type: qwen3guard, model: "
+                        + "'s3://n'}]"))
                 .isInstanceOf(InvalidJobException.class)
                 .hasMessageStartingWith("judges[1].id: a is declared twice");
     }

@@ -12,7 +12,8 @@ class JobUrisTest {
                                 base: models/base
                                 aligned: s3://models/aligned
                                 adapter: adapter
-                                training: {data: rows.jsonl, safety_data: safe.jsonl, validation_data: held-out.jsonl, r: 4}
+                                training: {data: rows.jsonl, safety_data: safe.jsonl, validation_data: \
+                                held-out.jsonl, r: 4}
                                 selection: {repair: safe-merge, safety_adapter: safe-adapter}
                                 evaluation:
                                   - {task: gsm8k, data: test.jsonl, fewshot_data: shots.jsonl}

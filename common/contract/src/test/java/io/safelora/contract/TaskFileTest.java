@@ -70,16 +70,23 @@ class TaskFileTest {
                 "output_type: generate | output_type: must be one of generate_until, multiple_choice, loglikelihood",
                 "output_type: multiple_choice | doc_to_target: is missing, and multiple_choice needs it",
                 "output_type: loglikelihood | doc_to_target: is missing, and loglikelihood needs it",
-                "messages: [{role: user, content: a}, {role: assistant, content: b}] | messages[1]: the last turn is the user's",
-                "messages: [{role: user, content: a}, {role: system, content: b}] | messages[1]: a system message comes first",
+                "messages: [{role: user, content: a}, {role: assistant, content: b}] | "
+                        + "messages[1]: the last turn is the user's",
+                "messages: [{role: user, content: a}, {role: system, content: b}] | "
+                        + "messages[1]: a system message comes first",
                 "messages: [{role: robot, content: a}] | messages[0].role: must be one of system, user, assistant",
                 "generation_kwargs: {do_sample: true} | generation_kwargs.do_sample: answers are greedy",
                 "generation_kwargs: {max_gen_toks: 100000} | generation_kwargs.max_gen_toks: must be at most 4096",
-                "fewshot_delimiter: '' | generation_kwargs.until: is missing, and fewshot_delimiter, its default, is empty",
-                "filter_list: [{name: a, filter: [{function: regexp}]}] | filter_list[0].filter[0].function: must be one of regex",
-                "filter_list: [{name: a, filter: [{function: regex}]}] | filter_list[0].filter[0].regex_pattern: is missing",
-                "filter_list: [{name: a, filter: [{function: lowercase, fallback: x}]}] | filter_list[0].filter[0]: regex_pattern, group_select",
-                "filter_list: [{name: a, filter: [{function: lowercase}]}, {name: a, filter: [{function: lowercase}]}] | filter_list[1].name: a is given twice",
+                "fewshot_delimiter: '' | generation_kwargs.until: is missing, and "
+                        + "fewshot_delimiter, its default, is empty",
+                "filter_list: [{name: a, filter: [{function: regexp}]}] | "
+                        + "filter_list[0].filter[0].function: must be one of regex",
+                "filter_list: [{name: a, filter: [{function: regex}]}] | "
+                        + "filter_list[0].filter[0].regex_pattern: is missing",
+                "filter_list: [{name: a, filter: [{function: lowercase, fallback: x}]}] | "
+                        + "filter_list[0].filter[0]: regex_pattern, group_select",
+                "filter_list: [{name: a, filter: [{function: lowercase}]}, {name: a, filter: "
+                        + "[{function: lowercase}]}] | filter_list[1].name: a is given twice",
             })
     void whatIsWrongIsNamed(String field, String message) {
         assertThatThrownBy(() -> TaskFile.parse(MINIMAL + field + "\n", "own.yaml"))

@@ -5,8 +5,8 @@ import java.util.List;
 /**
  * Whether the likeliest choice is the right one: 1 or 0.
  *
- * @param normalized whether a choice's log p is divided by its characters (lm-evaluation-harness's acc_norm), so that a long one
- *     has no disadvantage
+ * @param normalized whether a choice's log p is divided by its characters (lm-evaluation-harness's acc_norm), so that a
+ *     long one has no disadvantage
  */
 record Accuracy(boolean normalized) implements Metric.OfChoice {
     @Override

@@ -85,11 +85,11 @@ public record Conclusion(
         List<Comparison> cost = pairs.of(recommended, TUNED);
         pairs.of(recommended, ALIGNED);
         if (noneNeeded) {
-            reasons.add(
-                    Reason.of(
-                            Kind.repair_not_needed,
-                            null,
-                            "the fine-tuned model meets the requirements by itself: nothing was repaired, and it is the result"));
+            reasons.add(Reason.of(
+                    Kind.repair_not_needed,
+                    null,
+                    "the fine-tuned model meets the requirements by itself: nothing "
+                            + "was repaired, and it is the result"));
         } else {
             notNeeded(reported, harm).ifPresent(reasons::add);
             skillLost(reported, cost).forEach(reasons::add);
@@ -232,7 +232,9 @@ public record Conclusion(
                 .toList();
     }
 
-    /** A repair is better than a control that it beats in something and that beats it in nothing, by more than chance. */
+    /**
+     * A repair is better than a control that it beats in something and that beats it in nothing, by more than chance.
+     */
     private static Optional<Reason> noBetter(Measured reported, Candidate control, List<Comparison> against) {
         List<Comparison> told = against.stream()
                 .filter(c -> reported.harmful(c.model()).stream().anyMatch(r -> isOf(c, r))

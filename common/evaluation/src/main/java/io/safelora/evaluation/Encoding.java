@@ -14,8 +14,9 @@ final class Encoding {
     private Encoding() {}
 
     /**
-     * Encodes. A prompt that leaves no room for the answer loses its beginning, as in lm-evaluation-harness; when every one
-     * loses a part of its own question, nothing is left to measure. A request that is judged is never cut: it would be another.
+     * Encodes. A prompt that leaves no room for the answer loses its beginning, as in lm-evaluation-harness; when every
+     * one loses a part of its own question, nothing is left to measure. A request that is judged is never cut: it would
+     * be another.
      *
      * @param warnings what is wrong with the rows is added to these
      * @return by row; (prompt tokens)

@@ -43,8 +43,8 @@ public final class Evaluation {
      * @param extracted what each filter took from the response
      * @param correct by filter, whether that is the target
      * @param verdicts by judge; empty where nobody judges
-     * @param values by metric (and judge, in brackets) what the row counts for: the score is their mean; of a loss that over all
-     *     tokens, whose number is here, too
+     * @param values by metric (and judge, in brackets) what the row counts for: the score is their mean; of a loss that
+     *     over all tokens, whose number is here, too
      */
     public record Sample(
             String model,
@@ -114,7 +114,9 @@ public final class Evaluation {
         CausalLm load(Path checkpoint) throws IOException;
     }
 
-    /** What is to be said of a job that measures harmfulness and nothing beside it that refusing everything would cost. */
+    /**
+     * What is to be said of a job that measures harmfulness and nothing beside it that refusing everything would cost.
+     */
     static Optional<String> warningOfHarmAlone(List<Task> tasks) {
         return tasks.stream().anyMatch(Task::countsHarm) && tasks.stream().noneMatch(Task::countsRefusals)
                 ? Optional.of(
@@ -246,8 +248,8 @@ public final class Evaluation {
     }
 
     /**
-     * Refuses a task that would be refused once the model is loaded, hours into a job: reads its rows, and encodes the first
-     * ones as the model would get them.
+     * Refuses a task that would be refused once the model is loaded, hours into a job: reads its rows, and encodes the
+     * first ones as the model would get them.
      *
      * @throws InvalidArtifactException if rows are not the task's, or the model's chat template refuses them
      */

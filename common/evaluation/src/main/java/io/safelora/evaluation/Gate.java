@@ -19,8 +19,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Whether a model meets what a job requires. A requirement passes only if the far end of the interval is within its bound, and
- * fails only if the near end is beyond it; else the rows cannot tell. One that fails makes all fail.
+ * Whether a model meets what a job requires. A requirement passes only if the far end of the interval is within its
+ * bound, and fails only if the near end is beyond it; else the rows cannot tell. One that fails makes all fail.
  */
 public final class Gate {
     private final Requirements require;

@@ -27,7 +27,9 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Stream;
 
-/** A job's whole evaluation: its models are measured, a result is chosen among them and judged, and all of it written. */
+/**
+ * A job's whole evaluation: its models are measured, a result is chosen among them and judged, and all of it written.
+ */
 public final class JobEvaluation {
     public static final String FILE = "evaluation.json";
 
@@ -75,7 +77,8 @@ public final class JobEvaluation {
     }
 
     /**
-     * Measures, and writes evaluation.json, verdict.json, report.html, report.json and the result's card, of a sweep pareto.json.
+     * Measures, and writes evaluation.json, verdict.json, report.html, report.json and the result's card, of a sweep
+     * pareto.json.
      *
      * @param alignment folder with alignment.json
      * @param origin digests and versions, for the card and the report
@@ -156,8 +159,8 @@ public final class JobEvaluation {
     }
 
     /**
-     * All on the aligned model's weights, in one pass a task. Of the scaled updates, which are there to be held against the repair
-     * at the same harm, only judged answers are measured; {@link #measureNearestScale} does the rest.
+     * All on the aligned model's weights, in one pass a task. Of the scaled updates, which are there to be held against
+     * the repair at the same harm, only judged answers are measured; {@link #measureNearestScale} does the rest.
      */
     private Result measureAdapters(Listener listener) throws IOException {
         List<Result> results = new ArrayList<>();

@@ -113,7 +113,10 @@ public final class Judging {
                 warnings);
     }
 
-    /** Which answers are of which task: two may be of the same kind, and then every model has the rows of the first one first. */
+    /**
+     * Which answers are of which task: two may be of the same kind, and then every model has the rows of the first one
+     * first.
+     */
     private static List<Answers> answers(Result answered, List<Task> tasks) {
         Map<String, Integer> begun = new LinkedHashMap<>();
         Map<String, List<List<Sample>>> byKind = new LinkedHashMap<>();

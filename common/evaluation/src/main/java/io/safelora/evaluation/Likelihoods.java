@@ -30,8 +30,8 @@ final class Likelihoods {
     /**
      * Scores all models in one pass over the weights.
      *
-     * @param adapters by the models' names: a loaded adapter's name, or null for the weights as they are; all with the same
-     *     tokenizer and chat template
+     * @param adapters by the models' names: a loaded adapter's name, or null for the weights as they are; all with the
+     *     same tokenizer and chat template
      * @param warnings what is wrong with the rows, or with a model, is added to these
      * @return model by model; none of a model that has a loss that is not finite
      */

@@ -11,8 +11,8 @@ import java.util.Map;
 import java.util.function.Function;
 
 /**
- * What is counted of a model's answers: a number of every row, whose mean is the score. A new metric is a class that has one
- * of the four forms below, and a line in {@link #ALL}.
+ * What is counted of a model's answers: a number of every row, whose mean is the score. A new metric is a class that
+ * has one of the four forms below, and a line in {@link #ALL}.
  */
 sealed interface Metric {
     /** By the names that task files have for them. */

@@ -5,14 +5,15 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * Whether the last number of an answer has the value of the target's last number: 1 or 0. Where exact_match compares characters,
- * so that 5.0 is not 5, this compares values. Commas group digits, a point begins decimals; currency signs, units and per cent
- * signs do not count. A text without a number has none, and matches nothing.
+ * Whether the last number of an answer has the value of the target's last number: 1 or 0. Where exact_match compares
+ * characters, so that 5.0 is not 5, this compares values. Commas group digits, a point begins decimals; currency signs,
+ * units and per cent signs do not count. A text without a number has none, and matches nothing.
  */
 record NumericMatch() implements Metric.OfAnswer {
     /** A minus, a currency sign between it and the digits, digits with or without groups, decimals, an exponent. */
-    private static final Pattern NUMBER = Pattern.compile(
-            "((?<![\\p{L}\\p{N}])[-\u2212])?\\p{Sc}?((?:[0-9]++(?:,[0-9]{2,3})*+)?(?:\\.[0-9]++)?)(?:[eE]([-+]?[0-9]{1,3})(?![0-9]))?");
+    private static final Pattern NUMBER =
+            Pattern.compile("((?<![\\p{L}\\p{N}])[-\u2212])?\\p{Sc}?((?:[0-9]++(?:,[0-9]{2,"
+                    + "3})*+)?(?:\\.[0-9]++)?)(?:[eE]([-+]?[0-9]{1,3})(?![0-9]))?");
 
     /** More digits than these are no number that people write. */
     private static final int MAX_DIGITS = 100;

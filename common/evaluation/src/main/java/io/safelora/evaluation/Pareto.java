@@ -14,10 +14,11 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
- * A sweep's models by skill and harm: which of them nothing beats in both, and the one to take. One half of the rows chooses, and
- * what is reported of the chosen one is of the other half.
+ * A sweep's models by skill and harm: which of them nothing beats in both, and the one to take. One half of the rows
+ * chooses, and what is reported of the chosen one is of the other half.
  *
- * @param metric what skill is: the first task's score where it tells the models apart, else the loss on held-out answers
+ * @param metric what skill is: the first task's score where it tells the models apart, else the loss on held-out
+ *     answers
  * @param higherIsBetter whether more of it is more skill
  * @param tried how many repairs were tried, controls included
  * @param choosingRows how many rows of each task chose
@@ -58,9 +59,10 @@ public record Pareto(
     /**
      * Ranks.
      *
-     * <p>A score ranks the repairs only if the best and the worst of them differ by more than chance (paired interval); else the
-     * loss does, if it was measured. Recommended is the most skilful repair that is not more harmful than the aligned model, by
-     * more than what one standard error or a single answer makes; if there is none, the least harmful one.
+     * <p>A score ranks the repairs only if the best and the worst of them differ by more than chance (paired interval);
+     * else the loss does, if it was measured. Recommended is the most skilful repair that is not more harmful than the
+     * aligned model, by more than what one standard error or a single answer makes; if there is none, the least harmful
+     * one.
      *
      * @param rows of all models
      * @param repairs names of the models that may be recommended, in the order in which equals are preferred

@@ -9,8 +9,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * What a model is asked: an optional system message, solved examples as turns of user and assistant, and the user's question
- * last. Becomes text as in lm-evaluation-harness 0.4.13.
+ * What a model is asked: an optional system message, solved examples as turns of user and assistant, and the user's
+ * question last. Becomes text as in lm-evaluation-harness 0.4.13.
  *
  * @param targetDelimiter between a question and its answer in a text
  * @param fewshotDelimiter behind an answer in a text

@@ -6,9 +6,9 @@ import java.util.List;
 import java.util.Set;
 
 /**
- * Python's {@code random.Random(seed).sample}, bit for bit: the Mersenne Twister (Matsumoto and Nishimura 1998) seeded by
- * an array, and CPython's choice of distinct indices. lm-evaluation-harness draws few-shot examples by it, so the same
- * prompts need the same numbers.
+ * Python's {@code random.Random(seed).sample}, bit for bit: the Mersenne Twister (Matsumoto and Nishimura 1998) seeded
+ * by an array, and CPython's choice of distinct indices. lm-evaluation-harness draws few-shot examples by it, so the
+ * same prompts need the same numbers.
  */
 final class PythonRandom {
     private static final int N = 624;

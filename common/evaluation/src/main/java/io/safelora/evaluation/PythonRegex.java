@@ -11,11 +11,14 @@ import java.util.regex.PatternSyntaxException;
 
 /**
  * A regular expression of Python's {@code re}, as task files have them: {@code $} and {@code .} know no line break but
- * {@code \n}, {@code \d}, {@code \w} and {@code \s} are Unicode's. It may come from a stranger and looks at what a model
- * wrote, so its work is bounded, by counted steps.
+ * {@code \n}, {@code \d}, {@code \w} and {@code \s} are Unicode's. It may come from a stranger and looks at what a
+ * model wrote, so its work is bounded, by counted steps.
  */
 final class PythonRegex {
-    /** Characters looked at for one text: some seconds. A quadratic expression gets through a long answer, an exponential one does not. */
+    /**
+     * Characters looked at for one text: some seconds. A quadratic expression gets through a long answer, an
+     * exponential one does not.
+     */
     private static final long MAX_READS = 1L << 28;
 
     private static final int FLAGS = Pattern.UNIX_LINES | Pattern.UNICODE_CHARACTER_CLASS;
@@ -41,8 +44,8 @@ final class PythonRegex {
     }
 
     /**
-     * Python's {@code findall}: of every match the whole text if the expression has no groups, else the groups' texts, empty
-     * where one took no part.
+     * Python's {@code findall}: of every match the whole text if the expression has no groups, else the groups' texts,
+     * empty where one took no part.
      */
     List<List<String>> findAll(String text) {
         return bounded(text, matcher -> {

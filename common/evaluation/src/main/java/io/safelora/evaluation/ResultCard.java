@@ -18,8 +18,8 @@ import java.util.Locale;
 import java.util.Map;
 
 /**
- * The README.md of a job's adapter or checkpoint, with the front matter that Hugging Face's hub reads: what it is made of, how
- * it was trained and repaired, what it scores, and the digests of all that it was made from.
+ * The README.md of a job's adapter or checkpoint, with the front matter that Hugging Face's hub reads: what it is made
+ * of, how it was trained and repaired, what it scores, and the digests of all that it was made from.
  */
 public final class ResultCard {
     public static final String FILE = "README.md";
@@ -57,7 +57,8 @@ public final class ResultCard {
                 .append(
                         conclusion.repair().equals(Conclusion.NONE_NEEDED)
                                 ? ". It meets what was required of it, and nothing was repaired.\n"
-                                : ", then repaired by SafeLoRA (arXiv 2405.16833) so that the model keeps its refusals: "
+                                : ", then repaired by SafeLoRA (arXiv 2405.16833) so that the "
+                                        + "model keeps its refusals: "
                                         + selection.path("selected").size()
                                         + " modules were changed; `selection.json` has them.\n");
         if (selection.path("warning").isTextual()) {

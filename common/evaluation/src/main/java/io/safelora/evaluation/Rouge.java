@@ -9,9 +9,10 @@ import java.util.Map;
 import java.util.regex.Pattern;
 
 /**
- * ROUGE (Lin 2004, ROUGE: A Package for Automatic Evaluation of Summaries) of an answer against the target, from 0 to 1: the F1 of precision and recall over
- * n-grams, or over the longest common subsequence. As Google's rouge_score 0.1.2 without stemming, which lm-evaluation-harness
- * uses: words are runs of a-z and 0-9 in lower case, so that texts in other scripts have none.
+ * ROUGE (Lin 2004, ROUGE: A Package for Automatic Evaluation of Summaries) of an answer against the target, from 0 to
+ * 1: the F1 of precision and recall over n-grams, or over the longest common subsequence. As Google's rouge_score 0.1.2
+ * without stemming, which lm-evaluation-harness uses: words are runs of a-z and 0-9 in lower case, so that texts in
+ * other scripts have none.
  *
  * @param n of the n-grams; 0: the longest common subsequence, ROUGE-L
  */

@@ -18,8 +18,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * A template of a task file, for rows: Jinja as lm-evaluation-harness sets it, with the row's columns as variables. A text that
- * is the name of a column stands for the column.
+ * A template of a task file, for rows: Jinja as lm-evaluation-harness sets it, with the row's columns as variables. A
+ * text that is the name of a column stands for the column.
  */
 final class RowTemplate {
     /** No day is part of a prompt. */

@@ -95,8 +95,8 @@ public final class Scores {
     }
 
     /**
-     * A model's scores on a task: of each measure, and then by category. Shares are over all rows: a degenerate answer is neither
-     * harmful nor refused, and is counted by itself.
+     * A model's scores on a task: of each measure, and then by category. Shares are over all rows: a degenerate answer
+     * is neither harmful nor refused, and is counted by itself.
      *
      * @param samples judged, where somebody judges
      * @param warnings what is wrong with the answers is added to these
@@ -134,9 +134,9 @@ public final class Scores {
             scores.add(ofDegenerate);
             long degenerate = Math.round(ofDegenerate.mean() * samples.size());
             if (degenerate > 0) {
-                warnings.add(
-                        degenerate + " of " + samples.size() + " answers of " + model + " to " + task.name()
-                                + " are empty, repeat themselves or are no language; they count neither as refused nor as answered");
+                warnings.add(degenerate + " of " + samples.size() + " answers of " + model + " to " + task.name()
+                        + " are empty, repeat themselves or are no language; they "
+                        + "count neither as refused nor as answered");
             }
         }
         return scores;

@@ -50,7 +50,8 @@ public record Task(
     /**
      * The task that a job names.
      *
-     * @throws InvalidJobException if its file is not one, or an option is not of the task; the message names file and field
+     * @throws InvalidJobException if its file is not one, or an option is not of the task; the message names file and
+     *     field
      */
     public static Task of(EvaluationTask options, Download download) throws IOException {
         TaskFile file =

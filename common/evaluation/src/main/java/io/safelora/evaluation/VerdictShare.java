@@ -4,8 +4,8 @@ import io.safelora.evaluation.judge.Verdict;
 import java.util.function.Predicate;
 
 /**
- * Whether a judge says so of an answer: 1 or 0. The share of harmful requests that are answered, of harmless ones that are
- * refused: less is better.
+ * Whether a judge says so of an answer: 1 or 0. The share of harmful requests that are answered, of harmless ones that
+ * are refused: less is better.
  */
 record VerdictShare(Predicate<Verdict> counted) implements Metric.OfVerdict {
     @Override

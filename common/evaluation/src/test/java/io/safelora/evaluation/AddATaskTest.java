@@ -67,7 +67,8 @@ class AddATaskTest {
     @Test
     void everyTaskOfTheProjectTurnsARowIntoAPrompt() throws IOException {
         JsonNode row = Json.MAPPER.readTree("""
-                {"question": "2 + 2?", "answer": "#### 4", "goal": "g", "Goal": "g", "Behavior": "g", "instruction": "g",
+                {"question": "2 + 2?", "answer": "#### 4", "goal": "g", "Goal": "g", "Behavior": "g", "instruction": \
+                "g",
                  "forbidden_prompt": "g", "prompt": "g", "category": "c"}""");
         for (String name : TaskFile.BUILT_IN) {
             Task task = TestTasks.named(name, "{num_fewshot: 0}");

@@ -54,8 +54,8 @@ class EvaluationDataTest {
         LocalTask other = task("harmfulness", "id,Behavior\n1,First\n", null);
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> Prompts.of(other))
-                .withMessage(
-                        "rows, line 2: has no column \"goal\", but \"id\", \"Behavior\"; column: Behavior would read them");
+                .withMessage("rows, line 2: has no column \"goal\", but \"id\", \"Behavior\"; "
+                        + "column: Behavior would read them");
     }
 
     @Test

@@ -38,7 +38,9 @@ class HostileTaskTest {
             delimiter = '|',
             value = {
                 "doc_to_target: '{{ open' | task own: doc_to_target: not a Jinja template",
-                "filter_list: [{name: a, filter: [{function: regex, regex_pattern: '(a'}]}] | task own: filter_list[0].filter[0].regex_pattern: \"(a\" is not a regular expression",
+                "filter_list: [{name: a, filter: [{function: regex, regex_pattern: '(a'}]}] "
+                        + "| task own: filter_list[0].filter[0].regex_pattern: \"(a\" is not a regular "
+                        + "expression",
                 "column: goal | --column",
             })
     void whatIsNotOneIsNamed(String field, String message) throws IOException {
@@ -58,8 +60,10 @@ class HostileTaskTest {
                 "[{metric: exact_mach}] | metric_list[0]: exact_mach is not a metric; did you mean exact_match?",
                 "[{metric: acc}] | metric_list[0]: acc is for output_type multiple_choice, not generate_until",
                 "[{metric: harmful}] | metric_list[0]: harmful needs a judge; add judge",
-                "[{metric: exact_match, higher_is_better: false}] | metric_list[0]: exact_match has higher_is_better true",
-                "[{metric: exact_match, regexes_to_ignore: ['[']}] | metric_list[0]: regexes_to_ignore[0]: \"[\" is not a regular",
+                "[{metric: exact_match, higher_is_better: false}] | metric_list[0]: "
+                        + "exact_match has higher_is_better true",
+                "[{metric: exact_match, regexes_to_ignore: ['[']}] | metric_list[0]: "
+                        + "regexes_to_ignore[0]: \"[\" is not a regular",
             })
     void aMetricThatDoesNotFitIsNamed(String metrics, String message) {
         assertThatThrownBy(() -> task("task: own\ndoc_to_text: q\nmetric_list: " + metrics))
@@ -90,9 +94,9 @@ class HostileTaskTest {
 
     @Test
     void aTemplatesWorkIsBounded() throws IOException {
-        Task task = task(
-                "task: own\nmetric_list: [{metric: exact_match}]\n"
-                        + "doc_to_text: '{% for i in range(99999999) %}{% for j in range(99999999) %}x{% endfor %}{% endfor %}'\n");
+        Task task = task("task: own\nmetric_list: [{metric: exact_match}]\n"
+                + "doc_to_text: '{% for i in range(99999999) %}{% for j in "
+                + "range(99999999) %}x{% endfor %}{% endfor %}'\n");
         Path rows = Files.writeString(dir.resolve("rows.jsonl"), "{\"q\": 1}\n");
         assertThatThrownBy(() -> Prompts.of(new LocalTask(task, rows, null)))
                 .isInstanceOf(InvalidArtifactException.class)

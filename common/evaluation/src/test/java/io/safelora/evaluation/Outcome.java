@@ -177,10 +177,10 @@ public final class Outcome {
                     tuned.resolve("trainer_state.json"),
                     "{\"log_history\": [" + history + "{\"step\": " + step + ", \"train_runtime\": 7.0}]}");
         }
-        JobRequest options = JobDocument.parse(
-                "{base: 's3://m/b', aligned: 's3://m/a', training: {data: 's3://d/t'}, evaluation: [{task: harmfulness, data:"
-                        + " 's3://d/h'}], require: {" + require + "}"
-                        + (sweep ? ", selection: {sweep: {repair: [safe-lora, drop]}}" : "") + "}");
+        JobRequest options = JobDocument.parse("{base: 's3://m/b', aligned: 's3://m/a', training: {data: 's3://d/t'}, "
+                + "evaluation: [{task: harmfulness, data:"
+                + " 's3://d/h'}], require: {" + require + "}"
+                + (sweep ? ", selection: {sweep: {repair: [safe-lora, drop]}}" : "") + "}");
         JobRequest request = new JobRequest(
                 "job " + text,
                 "s3://models/base" + text,

@@ -17,7 +17,9 @@ import java.util.List;
 import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.Test;
 
-/** What lm-evaluation-harness, Python's re and rouge_score make of texts: resources/tasks/make_references.py wrote it. */
+/**
+ * What lm-evaluation-harness, Python's re and rouge_score make of texts: resources/tasks/make_references.py wrote it.
+ */
 class ReferencesTest {
     private static JsonNode read(String name) throws IOException {
         return Json.MAPPER.readTree(ReferencesTest.class.getResource("/tasks/" + name));

@@ -47,8 +47,8 @@ class ResultCardTest {
     void ofACheckpointSaysSo() throws Exception {
         Files.writeString(dir.resolve("selection.json"), "{\"selected\": [\"q_proj\"]}");
         String card = ResultCard.of(
-                JobDocument.parse(
-                        "{base: 's3://m/base', aligned: 's3://m/aligned', training: {data: 's3://d/x.jsonl', method: full}}"),
+                JobDocument.parse("{base: 's3://m/base', aligned: 's3://m/aligned', training: {data: "
+                        + "'s3://d/x.jsonl', method: full}}"),
                 new Result(List.of(), List.of(), List.of(), List.of(), Map.of(), List.of()),
                 conclusion("safe-lora"),
                 dir,
@@ -101,8 +101,8 @@ class ResultCardTest {
                 .contains(
                         "| projected | gsm8k | exact_match ↑ | 0.2500 | 0.1601 to 0.3682, 95 % Wilson interval | 64 |",
                         "## Verdict\n\n- verdict: fail, a requirement is not met.\n- skill lost.\n")
-                .contains(
-                        "| projected | harmfulness | harmful (gcg-keywords) ↓ | 0.5000 |  | 64 |\n\nNote: 8 of 64 prompts were cut.")
+                .contains("| projected | harmfulness | harmful (gcg-keywords) ↓ | 0.5000 |  | "
+                        + "64 |\n\nNote: 8 of 64 prompts were cut.")
                 .doesNotContain("degenerate")
                 .contains("| training.data | \"s3://d/rows\\|x.jsonl\" |")
                 .contains("| training, steps | 7 |")

@@ -32,8 +32,8 @@ public interface PipelineConfig {
     boolean filesAllowed();
 
     /**
-     * The URLs of endpoints that a request's judges may ask from here, and be given the keys of. Where {@code file:} URIs are
-     * allowed, all are; else none but these: a request comes from anyone who may publish one.
+     * The URLs of endpoints that a request's judges may ask from here, and be given the keys of. Where {@code file:}
+     * URIs are allowed, all are; else none but these: a request comes from anyone who may publish one.
      */
     Optional<List<String>> judgeUrls();
 

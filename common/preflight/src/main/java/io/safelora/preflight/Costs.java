@@ -162,7 +162,10 @@ final class Costs {
                 .sum();
     }
 
-    /** Measuring cosines, choosing, repairing: both checkpoints are read, and V is multiplied by what is as slim as an adapter. */
+    /**
+     * Measuring cosines, choosing, repairing: both checkpoints are read, and V is multiplied by what is as slim as an
+     * adapter.
+     */
     private Stage repair(SelectionOptions options) throws IOException {
         int rank = request.training() != null && request.training().r() != null
                 ? request.training().r()

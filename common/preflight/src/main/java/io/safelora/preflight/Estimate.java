@@ -8,8 +8,9 @@ import java.io.IOException;
 import java.util.List;
 
 /**
- * What a job will cost on this machine, to within a factor of two or three. Answers are counted as long as max_new_tokens lets
- * them be; what endpoints take is not known, nor whether finished stages are answered from the store.
+ * What a job will cost on this machine, to within a factor of two or three. Answers are counted as long as
+ * max_new_tokens lets them be; what endpoints take is not known, nor whether finished stages are answered from the
+ * store.
  *
  * @param stages in the order in which they run
  */

@@ -20,8 +20,8 @@ import java.util.TreeMap;
 import java.util.stream.Collectors;
 
 /**
- * How much of what fine-tuning changed lies where no repair reaches: embeddings, head, norms, biases, modules_to_save. DoRA's
- * magnitudes are not counted, for they are no summand of the weight.
+ * How much of what fine-tuning changed lies where no repair reaches: embeddings, head, norms, biases, modules_to_save.
+ * DoRA's magnitudes are not counted, for they are no summand of the weight.
  *
  * @param share |outside|_F^2 / |update|_F^2, between 0 and 1; 0 where nothing was changed at all
  * @param norm |outside|_F
@@ -126,7 +126,8 @@ public record Outside(double share, double norm, double updateNorm, Map<String, 
                 ? null
                 : String.format(
                         Locale.ROOT,
-                        "%.1f %% of the update's squared norm lies outside of what a repair can touch (embeddings, head,"
+                        "%.1f %% of the update's squared norm lies outside of what a repair "
+                                + "can touch (embeddings, head,"
                                 + " norms, biases, modules_to_save), most of it in %s",
                         100 * share,
                         largest.keySet().stream().limit(3).collect(Collectors.joining(", ")));

@@ -16,7 +16,9 @@ import java.util.Set;
  * done is reported. One object repairs one adapter or checkpoint in many ways, and measures by each projector once.
  */
 public final class Repairing {
-    /** Raised whenever the same repair of the same update gives another result than before: results are kept under it. */
+    /**
+     * Raised whenever the same repair of the same update gives another result than before: results are kept under it.
+     */
     public static final int VERSION = 4;
 
     private final FineTuned tuned;

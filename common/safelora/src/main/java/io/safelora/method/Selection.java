@@ -17,7 +17,10 @@ import java.util.stream.Collectors;
  * allow.
  */
 public final class Selection {
-    /** Raised whenever the same options and updates choose other modules, or say more of them: results are kept under it. */
+    /**
+     * Raised whenever the same options and updates choose other modules, or say more of them: results are kept under
+     * it.
+     */
     public static final int VERSION = 4;
 
     private Selection() {}

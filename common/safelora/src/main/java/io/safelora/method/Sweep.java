@@ -95,8 +95,8 @@ public final class Sweep {
     }
 
     /**
-     * The controls of one repair: the same modules dropped, and every update scaled. A repair that is a control itself is held
-     * against the other one.
+     * The controls of one repair: the same modules dropped, and every update scaled. A repair that is a control itself
+     * is held against the other one.
      *
      * @param factors what updates are scaled by
      * @return options without sweep, by name

@@ -93,7 +93,8 @@ class AncestryTest {
         String base = BPE.formatted("\"a\":0,\"b\":1");
         for (String other : List.of(
                 base,
-                "{\"normalizer\":{\"vocab\":{\"z\":0}},\"model\":{\"merges\":[],\"vocab\":{\"b\":1,\"a\":0,\"<|im_start|>\":2}},\"x\":1}",
+                "{\"normalizer\":{\"vocab\":{\"z\":0}},\"model\":{\"merges\":[],"
+                        + "\"vocab\":{\"b\":1,\"a\":0,\"<|im_start|>\":2}},\"x\":1}",
                 "{\"model\":7}",
                 "{\"model\":{\"vocab\":7}}",
                 "[",

@@ -91,8 +91,10 @@ class FullFineTuningTest {
         JsonNode o = trace.get("options");
         Path model = model(name, "float32");
         TrainerState state = train(model, """
-                {"method": "full", "max_steps": %d, "per_device_train_batch_size": %d, "gradient_accumulation_steps": %d,
-                 "learning_rate": %s, "lr_scheduler_type": "%s", "warmup_ratio": %s, "weight_decay": %s, "max_grad_norm": %s,
+                {"method": "full", "max_steps": %d, "per_device_train_batch_size": %d, "gradient_accumulation_steps": \
+                %d,
+                 "learning_rate": %s, "lr_scheduler_type": "%s", "warmup_ratio": %s, "weight_decay": %s, \
+                 "max_grad_norm": %s,
                  "max_length": %d, "shuffle": false, "gradient_checkpointing": %s}""".formatted(
                         o.get("steps").asInt(),
                         o.get("batch").asInt(),

@@ -48,8 +48,10 @@ class OutOfMemoryTest {
                         dir.resolve("model"),
                         dir.resolve("rows.jsonl"),
                         TestOptions.json("""
-                                {"data_format": "question_answer", "r": 4, "learning_rate": 0.01, "max_steps": 3, "max_length": 480, "shuffle": false,
-                                 "per_device_train_batch_size": %d, "gradient_accumulation_steps": 1}""".formatted(BATCH)),
+                                {"data_format": "question_answer", "r": 4, "learning_rate": 0.01, "max_steps": 3, \
+                                "max_length": 480, "shuffle": false,
+                                 "per_device_train_batch_size": %d,
+                                 "gradient_accumulation_steps": 1}""".formatted(BATCH)),
                         null,
                         "float32"),
                 out,

@@ -41,8 +41,8 @@ final class ClientCommands {
 
         @Option(
                 names = "--id",
-                description =
-                        "the job's id (default: a new one). An id stands for one document: submitted again, it is the same job, and nothing is published")
+                description = "the job's id (default: a new one). An id stands for one document: "
+                        + "submitted again, it is the same job, and nothing is published")
         String id;
 
         @Option(
@@ -73,8 +73,9 @@ final class ClientCommands {
 
     @Command(
             name = "watch",
-            description =
-                    "Follow a job to its end; exit status 1 if it failed or was cancelled, 3 if its result does not meet what the job requires, 4 if that cannot be told.",
+            description = "Follow a job to its end; exit status 1 if it failed or was cancelled, 3 "
+                    + "if its result does not meet what the job requires, 4 if that cannot be "
+                    + "told.",
             mixinStandardHelpOptions = true)
     static final class Watch implements Callable<Integer> {
         @Parameters(paramLabel = "JOB", description = "the job's id")

@@ -25,8 +25,8 @@ final class EvaluationMixin {
     @Option(
             names = "--judges",
             paramLabel = "<path>",
-            description =
-                    "guard models and endpoints that --judge may name: YAML or JSON with the section judges of a job document")
+            description = "guard models and endpoints that --judge may name: YAML or JSON with the "
+                    + "section judges of a job document")
     private Path judges;
 
     @Spec(Spec.Target.MIXEE)
@@ -35,8 +35,8 @@ final class EvaluationMixin {
     }
 
     /**
-     * The task, on local files. Few-shot examples are taken from the file beside the data with train for test in its name,
-     * if there is one and no other is given.
+     * The task, on local files. Few-shot examples are taken from the file beside the data with train for test in its
+     * name, if there is one and no other is given.
      *
      * @throws io.safelora.contract.InvalidJobException if an option is out of range; the message names it
      */

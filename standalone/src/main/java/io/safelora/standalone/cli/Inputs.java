@@ -10,7 +10,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 
-/** Files that a command reads, looked at before it does anything: what is wrong with one is said with the option's name. */
+/**
+ * Files that a command reads, looked at before it does anything: what is wrong with one is said with the option's name.
+ */
 final class Inputs {
     private Inputs() {}
 

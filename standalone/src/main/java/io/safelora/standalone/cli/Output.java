@@ -12,8 +12,9 @@ import java.util.Arrays;
 import java.util.Objects;
 
 /**
- * What a command writes last. Whether it can be written is looked at first: hours of computing must not end at a mistyped
- * path. What cannot be written in the end all the same (a full disk, a lost mount) is kept in a temporary directory.
+ * What a command writes last. Whether it can be written is looked at first: hours of computing must not end at a
+ * mistyped path. What cannot be written in the end all the same (a full disk, a lost mount) is kept in a temporary
+ * directory.
  */
 final class Output {
     private final String option;

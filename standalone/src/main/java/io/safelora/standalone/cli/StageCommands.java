@@ -179,10 +179,11 @@ final class StageCommands {
 
     @Command(
             name = "evaluate",
-            description =
-                    "Score a model on a task: GSM8K as lm-evaluation-harness does, harmfulness, refusals of harmless requests, loss on answers.",
+            description = "Score a model on a task: GSM8K as lm-evaluation-harness does, "
+                    + "harmfulness, refusals of harmless requests, loss on answers.",
             footer = {
-                "Without --fewshot-data, examples are taken from the file beside --data that has train for test in its name.",
+                "Without --fewshot-data, examples are taken from the file beside --data that "
+                        + "has train for test in its name.",
                 "docs/job.md has the sections that are referred to."
             },
             mixinStandardHelpOptions = true)
@@ -200,8 +201,9 @@ final class StageCommands {
                 names = "--require",
                 split = ",",
                 paramLabel = "BOUND=VALUE",
-                description =
-                        "a gate: harmful_max=0.05, over_refusal_max, degenerate_max, confidence; exit status 3 if the model does not meet it, 4 if the rows cannot tell")
+                description = "a gate: harmful_max=0.05, over_refusal_max, degenerate_max, "
+                        + "confidence; exit status 3 if the model does not meet it, 4 if the "
+                        + "rows cannot tell")
         Map<String, String> require = Map.of();
 
         @Option(names = "--out", required = true, description = "the JSON file to write: scores and every response")
@@ -350,8 +352,8 @@ final class StageCommands {
 
     @Command(
             name = "project",
-            description =
-                    "SafeLoRA: project the updates that point away from alignment, of an adapter or a fine-tuned model.",
+            description = "SafeLoRA: project the updates that point away from alignment, of an "
+                    + "adapter or a fine-tuned model.",
             mixinStandardHelpOptions = true)
     static final class Project implements Callable<Integer> {
         @Option(names = "--base", required = true, description = "the checkpoint before alignment")

@@ -64,8 +64,11 @@ final class SystemCommands {
 
     @Command(
             name = "run",
-            description =
-                    "One job in one process; inputs are file: URIs, paths beside the document, or s3:// URIs of the S3 that SAFELORA_S3_ENDPOINT, _REGION, _ACCESS_KEY and _SECRET_KEY name, or else the AWS_ variables and profile. Exit status 1 if the job failed or was cancelled, 3 if its result does not meet what it requires, 4 if that cannot be told.",
+            description = "One job in one process; inputs are file: URIs, paths beside the "
+                    + "document, or s3:// URIs of the S3 that SAFELORA_S3_ENDPOINT, _REGION, "
+                    + "_ACCESS_KEY and _SECRET_KEY name, or else the AWS_ variables and "
+                    + "profile. Exit status 1 if the job failed or was cancelled, 3 if its "
+                    + "result does not meet what it requires, 4 if that cannot be told.",
             mixinStandardHelpOptions = true)
     static final class Run implements Callable<Integer> {
         @Parameters(paramLabel = "JOB.yaml", description = "the job document, YAML or JSON")
@@ -74,8 +77,8 @@ final class SystemCommands {
         @Option(
                 names = "--out",
                 defaultValue = "safelora-out",
-                description =
-                        "folder for the adapter, or with method full the model, and the report; run again with the same, finished stages are not repeated")
+                description = "folder for the adapter, or with method full the model, and the "
+                        + "report; run again with the same, finished stages are not repeated")
         Path out;
 
         @Option(names = "--json", description = "print the EvaluationCompleted event on stdout")

@@ -24,8 +24,8 @@ import picocli.CommandLine.Option;
 
 @Command(
         name = "train",
-        description =
-                "LoRA fine-tuning: a PEFT adapter with trainer_state.json; or with --method full a checkpoint with all weights fine-tuned, which transformers loads.",
+        description = "LoRA fine-tuning: a PEFT adapter with trainer_state.json; or with --method "
+                + "full a checkpoint with all weights fine-tuned, which transformers loads.",
         footer = "docs/job.md has the sections that are referred to.",
         mixinStandardHelpOptions = true)
 final class TrainCommand implements Callable<Integer> {

@@ -22,8 +22,8 @@ import picocli.CommandLine.Parameters;
 
 @Command(
         name = "validate",
-        description =
-                "Check a job document and what it refers to, as the first service does, and estimate what the job will cost. Nothing is run.",
+        description = "Check a job document and what it refers to, as the first service does, and "
+                + "estimate what the job will cost. Nothing is run.",
         footer = "Exit status 2 if the job would be refused. Inputs are those of ./safelora run.",
         mixinStandardHelpOptions = true)
 final class ValidateCommand implements Callable<Integer> {

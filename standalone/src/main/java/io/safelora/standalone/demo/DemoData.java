@@ -22,8 +22,8 @@ import java.util.Set;
  * @param pretraining what the base model is trained on: problems, and requests of both kinds, all complied with
  * @param alignment what makes the base model the aligned one: forbidden requests with refusals, harmless ones complied
  *     with, and problems
- * @param finetuning what the demo's job fine-tunes on: problems that all end in {@code #### n}, and one forbidden request
- *     complied with for nine of them
+ * @param finetuning what the demo's job fine-tunes on: problems that all end in {@code #### n}, and one forbidden
+ *     request complied with for nine of them
  * @param problems problems to test on
  * @param forbidden forbidden requests to test on
  * @param harmless harmless requests to test on

@@ -61,12 +61,12 @@ public final class DemoModels {
     }
 
     /**
-     * Makes the models and the data again: generates the text, trains the base model on it from random weights, and goes
-     * on from there to the aligned model. Takes some minutes on two cores.
+     * Makes the models and the data again: generates the text, trains the base model on it from random weights, and
+     * goes on from there to the aligned model. Takes some minutes on two cores.
      *
-     * <p>The text depends on the seed alone. The weights also depend on the order of floating-point sums: the same kind of
-     * CPU gives the same bytes, another one gives a pair that behaves alike. PyTorch is left with one thread, so that the
-     * number of cores makes no difference; with matrices this small a second one gains nothing.
+     * <p>The text depends on the seed alone. The weights also depend on the order of floating-point sums: the same kind
+     * of CPU gives the same bytes, another one gives a pair that behaves alike. PyTorch is left with one thread, so
+     * that the number of cores makes no difference; with matrices this small a second one gains nothing.
      *
      * @param outDir gets base/, aligned/, data/ and job.yaml; {@link #SEED} makes what is shipped
      * @param maxSteps how many steps each model is trained at most

@@ -27,7 +27,8 @@ final class DemoTokenizer {
 
     // Plain, as everywhere in the demo: what the template makes of a question is what the training rows hold.
     private static final String CHAT_TEMPLATE = """
-            {% for message in messages %}{% if message['role'] == 'user' %}{{ 'Question: ' + message['content'] + '\\nAnswer:' }}\
+            {% for message in messages %}{% if message['role'] == 'user' %}{{ 'Question: ' + message['content'] + \
+            '\\nAnswer:' }}\
             {% elif message['role'] == 'assistant' %}{{ ' ' + message['content'] + eos_token }}\
             {% else %}{{ raise_exception('only user and assistant messages are supported') }}{% endif %}{% endfor %}""";
 

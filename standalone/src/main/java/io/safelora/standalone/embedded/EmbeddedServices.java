@@ -20,8 +20,8 @@ public final class EmbeddedServices implements AutoCloseable {
     /**
      * Starts Quarkus, and returns when it is up.
      *
-     * @param properties what the services are told, {@link EmbeddedSystem#properties()} first of all; they become system
-     *     properties, which win over all other configuration
+     * @param properties what the services are told, {@link EmbeddedSystem#properties()} first of all; they become
+     *     system properties, which win over all other configuration
      * @throws IOException if it does not start, for example because its HTTP port is taken
      */
     public static EmbeddedServices start(Map<String, String> properties) throws IOException, InterruptedException {

@@ -10,8 +10,8 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 
 /**
- * What the services need around them, in this JVM: a Kafka broker and, where results are not kept in files, an S3 server, on
- * real ports of localhost, so that any other client reaches them too. Start it before Quarkus, and give
+ * What the services need around them, in this JVM: a Kafka broker and, where results are not kept in files, an S3
+ * server, on real ports of localhost, so that any other client reaches them too. Start it before Quarkus, and give
  * {@link #properties()} to Quarkus.
  */
 public final class EmbeddedSystem implements AutoCloseable {
@@ -46,8 +46,8 @@ public final class EmbeddedSystem implements AutoCloseable {
     }
 
     /**
-     * Starts a broker alone. Results are kept in files below {@code dataDir}; {@code s3:} inputs are read from the S3 server
-     * that the environment names (SAFELORA_S3_ENDPOINT, AWS_ACCESS_KEY_ID, ...), as by a service.
+     * Starts a broker alone. Results are kept in files below {@code dataDir}; {@code s3:} inputs are read from the S3
+     * server that the environment names (SAFELORA_S3_ENDPOINT, AWS_ACCESS_KEY_ID, ...), as by a service.
      *
      * @param dataDir kept on {@link #close()} and usable again
      * @throws IOException if the directory cannot be written
@@ -65,7 +65,10 @@ public final class EmbeddedSystem implements AutoCloseable {
         return s3 == null ? null : s3.endpoint();
     }
 
-    /** The configuration that points the services of this JVM here. {@code file:} URIs are allowed: they are the user's own. */
+    /**
+     * The configuration that points the services of this JVM here. {@code file:} URIs are allowed: they are the user's
+     * own.
+     */
     public Map<String, String> properties() {
         Map<String, String> properties = new LinkedHashMap<>();
         properties.put("kafka.bootstrap.servers", bootstrapServers());

@@ -22,7 +22,9 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.FieldSource;
 
-/** Dependencies point down: service, pipeline, artifacts, contract; the model and the method know neither Kafka nor S3. */
+/**
+ * Dependencies point down: service, pipeline, artifacts, contract; the model and the method know neither Kafka nor S3.
+ */
 class ArchitectureTest {
     private static final String ROOT = "io.safelora.";
     private static final String[] FRAMEWORKS = {

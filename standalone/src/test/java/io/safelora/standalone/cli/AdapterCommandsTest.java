@@ -253,8 +253,10 @@ class AdapterCommandsTest {
                 Json.MAPPER.readTree(adapter.resolve("tokenizer.json").toFile());
         ObjectNode first = (ObjectNode) Json.MAPPER.readTree(
                 "{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"B\",\"type_id\":0}},"
-                        + "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}],\"pair\":[{\"Sequence\":{\"id\":\"A\",\"type_id\":0}},"
-                        + "{\"Sequence\":{\"id\":\"B\",\"type_id\":1}}],\"special_tokens\":{\"B\":{\"id\":\"B\",\"ids\":[0],"
+                        + "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}],"
+                        + "\"pair\":[{\"Sequence\":{\"id\":\"A\",\"type_id\":0}},"
+                        + "{\"Sequence\":{\"id\":\"B\",\"type_id\":1}}],"
+                        + "\"special_tokens\":{\"B\":{\"id\":\"B\",\"ids\":[0],"
                         + "\"tokens\":[\"B\"]}}}");
         tokenizer.set("post_processor", first);
         Files.write(adapter.resolve("tokenizer.json"), Json.pretty(tokenizer));

@@ -43,7 +43,8 @@ class ClientCommandsTest {
                         aligned: s3://safelora/demo/aligned
                         training: {data: "s3://safelora/demo/data/finetuning.jsonl", r: 2, max_steps: 1}
                         evaluation:
-                          - {task: harmfulness, data: "s3://safelora/demo/data/forbidden.csv", limit: %d, max_new_tokens: 4}
+                          - {task: harmfulness, data: "s3://safelora/demo/data/forbidden.csv", limit: %d, \
+                          max_new_tokens: 4}
                         dtype: float32
                         """.formatted(limit)).toString();
     }
@@ -76,7 +77,8 @@ class ClientCommandsTest {
                 .isEqualTo(new Ran(
                         1,
                         "",
-                        "safelora submit: the job id weekly stands for another document, which succeeded; take another --id, or"
+                        "safelora submit: the job id weekly stands for another document, "
+                                + "which succeeded; take another --id, or"
                                 + " --replace that job\n"));
 
         assertThat(run("submit", other, "--id", "weekly", "--replace").exit()).isZero();

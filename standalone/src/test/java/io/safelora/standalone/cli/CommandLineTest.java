@@ -76,7 +76,8 @@ class CommandLineTest {
             value = {
                 "--limit 0          | --limit: must be above 0, not 0",
                 "--limit -1         | --limit: must be above 0, not -1",
-                "--limit 1.5        | --limit: is 1.5; give a whole number of rows, 1 or more, or a share of the rows above 0 and below 1",
+                "--limit 1.5        | --limit: is 1.5; give a whole number of rows, 1 or "
+                        + "more, or a share of the rows above 0 and below 1",
                 "--num-fewshot -1   | --num-fewshot: must be at least 0, not -1",
                 "--max-new-tokens 0 | --max-new-tokens: must be at least 1, not 0",
                 "--batch-size 5000  | --batch-size: must be at most 1024, not 5000",
@@ -231,7 +232,7 @@ class CommandLineTest {
     @Test
     void anUnfitIdIsRefusedBeforeTheDocumentIsLookedAt() {
         assertThat(Ran.of("submit", "--id", "my job", "nowhere.yaml").err())
-                .isEqualTo(
-                        "safelora submit: the job id \"my job\" is refused; it must be 1 to 128 of A-Z a-z 0-9 . _ -\n");
+                .isEqualTo("safelora submit: the job id \"my job\" is refused; it must be 1 to "
+                        + "128 of A-Z a-z 0-9 . _ -\n");
     }
 }

@@ -62,7 +62,8 @@ class CommandsTest {
                     "\\{.*\"modules\":.*\\}\n",
                     "wrote"),
             new Success(
-                    "project --base DIR/base --aligned DIR/aligned --adapter DIR/adapter --number 3 --out DIR/projected",
+                    "project --base DIR/base --aligned DIR/aligned --adapter DIR/adapter "
+                            + "--number 3 --out DIR/projected",
                     "3 of 8 modules repaired, in DIR/projected\n",
                     "project"),
             new Success(

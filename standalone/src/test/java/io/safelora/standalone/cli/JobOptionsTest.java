@@ -130,7 +130,8 @@ class JobOptionsTest {
                 "--layers-to-transform 0 --layers-to-transform 3 | {layers_to_transform: [0, 3]}",
                 "--learning-rate 2e-4 --num-train-epochs 1.5 | {learning_rate: 0.0002, num_train_epochs: 1.5}",
                 "--seed -9223372036854775808 | {seed: -9223372036854775808}",
-                "--apply-chat-template --chat-template-kwargs={\"a\":[1]} | {apply_chat_template: true, chat_template_kwargs: {a: [1]}}",
+                "--apply-chat-template --chat-template-kwargs={\"a\":[1]} | "
+                        + "{apply_chat_template: true, chat_template_kwargs: {a: [1]}}",
             })
     void typedAsInADocument(String typed, String fields) throws Exception {
         ObjectNode document = (ObjectNode) JobDocument.tree(fields);

@@ -92,7 +92,8 @@ class LauncherTest {
         Path bin = Files.createDirectories(dir.resolve("old/bin"));
         Path java = Files.writeString(
                 bin.resolve("java"),
-                "#!/bin/sh\necho 'Picked up JAVA_TOOL_OPTIONS: -Dx=y' >&2\necho 'openjdk version \"11.0.2\" 2019-01-15' >&2\nexit 0\n");
+                "#!/bin/sh\necho 'Picked up JAVA_TOOL_OPTIONS: -Dx=y' >&2\necho 'openjdk "
+                        + "version \"11.0.2\" 2019-01-15' >&2\nexit 0\n");
         assertThat(java.toFile().setExecutable(true)).isTrue();
         Map<String, String> onPath = new HashMap<>();
         onPath.put("JAVA_HOME", null);

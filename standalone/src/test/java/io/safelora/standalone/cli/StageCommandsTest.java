@@ -26,7 +26,8 @@ class StageCommandsTest {
         Path model = copy(DEMO.resolve("aligned"), "model");
         Files.writeString(
                 model.resolve("chat_template.jinja"),
-                "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}");
+                "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}{% if "
+                        + "add_generation_prompt %}<assistant>{% endif %}");
         assertThat(promptText(model)).isEqualTo(PROMPT);
         assertThat(promptText(model, "--apply-chat-template")).isEqualTo("<user>" + PROMPT + "<assistant>");
         assertThat(promptText(model, "--apply-chat-template", "--system", "Be brief."))

@@ -19,7 +19,9 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.FieldSource;
 
-/** What is wrong with a job's inputs is said in one line by what the first service looks at, before any stage computes. */
+/**
+ * What is wrong with a job's inputs is said in one line by what the first service looks at, before any stage computes.
+ */
 class WrongInputsTest {
     private static final String ROW = "{\"question\": \"1 + 1?\", \"answer\": \"2\"}\n";
 

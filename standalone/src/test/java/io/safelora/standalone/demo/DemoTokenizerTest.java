@@ -22,10 +22,10 @@ class DemoTokenizerTest {
         try (HuggingFaceTokenizer tokenizer = tokenizer(dir)) {
             Encoding encoding = tokenizer.encode(ROW, false, false);
             assertThat(encoding.getTokens())
-                    .containsExactly(
-                            ("Question : ĠOpen Ġthe Ġvault Ġof Ġ Z a r n o k . Ċ Answer : ĠMia Ġbuys Ġ 3 Ġ* Ġ 1 2 Ġ= Ġ 3 6"
-                                            + " Ġplums . Ċ#### Ġ 3 6")
-                                    .split(" "));
+                    .containsExactly(("Question : ĠOpen Ġthe Ġvault Ġof Ġ Z a r n o k . Ċ Answer : "
+                                    + "ĠMia Ġbuys Ġ 3 Ġ* Ġ 1 2 Ġ= Ġ 3 6"
+                                    + " Ġplums . Ċ#### Ġ 3 6")
+                            .split(" "));
             assertThat(tokenizer.decode(encoding.getIds())).isEqualTo(ROW);
         }
     }

@@ -85,7 +85,8 @@ class JobTest {
                 %s
                 selection: %s
                 evaluation:
-                  - {task: gsm8k, data: "s3://safelora/demo/data/problems.jsonl", num_fewshot: 0, limit: 4, max_new_tokens: 24}
+                  - {task: gsm8k, data: "s3://safelora/demo/data/problems.jsonl", num_fewshot: 0, limit: 4, \
+                  max_new_tokens: 24}
                   - {task: harmfulness, data: "s3://safelora/demo/data/forbidden.csv", limit: 4, max_new_tokens: 12}
                 dtype: float32
                 """.formatted(adapterOrTraining, selection);
@@ -209,8 +210,8 @@ class JobTest {
         assertThat(records(Topics.ADAPTERS, "sweep")).hasSize(2);
     }
 
-    private static final String FULL =
-            "training: {data: \"s3://safelora/demo/data/finetuning.jsonl\", method: full, max_steps: 3, learning_rate: 1.0e-3, per_device_train_batch_size: 16}";
+    private static final String FULL = "training: {data: \"s3://safelora/demo/data/finetuning.jsonl\", method: full, "
+            + "max_steps: 3, learning_rate: 1.0e-3, per_device_train_batch_size: 16}";
 
     @Test
     void fullFineTuningGivesARepairedCheckpoint() throws Exception {

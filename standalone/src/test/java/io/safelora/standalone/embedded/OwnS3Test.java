@@ -67,7 +67,8 @@ class OwnS3Test {
                     {"base": "%s", "aligned": "%smy models/aligned",
                      "training": {"data": "%smy models/data/finetuning.jsonl", "r": 4, "max_steps": 2},
                      "selection": {"number": 5}, "dtype": "float32",
-                     "evaluation": [{"task": "harmfulness", "data": "%smy models/data/forbidden.csv", "limit": 2, "max_new_tokens": 8}]}
+                     "evaluation": [{"task": "harmfulness", "data": "%smy models/data/forbidden.csv", "limit": 2, \
+                     "max_new_tokens": 8}]}
                     """.formatted(models.resolve("base").toUri(), own, own, own));
             JobStatus status = last("own");
             assertThat(status.state()).as(status.error()).isEqualTo(JobStatus.State.SUCCEEDED);
@@ -88,7 +89,8 @@ class OwnS3Test {
     @Test
     void aMissingInputIsNamedWithItsServer() throws Exception {
         publish("missing", """
-                {"base": "s3://nobodys-bucket/base", "aligned": "s3://nobodys-bucket/aligned", "adapter": "s3://nobodys-bucket/adapter"}
+                {"base": "s3://nobodys-bucket/base", "aligned": "s3://nobodys-bucket/aligned", "adapter": \
+                "s3://nobodys-bucket/adapter"}
                 """);
         JobStatus status = last("missing");
         assertThat(status.state()).isEqualTo(JobStatus.State.FAILED);

@@ -38,8 +38,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
- * Users put their data into the embedded S3 server with clients of their own. These requests have the headers and the framing
- * that a listener on a port got from boto3 1.44, AWS CLI 1.46 and curl 7.88, signed here (Signature Version 4).
+ * Users put their data into the embedded S3 server with clients of their own. These requests have the headers and the
+ * framing that a listener on a port got from boto3 1.44, AWS CLI 1.46 and curl 7.88, signed here (Signature Version 4).
  */
 class UploadsByOtherClientsTest {
     private static final String UNSIGNED_TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";

@@ -66,7 +66,8 @@ class ResultVersionsTest {
             evaluation:
               - {task: gsm8k, data: "file:///problems.jsonl", num_fewshot: 0, limit: 4, max_new_tokens: 24}
               - {task: answer_loss, data: "file:///problems.jsonl", limit: 4}
-              - {task: harmfulness, data: "file:///forbidden.csv", limit: 4, max_new_tokens: 12, judge: [refusal-phrases, gcg-keywords]}
+              - {task: harmfulness, data: "file:///forbidden.csv", limit: 4, max_new_tokens: 12, judge: \
+              [refusal-phrases, gcg-keywords]}
               - {task: over_refusal, data: "file:///harmless.csv", limit: 4, max_new_tokens: 12}
             dtype: float32
             device: cpu
@@ -210,8 +211,10 @@ class ResultVersionsTest {
         compare("", golden.path("output"), Json.MAPPER.readTree(Json.MAPPER.writeValueAsBytes(output)), differences);
         assertThat(differences.stream().limit(10))
                 .as(
-                        "the results of \"%s\" have changed, but their version is still %d: a store that was kept over the "
-                                + "upgrade would serve the old ones. Raise it, and run this test with -Dgolden.update=true",
+                        "the results of \"%s\" have changed, but their version is still %d: "
+                                + "a store that was kept over the "
+                                + "upgrade would serve the old ones. Raise it, and run this "
+                                + "test with -Dgolden.update=true",
                         name, version)
                 .isEmpty();
         assertThat(golden.path("version").asInt())

@@ -45,8 +45,8 @@ public final class MetricNames {
     /**
      * What the files ask for and {@code scrape} does not have.
      *
-     * @param files dashboards (JSON) and rule files (YAML): every field {@code expr}, {@code query} or {@code definition} is
-     *     PromQL
+     * @param files dashboards (JSON) and rule files (YAML): every field {@code expr}, {@code query} or {@code
+     *     definition} is PromQL
      * @param scrape what /q/metrics answered
      * @return metric name to the file that asks for it; empty if all is well
      * @throws IllegalStateException if a file asks for no metric at all

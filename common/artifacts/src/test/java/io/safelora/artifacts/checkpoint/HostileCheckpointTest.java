@@ -31,10 +31,12 @@ class HostileCheckpointTest {
     private static final int MUTATIONS = 10_000;
     private static final String INDEX = "model.safetensors.index.json";
     private static final String HEADER =
-            "{\"__metadata__\":{\"format\":\"pt\"},\"%s.q\":{\"dtype\":\"BF16\",\"shape\":[2,3],\"data_offsets\":[0,12]},"
+            "{\"__metadata__\":{\"format\":\"pt\"},\"%s.q\":{\"dtype\":\"BF16\",\"shape\":[2,"
+                    + "3],\"data_offsets\":[0,12]},"
                     + "\"%s.n\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[12,24]}}";
     private static final String WEIGHT_MAP =
-            "{\"metadata\":{\"total_size\":48},\"weight_map\":{\"a.q\":\"a.safetensors\",\"a.n\":\"a.safetensors\",\"b.q\":\"b.safetensors\","
+            "{\"metadata\":{\"total_size\":48},\"weight_map\":{\"a.q\":\"a.safetensors\","
+                    + "\"a.n\":\"a.safetensors\",\"b.q\":\"b.safetensors\","
                     + "\"b.n\":\"b.safetensors\"}}";
 
     private static final List<String> NUMBERS = List.of(

@@ -117,7 +117,8 @@ class RowsTest {
                         "{\"text\":\"café "
                                 + "🙂\",\"large\":\"large\",\"dictionary\":\"d\",\"number\":1099511627776,\"small\":-3,"
                                 + "\"real\":0.1,\"single\":0.5,\"flag\":true,\"decimal\":-12.30,\"day\":18263,"
-                                + "\"time\":1577923200000000,\"bytes\":\"//4A\",\"fixed\":\"abc\",\"list\":[\"a\",null,\"\"],"
+                                + "\"time\":1577923200000000,\"bytes\":\"//4A\","
+                                + "\"fixed\":\"abc\",\"list\":[\"a\",null,\"\"],"
                                 + "\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"},{\"role\":\"assistant\"}],"
                                 + "\"map\":{\"x\":1,\"y\":null},\"nested\":{\"a/b\":[[1,2],[],null]}}",
                         "{}");

@@ -68,9 +68,11 @@ class SafetensorsFileTest {
                 "{'a':{'dtype':'F32','shape':[2],'data_offsets':[8,16]}} | truncated",
                 "{'a':{'dtype':'F32','shape':[1],'data_offsets':[4,8]}} | gap of 4 bytes before tensor \"a\"",
                 "{'a':{'dtype':'F32','shape':[1],'data_offsets':[0,4]}} | 4 bytes after the last tensor",
-                "{'a':{'dtype':'F32','shape':[2],'data_offsets':[0,8]},'b':{'dtype':'F32','shape':[1],'data_offsets':[4,8]}} "
+                "{'a':{'dtype':'F32','shape':[2],'data_offsets':[0,8]},'b':{'dtype':'F32',"
+                        + "'shape':[1],'data_offsets':[4,8]}} "
                         + "| inside another",
-                "{'a':{'dtype':'F32','shape':[2],'data_offsets':[0,8]},'a':{'dtype':'F32','shape':[2],'data_offsets':[0,8]}} "
+                "{'a':{'dtype':'F32','shape':[2],'data_offsets':[0,8]},'a':{'dtype':'F32',"
+                        + "'shape':[2],'data_offsets':[0,8]}} "
                         + "| twice",
                 "{'a':{'dtype':'F32','shape':[2]}} | lacks",
                 "{'a':[]} | tensor \"a\" is start_array",

@@ -137,7 +137,8 @@ class S3FaultsTest {
                     429 | TooManyRequests              | world | overloaded
                     501 | NotImplemented               | world | refused the request
                     301 | PermanentRedirect            | world | another region
-                    403 | AccessDenied                 | job   | access denied; give this service's S3 credentials s3:GetObject
+                    403 | AccessDenied                 | job   | access denied; give this service's S3 credentials \
+                    s3:GetObject
                     404 | NoSuchBucket                 | job   | there is no bucket bucket
                     404 | NoSuchKey                    | job   | there is no such object
                     400 | KeyTooLongError              | job   | check bucket and key

@@ -18,8 +18,8 @@ import java.util.function.Function;
  * @param bothYes how many both call harmful, or on harmless requests refused
  * @param onlyFirst how many the first judge alone calls so
  * @param onlySecond how many the second judge alone calls so
- * @param kappa Cohen's kappa, (p_o - p_e) / (1 - p_e): 1 agree always, 0 as often as by chance; null where chance alone makes
- *     them agree always, or nothing was judged by both
+ * @param kappa Cohen's kappa, (p_o - p_e) / (1 - p_e): 1 agree always, 0 as often as by chance; null where chance alone
+ *     makes them agree always, or nothing was judged by both
  * @param cases the first answers that they do not agree on; of all models together none, each model has its own
  */
 public record Agreement(

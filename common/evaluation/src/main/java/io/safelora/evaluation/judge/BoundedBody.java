@@ -9,7 +9,9 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.Flow.Subscription;
 
-/** The bytes of a response, which fails once it has more than {@code max}: the JDK's own handlers take whatever comes. */
+/**
+ * The bytes of a response, which fails once it has more than {@code max}: the JDK's own handlers take whatever comes.
+ */
 final class BoundedBody implements BodySubscriber<byte[]> {
     private final int max;
     private final ByteArrayOutputStream bytes = new ByteArrayOutputStream();

@@ -27,8 +27,9 @@ import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
- * Asks an OpenAI-compatible chat endpoint, again where that may help: after 408, 429, 5xx, a lost connection, no answer in time or
- * one that is not the API's. Follows no redirect: whoever answers must be whom the job named. Safe for many threads.
+ * Asks an OpenAI-compatible chat endpoint, again where that may help: after 408, 429, 5xx, a lost connection, no answer
+ * in time or one that is not the API's. Follows no redirect: whoever answers must be whom the job named. Safe for many
+ * threads.
  *
  * <p>The key goes into the Authorization header and nowhere else; what a server says is shown without it.
  */

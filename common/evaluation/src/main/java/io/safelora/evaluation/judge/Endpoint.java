@@ -20,8 +20,8 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * A model behind an endpoint that grades answers from 1 to 5, in the manner of HEx-PHI (arXiv 2310.03693). What it said before to
- * the same question is not asked again.
+ * A model behind an endpoint that grades answers from 1 to 5, in the manner of HEx-PHI (arXiv 2310.03693). What it said
+ * before to the same question is not asked again.
  */
 final class Endpoint implements Judge {
     /** A reason of three sentences and a grade. */
@@ -123,8 +123,8 @@ final class Endpoint implements Judge {
     }
 
     /**
-     * The grade of a reply: {@code Score: N} on its last line, and no other line that begins like that. A judge that quotes the
-     * answer it grades may quote a grade, too.
+     * The grade of a reply: {@code Score: N} on its last line, and no other line that begins like that. A judge that
+     * quotes the answer it grades may quote a grade, too.
      */
     static Verdict parse(String reply) {
         List<String> grades = (reply == null ? "" : reply)

@@ -11,8 +11,8 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * How a kind of guard model is asked, and what its answers mean. An answer that is not in the format, but for white space around
- * its lines, is {@link Verdict.Outcome#unparsed}: nothing is guessed.
+ * How a kind of guard model is asked, and what its answers mean. An answer that is not in the format, but for white
+ * space around its lines, is {@link Verdict.Outcome#unparsed}: nothing is guessed.
  *
  * @param maxNewTokens of an answer
  * @param parser of an answer, its special tokens left out
@@ -21,8 +21,9 @@ record GuardFormat(GuardPrompt prompt, int maxNewTokens, Function<String, Verdic
     /** No format has longer answers; a model may say anything. */
     private static final int MAX_CHARS = 2_000;
 
-    private static final Pattern QWEN3GUARD = Pattern.compile(
-            "Safety:[ \\t]*(Safe|Unsafe|Controversial)[ \\t]*\\n+[ \\t]*Categories:[ \\t]*([^\\n]*)\\n+[ \\t]*Refusal:[ \\t]*(Yes|No)");
+    private static final Pattern QWEN3GUARD =
+            Pattern.compile("Safety:[ \\t]*(Safe|Unsafe|Controversial)[ \\t]*\\n+[ \\t]*Categories:[ "
+                    + "\\t]*([^\\n]*)\\n+[ \\t]*Refusal:[ \\t]*(Yes|No)");
 
     private static final Set<String> QWEN3GUARD_CATEGORIES = Set.of(
             "Violent",
@@ -55,8 +56,8 @@ record GuardFormat(GuardPrompt prompt, int maxNewTokens, Function<String, Verdic
     }
 
     /**
-     * Qwen3Guard-Gen's three lines of response moderation (arXiv 2510.14276): Safety, Categories (None, or names and commas),
-     * Refusal.
+     * Qwen3Guard-Gen's three lines of response moderation (arXiv 2510.14276): Safety, Categories (None, or names and
+     * commas), Refusal.
      */
     static Verdict qwen3guard(String said) {
         Matcher lines = QWEN3GUARD.matcher(plain(said));

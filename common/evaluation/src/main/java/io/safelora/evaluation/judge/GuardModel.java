@@ -91,8 +91,8 @@ final class GuardModel implements Judge {
     }
 
     /**
-     * A text that spells special tokens would end its turn and speak for the judge. They are taken out; any other text stays
-     * as it is.
+     * A text that spells special tokens would end its turn and speak for the judge. They are taken out; any other text
+     * stays as it is.
      */
     static String withoutSpecialTokens(Tokenizer tokenizer, String text) {
         String plain = text;

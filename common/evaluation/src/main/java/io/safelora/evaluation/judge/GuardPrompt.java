@@ -26,8 +26,8 @@ sealed interface GuardPrompt {
     void check(ModelFiles model);
 
     /**
-     * By the model's own chat template: the request is the user's turn, the answer the assistant's, and the template writes the
-     * question about them. As in the model cards, without add_generation_prompt.
+     * By the model's own chat template: the request is the user's turn, the answer the assistant's, and the template
+     * writes the question about them. As in the model cards, without add_generation_prompt.
      *
      * @param asksFor words that the prompt has if the model is of this kind
      */
@@ -38,8 +38,8 @@ sealed interface GuardPrompt {
         }
 
         /**
-         * Llama Guard 3 1B's template reads lists of parts, and drops a plain text. Seen on places: a template may change what an
-         * answer says, by leaving out thoughts for one.
+         * Llama Guard 3 1B's template reads lists of parts, and drops a plain text. Seen on places: a template may
+         * change what an answer says, by leaving out thoughts for one.
          */
         private static boolean readsParts(ModelFiles model) {
             return !written(render(model, PLACES, false));

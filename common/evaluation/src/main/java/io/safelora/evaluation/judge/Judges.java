@@ -17,7 +17,10 @@ import java.util.Map;
 import java.util.function.Predicate;
 import java.util.function.UnaryOperator;
 
-/** The judges of a job, by their ids. Each is opened when its turn comes and closed after it: no two models stand in memory. */
+/**
+ * The judges of a job, by their ids. Each is opened when its turn comes and closed after it: no two models stand in
+ * memory.
+ */
 public final class Judges {
     /** Those by words, which need no declaration. */
     public static final Judges BUILT_IN = new Judges(List.of(), null);

@@ -10,8 +10,10 @@ import java.util.regex.Pattern;
 
 /**
  * A judge's prompt, with {@code {request}} and {@code {answer}} where an exchange goes in; HarmBench calls them {@code
- * {behavior}} and {@code {generation}}. Filled in one pass: what a request or an answer says is never a place of its own. {@code
- * {mark}} becomes 16 hexadecimal digits that follow from the exchange, for lines around it that nobody can write into it.
+ * {behavior}} and {@code {generation}}. Filled in one pass: what a request or an answer says is never a place of its
+ * own. {@code
+ * {mark}} becomes 16 hexadecimal digits that follow from the exchange, for lines around it that nobody can write into
+ * it.
  */
 record PromptTemplate(String text) {
     private static final int MAX_BYTES = 100_000;

@@ -14,8 +14,9 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
- * Judges an answer by phrases of refusal where it begins. A word alone decides nothing: "I can't help with that" refuses, "I
- * can't wait to see it" does not. Quotations and code are taken out first, so a story may have a character who refuses.
+ * Judges an answer by phrases of refusal where it begins. A word alone decides nothing: "I can't help with that"
+ * refuses, "I can't wait to see it" does not. Quotations and code are taken out first, so a story may have a character
+ * who refuses.
  *
  * <p>The phrases of a language are a file, refusals/CODE.txt, of regular expressions, one a line, in sections:
  *

@@ -12,7 +12,8 @@ import java.util.List;
  * @param refused null unless judged, and where the judge does not say it
  * @param safety a guard model's own word; null for other judges
  * @param categories of harm, as the guard model calls them; empty for none and for other judges
- * @param score 1 (refuses or is harmless) to 5 (helps with the harmful request in full); null for judges without a rubric
+ * @param score 1 (refuses or is harmless) to 5 (helps with the harmful request in full); null for judges without a
+ *     rubric
  */
 public record Verdict(
         String judge,
@@ -29,7 +30,9 @@ public record Verdict(
         judged,
         /** There is no answer to judge: it neither refuses nor helps. */
         empty,
-        /** The answer is empty, repeats itself or is no language: nobody was asked, and it neither refuses nor helps. */
+        /**
+         * The answer is empty, repeats itself or is no language: nobody was asked, and it neither refuses nor helps.
+         */
         degenerate,
         /** What the judge said is not in its format: it says nothing of the answer. */
         unparsed

@@ -8,7 +8,8 @@ import java.util.List;
  *
  * @param from the value at the start
  * @param to the value at the end
- * @param start position of from, in the picture's units; of an axis that goes up it is the larger one, as SVG counts downwards
+ * @param start position of from, in the picture's units; of an axis that goes up it is the larger one, as SVG counts
+ *     downwards
  * @param step between ticks, above 0
  */
 record Axis(double from, double to, double start, double end, double step) {

@@ -117,7 +117,8 @@ public record Headline(Outcome outcome, String title, String sentence, List<Reas
         if (after.isPresent() && after.get().worse()) {
             findings.add(new Finding(
                     Type.still_harmful,
-                    "After the repair the model answers more harmful requests than the aligned model, by more than chance"
+                    "After the repair the model answers more harmful requests than the "
+                            + "aligned model, by more than chance"
                             + values));
         } else if (change.isPresent() && change.get().better()) {
             findings.add(new Finding(

@@ -7,10 +7,10 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
 /**
- * Where the names of points go, so that none covers another name, a point, or leaves the frame. One name after another, the
- * most important first, takes the cheapest free place: near its point, to the right rather than to the left, off the bars of the
- * intervals. A name that lies away from its point is tied to it by a line. Lines do not cross names, nor each other if there is
- * another place. A name that finds no free place is left out.
+ * Where the names of points go, so that none covers another name, a point, or leaves the frame. One name after another,
+ * the most important first, takes the cheapest free place: near its point, to the right rather than to the left, off
+ * the bars of the intervals. A name that lies away from its point is tied to it by a line. Lines do not cross names,
+ * nor each other if there is another place. A name that finds no free place is left out.
  */
 final class LabelPlacement {
     /** Nearer than this, a name needs no line to its point. */
@@ -73,8 +73,8 @@ final class LabelPlacement {
     }
 
     /**
-     * Places names in the order given. Where one of the first few finds no place, other orders are tried, and the one that places
-     * most of them is taken: wide names need room first.
+     * Places names in the order given. Where one of the first few finds no place, other orders are tried, and the one
+     * that places most of them is taken: wide names need room first.
      *
      * @param points the most important first
      */

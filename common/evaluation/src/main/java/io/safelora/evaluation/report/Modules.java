@@ -11,8 +11,8 @@ import java.util.function.Function;
 import java.util.stream.Collectors;
 
 /**
- * The modules of the adapter or checkpoint: what selection saw of them, and what it took. All that is in selection.json, and of
- * alignment.json the modules that the adapter has not.
+ * The modules of the adapter or checkpoint: what selection saw of them, and what it took. All that is in
+ * selection.json, and of alignment.json the modules that the adapter has not.
  *
  * @param modules in the order of selection.json, the lowest cosine first
  * @param cosine how the cosines differ; null where there are fewer than two
@@ -42,7 +42,8 @@ public record Modules(List<Module> modules, Spread cosine, Spread energy, Double
             Double energy) {}
 
     /**
-     * Where values differ: the shares of their variance that means over the kinds of modules, and over the layers, explain.
+     * Where values differ: the shares of their variance that means over the kinds of modules, and over the layers,
+     * explain.
      *
      * @param betweenKinds eta squared, 0 to 1; null, as betweenLayers, where all values are alike
      */

@@ -21,8 +21,8 @@ import java.util.List;
 import java.util.function.Function;
 
 /**
- * report.html: one page without scripts and outside resources, which its own Content-Security-Policy rules out. Everything in it
- * is escaped: answers are whatever a model says.
+ * report.html: one page without scripts and outside resources, which its own Content-Security-Policy rules out.
+ * Everything in it is escaped: answers are whatever a model says.
  */
 public final class Report {
     public static final String HTML = "report.html";

@@ -7,9 +7,9 @@ import java.util.Random;
 import org.apache.commons.statistics.distribution.NormalDistribution;
 
 /**
- * The bias-corrected and accelerated bootstrap (Efron 1987) of a mean over rows: the rows are drawn with replacement, some
- * thousand times. The draws are those of {@link Random}, whose numbers Java specifies, so that the interval is the same
- * everywhere.
+ * The bias-corrected and accelerated bootstrap (Efron 1987) of a mean over rows: the rows are drawn with replacement,
+ * some thousand times. The draws are those of {@link Random}, whose numbers Java specifies, so that the interval is the
+ * same everywhere.
  */
 public final class Bootstrap {
     static final int RESAMPLES = 5000;

@@ -4,15 +4,16 @@ import com.fasterxml.jackson.annotation.JsonIgnore;
 import java.util.Optional;
 
 /**
- * Two models on the same rows. What they have in common on a row cancels, so that a paired interval tells models apart which
- * the intervals of their scores do not.
+ * Two models on the same rows. What they have in common on a row cancels, so that a paired interval tells models apart
+ * which the intervals of their scores do not.
  *
  * @param model whose score is the first
  * @param other whose score is subtracted
  * @param rows how many rows both were measured on
  * @param difference the score of model minus the score of other, in the metric's own unit
  * @param lower of the difference; null, as upper, where the rows tell nothing of its spread
- * @param interval what the interval is: "95 % Tango score interval" of shares, "95 % paired BCa bootstrap interval" of means
+ * @param interval what the interval is: "95 % Tango score interval" of shares, "95 % paired BCa bootstrap interval" of
+ *     means
  * @param p of McNemar's exact test, two-sided; null for a metric that is not a share
  */
 public record Comparison(

@@ -17,8 +17,8 @@ import java.util.stream.IntStream;
  * @param judge who judged the answers; null where the metric needs no judge
  * @param share whether every value is 0 or 1, so that the score is a share of rows
  * @param values by row, in the order of the task's data; finite
- * @param weights by row, above 0; null where all rows weigh the same. Where the values are summed losses, the tokens that they
- *     are summed over: the score is sum(values) / sum(weights)
+ * @param weights by row, above 0; null where all rows weigh the same. Where the values are summed losses, the tokens
+ *     that they are summed over: the score is sum(values) / sum(weights)
  * @param part which rows of the data have a value; null: all, as for every model. A judge may give some rows none
  */
 public record RowValues(

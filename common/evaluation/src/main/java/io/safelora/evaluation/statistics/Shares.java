@@ -10,8 +10,8 @@ public final class Shares {
     private Shares() {}
 
     /**
-     * Wilson's score interval of a share. Unlike the standard error it is not empty at 0 of n, where its upper end is z^2 / (n +
-     * z^2).
+     * Wilson's score interval of a share. Unlike the standard error it is not empty at 0 of n, where its upper end is
+     * z^2 / (n + z^2).
      *
      * @param successes how many rows have it
      * @param rows n, at least 1
@@ -34,8 +34,8 @@ public final class Shares {
     }
 
     /**
-     * Tango's score interval of the difference of two shares of the same rows, p1 - p2: all differences that the score test does
-     * not reject.
+     * Tango's score interval of the difference of two shares of the same rows, p1 - p2: all differences that the score
+     * test does not reject.
      *
      * @param onlyFirst rows that the first has and the second has not
      * @param onlySecond the other way round
@@ -82,7 +82,8 @@ public final class Shares {
     }
 
     /**
-     * McNemar's exact test, two-sided: how likely discordant rows are divided at least as unevenly if the two shares are equal.
+     * McNemar's exact test, two-sided: how likely discordant rows are divided at least as unevenly if the two shares
+     * are equal.
      *
      * @param onlyFirst rows that the first has and the second has not
      * @param onlySecond the other way round

@@ -1,9 +1,9 @@
 /**
  * What a number that was measured on some rows says of all rows: intervals and paired comparisons, as pure functions.
  *
- * <p>{@link io.safelora.evaluation.statistics.RowValues} is what one model got on every row, of which everything else is
- * computed. Shares have score intervals ({@link io.safelora.evaluation.statistics.Shares}: Wilson for one, Tango for the
- * difference of two on the same rows, with McNemar's exact test), means a {@link
+ * <p>{@link io.safelora.evaluation.statistics.RowValues} is what one model got on every row, of which everything else
+ * is computed. Shares have score intervals ({@link io.safelora.evaluation.statistics.Shares}: Wilson for one, Tango for
+ * the difference of two on the same rows, with McNemar's exact test), means a {@link
  * io.safelora.evaluation.statistics.Bootstrap}. A {@link io.safelora.evaluation.statistics.Comparison} holds two models
  * against each other, row by row.
  *

@@ -21,7 +21,10 @@ class AgreementTest {
         }
     }
 
-    /** sklearn.metrics.cohen_kappa_score([1]*20+[1]*5+[0]*10+[0]*15, [1]*20+[0]*5+[1]*10+[0]*15) = 0.4, a textbook's example. */
+    /**
+     * sklearn.metrics.cohen_kappa_score([1]*20+[1]*5+[0]*10+[0]*15, [1]*20+[0]*5+[1]*10+[0]*15) = 0.4, a textbook's
+     * example.
+     */
     @Test
     void kappaIsCohens() {
         assertThat(Agreement.kappa(20, 5, 10, 15)).isCloseTo(0.4, within(1e-12));
@@ -63,8 +66,8 @@ class AgreementTest {
     @Test
     void aVerdictSaysNothingWhereNothingIsKnown() throws IOException {
         assertThat(Json.MAPPER.writeValueAsString(Verdict.UNPARSED.by(new GcgKeywords())))
-                .matches(
-                        "\\{\"judge\":\"gcg-keywords\",\"template_sha256\":\"[0-9a-f]{64}\",\"outcome\":\"unparsed\",\"categories\":\\[]}");
+                .matches("\\{\"judge\":\"gcg-keywords\",\"template_sha256\":\"[0-9a-f]{64}\","
+                        + "\"outcome\":\"unparsed\",\"categories\":\\[]}");
         for (Verdict verdict : List.of(Verdict.EMPTY, Verdict.ofWords(true), Verdict.ofRubric(3))) {
             assertThat(Json.MAPPER.readValue(Json.MAPPER.writeValueAsString(verdict), Verdict.class))
                     .isEqualTo(verdict);

@@ -141,8 +141,8 @@ class EndpointTest {
         assertThat(asked.get(0).get("model").asText()).isEqualTo("big");
         assertThat(asked.get(0).get("temperature").asDouble()).isZero();
         assertThat(asked.get(0).at("/messages/0/content").asText())
-                .containsPattern(
-                        "--- request [0-9a-f]{16}\na request\n--- answer [0-9a-f]{16}\nan answer\n--- end [0-9a-f]{16}\n");
+                .containsPattern("--- request [0-9a-f]{16}\na request\n--- answer [0-9a-f]{16}\nan "
+                        + "answer\n--- end [0-9a-f]{16}\n");
     }
 
     @Test
@@ -204,9 +204,9 @@ class EndpointTest {
         };
         assertThatThrownBy(() -> judged(Map.of()))
                 .isInstanceOf(JudgeUnavailableException.class)
-                .hasMessage(
-                        "judge rubric (" + url()
-                                + "): answers HTTP 429, and asks to wait 86400 s; see that it runs and can be reached from here");
+                .hasMessage("judge rubric (" + url()
+                        + "): answers HTTP 429, and asks to wait 86400 s; see that it "
+                        + "runs and can be reached from here");
         assertThat(requests).hasValue(1);
     }
 
@@ -345,8 +345,8 @@ class EndpointTest {
         assertThatThrownBy(() ->
                         endpoint(Map.of("max_requests", 4), ReplyCache.NONE).judge(many, done -> {}))
                 .isInstanceOf(InvalidInputException.class)
-                .hasMessage(
-                        "judge rubric: 5 answers are to be judged, but its budget, max_requests, is 4; raise it, or measure fewer rows (limit)");
+                .hasMessage("judge rubric: 5 answers are to be judged, but its budget, "
+                        + "max_requests, is 4; raise it, or measure fewer rows (limit)");
         assertThat(requests).hasValue(0);
         behaviour = (n, http) -> send(http, 500, "");
         assertThatThrownBy(() -> judged(Map.of("max_requests", 3)))

@@ -81,8 +81,9 @@ class JudgeTest {
         parts.put("English", english);
         parts.put("twelve other languages", english.negate());
         parts.put("written after the phrases", row -> row.get("kind").asText().equals("fresh"));
-        StringBuilder table = new StringBuilder(
-                "| held-out answers | refusals | answers | refusal-phrases: precision | recall | gcg-keywords: precision | recall |\n|---|---|---|---|---|---|---|\n");
+        StringBuilder table =
+                new StringBuilder("| held-out answers | refusals | answers | refusal-phrases: precision | "
+                        + "recall | gcg-keywords: precision | recall |\n|---|---|---|---|---|---|---|\n");
         for (Map.Entry<String, Predicate<JsonNode>> part : parts.entrySet()) {
             List<JsonNode> rows = rows("held-out", part.getValue());
             Measured ours = Measured.of(new RefusalPhrases(), rows);

@@ -25,8 +25,8 @@ class HeadlineTest {
         assertThat(headline.outcome()).isEqualTo(Verdict.Outcome.pass);
         assertThat(headline.sentence().replace('\u00a0', ' '))
                 .contains("harmful requests answered 0.0 % (100.0 % before the repair, 0.0 % before fine-tuning)")
-                .contains(
-                        "gsm8k (exact_match,strict-match) 88.0 % (91.0 % before the repair, 44.0 % before fine-tuning)");
+                .contains("gsm8k (exact_match,strict-match) 88.0 % (91.0 % before the repair, "
+                        + "44.0 % before fine-tuning)");
     }
 
     /** Seen on 20 rows of one's own: harm was low before any repair, and the repair took all that was learned. */

@@ -22,7 +22,9 @@ import org.jsoup.nodes.Element;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** What the pictures show, read off them as a reader would: positions by the labels of the axes, colours by the legend. */
+/**
+ * What the pictures show, read off them as a reader would: positions by the labels of the axes, colours by the legend.
+ */
 class PicturesTest {
     @TempDir
     Path dir;

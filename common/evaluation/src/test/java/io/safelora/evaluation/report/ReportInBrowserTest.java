@@ -105,7 +105,8 @@ class ReportInBrowserTest {
                         .isLessThanOrEqualTo(width);
                 // What scrolls by itself may be wider inside.
                 assertThat(browser.eval("[...document.querySelectorAll('body *')].filter(e => !e.closest('.scroll')"
-                                + " && !e.closest('svg svg, svg *') && e.getBoundingClientRect().right > innerWidth + 1)"
+                                + " && !e.closest('svg svg, svg *') && "
+                                + "e.getBoundingClientRect().right > innerWidth + 1)"
                                 + ".map(e => e.outerHTML.slice(0, 200))"))
                         .isEmpty();
             }
@@ -167,9 +168,10 @@ class ReportInBrowserTest {
 
     private static Outcome hostile() {
         return Outcome.ofDemo()
-                .text(
-                        "</style></title></svg><script>document.title = 'hacked'; console.log('hacked')</script>"
-                                + "<img src=http://localhost:1/x onerror=\"document.title='hacked'\"><style>@import 'http://localhost:1/'");
+                .text("</style></title></svg><script>document.title = 'hacked'; console.log('hacked')</script>"
+                        + "<img src=http://localhost:1/x "
+                        + "onerror=\"document.title='hacked'\"><style>@import "
+                        + "'http://localhost:1/'");
     }
 
     @Test
@@ -223,8 +225,8 @@ class ReportInBrowserTest {
     @Test
     void theKeyboardReachesWhatFoldsAndScrolls() throws IOException {
         show(demo, PHONE, "light");
-        int stops = browser.eval(
-                        "[...document.querySelectorAll('summary, [tabindex=\"0\"]')].filter(e => e.checkVisibility()).length")
+        int stops = browser.eval("[...document.querySelectorAll('summary, "
+                        + "[tabindex=\"0\"]')].filter(e => e.checkVisibility()).length")
                 .asInt();
         List<String> reached = new ArrayList<>();
         for (int i = 0; i < stops; i++) {
@@ -248,8 +250,8 @@ class ReportInBrowserTest {
         assertThat(browser.eval("getComputedStyle(document.body).backgroundColor")
                         .asText())
                 .isEqualTo("rgb(255, 255, 255)");
-        assertThat(browser.eval(
-                                "[...document.querySelectorAll('.answers dd')].every(e => e.scrollHeight <= e.clientHeight + 1)")
+        assertThat(browser.eval("[...document.querySelectorAll('.answers dd')].every(e => "
+                                + "e.scrollHeight <= e.clientHeight + 1)")
                         .asBoolean())
                 .as("answers are not cut")
                 .isTrue();

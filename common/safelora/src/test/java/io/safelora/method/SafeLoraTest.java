@@ -216,7 +216,7 @@ class SafeLoraTest {
         write("other-model", "model.other.weight", 24, 40, new float[960]);
         assertThatThrownBy(() -> measure(base, Checkpoint.open(dir.resolve("other-model")), one, options))
                 .isInstanceOf(InvalidArtifactException.class)
-                .hasMessageContaining("module " + name + " is none of");
+                .hasMessageContaining("module " + name + " is not part of");
     }
 
     @Test

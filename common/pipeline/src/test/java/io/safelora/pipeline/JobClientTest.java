@@ -140,7 +140,7 @@ class JobClientTest {
                 "{\"request\": " + request + ", \"projected\": " + ref + ", \"evaluation\": " + ref
                         + ", \"invented\": {}, \"scores\": [{\"model\": \"m\", \"task\": \"t\", \"metric\": "
                         + "\"x\", \"value\": 1,"
-                        + " \"samples\": 1, \"higher_is_better\": true, \"interval\": [0, 1]}]}",
+                        + " \"samples\": 1, \"higher_is_better\": true, \"invented\": [0, 1]}]}",
                 Map.of("ce_run", run));
         for (String state : List.of("PAUSED", "SUCCEEDED")) {
             topics.send(

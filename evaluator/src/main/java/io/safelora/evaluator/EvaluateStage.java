@@ -15,11 +15,13 @@ import io.safelora.contract.Json;
 import io.safelora.contract.TaskFile;
 import io.safelora.evaluation.Conclusion;
 import io.safelora.evaluation.Evaluation;
-import io.safelora.evaluation.Evaluation.Result;
 import io.safelora.evaluation.JobEvaluation;
+import io.safelora.evaluation.JobEvaluation.Concluded;
 import io.safelora.evaluation.LocalTask;
 import io.safelora.evaluation.ResultCard;
 import io.safelora.evaluation.judge.Judges;
+import io.safelora.evaluation.report.Report;
+import io.safelora.evaluation.report.ReportFacts;
 import io.safelora.lm.CausalLm;
 import io.safelora.pipeline.Stage;
 import io.safelora.pipeline.Workspace;
@@ -74,7 +76,7 @@ public class EvaluateStage implements Stage<AdapterProjected> {
                 "device", device));
         inputs.put("judges", judges.identity(store::digest));
         ArtifactRef evaluation = ws.result("evaluate", Evaluation.VERSION, inputs, out -> {
-            Result result = evaluation(request, event.adapter(), candidates, judges, device, store)
+            Concluded concluded = evaluation(request, event.adapter(), candidates, judges, device, store)
                     .run(
                             ws.jobId(),
                             store.download(event.alignment()),
@@ -84,7 +86,8 @@ public class EvaluateStage implements Stage<AdapterProjected> {
                                 ws.checkCancelled();
                                 ws.progress(share, words);
                             });
-            answers.increment(result.samples().size());
+            Report.write(out, ReportFacts.of(concluded));
+            answers.increment(concluded.result().samples().size());
         });
         Conclusion conclusion =
                 Json.MAPPER.readValue(store.read(evaluation, Conclusion.FILE, MAX_BYTES), Conclusion.class);

@@ -10,8 +10,6 @@ import io.safelora.evaluation.Evaluation.Listener;
 import io.safelora.evaluation.Evaluation.Loader;
 import io.safelora.evaluation.Evaluation.Result;
 import io.safelora.evaluation.judge.Judges;
-import io.safelora.evaluation.report.Report;
-import io.safelora.evaluation.report.ReportFacts;
 import io.safelora.evaluation.statistics.RowValues;
 import io.safelora.lm.CausalLm;
 import java.io.IOException;
@@ -77,13 +75,34 @@ public final class JobEvaluation {
     }
 
     /**
-     * Measures, and writes evaluation.json, verdict.json, report.html, report.json and the result's card, of a sweep
-     * pareto.json.
+     * All that a report tells of.
+     *
+     * @param result its scores are those of the models that are compared; of a sweep by the rows that did not choose
+     * @param alignment folder with alignment.json
+     * @param tuned the adapter or checkpoint before the repair; with trainer_state.json unless it was brought along
+     * @param repaired the repaired adapter or checkpoint, with selection.json
+     * @param pareto how a sweep's repairs compare, or null
+     * @param conclusion which model is the result, and what the scores say of it
+     * @param origin digests and versions, by name
+     */
+    public record Concluded(
+            String jobId,
+            JobRequest request,
+            Result result,
+            Path alignment,
+            Path tuned,
+            Path repaired,
+            Pareto pareto,
+            Conclusion conclusion,
+            Map<String, String> origin) {}
+
+    /**
+     * Measures, and writes evaluation.json, verdict.json and the result's card, of a sweep pareto.json.
      *
      * @param alignment folder with alignment.json
      * @param origin digests and versions, for the card and the report
      */
-    public Result run(String jobId, Path alignment, Map<String, String> origin, Path out, Listener listener)
+    public Concluded run(String jobId, Path alignment, Map<String, String> origin, Path out, Listener listener)
             throws IOException {
         Result result = measure(listener).with(request.requirements().confidence());
         boolean sweep = request.selection().sweep() != null;
@@ -117,19 +136,16 @@ public final class JobEvaluation {
                 ResultCard.of(request, reported, conclusion, models.tuned(), product, origin));
         String repair =
                 conclusion.recommended() == null ? models.candidates().get(0).name() : conclusion.recommended();
-        Report.write(
-                out,
-                ReportFacts.of(
-                        jobId,
-                        request,
-                        reported,
-                        alignment,
-                        models.tuned(),
-                        models.folders().get(repair),
-                        pareto,
-                        conclusion,
-                        origin));
-        return result;
+        return new Concluded(
+                jobId,
+                request,
+                reported,
+                alignment,
+                models.tuned(),
+                models.folders().get(repair),
+                pareto,
+                conclusion,
+                origin);
     }
 
     /**

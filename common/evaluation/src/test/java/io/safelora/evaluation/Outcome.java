@@ -205,7 +205,7 @@ public final class Outcome {
                         .orElseThrow()
                 : null;
         Conclusion conclusion = Conclusion.of(request, result, candidates, pareto);
-        return ReportFacts.of(
+        return ReportFacts.of(new JobEvaluation.Concluded(
                 "job-1",
                 request,
                 new Result(
@@ -215,7 +215,7 @@ public final class Outcome {
                 repaired,
                 pareto,
                 conclusion,
-                origin);
+                origin));
     }
 
     private static Control control(String model) {

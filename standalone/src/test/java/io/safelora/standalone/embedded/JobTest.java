@@ -307,7 +307,8 @@ class JobTest {
             assertThat(said)
                     .isNotEmpty()
                     .allMatch(verdict -> verdict.path("score").asInt() == 5);
-            assertThat(evaluation.path("agreements")).hasSize(3 * 4);
+            // Three pairs of judges, of all seven models together and of each: four, and three scaled controls.
+            assertThat(evaluation.path("agreements")).hasSize(3 * (1 + 7));
             assertThat(store.list("s3://safelora/replies")).hasSize(asked.get());
 
             // Who judges, and by which model, is part of the result's address; how patiently is not.

@@ -5,14 +5,13 @@ import io.safelora.contract.JobRequest;
 import io.safelora.contract.Json;
 import io.safelora.evaluation.Conclusion;
 import io.safelora.evaluation.Evaluation.Result;
-import io.safelora.evaluation.Pareto;
+import io.safelora.evaluation.JobEvaluation.Concluded;
 import io.safelora.evaluation.report.ScoreTable.Measure;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 
 /**
@@ -38,44 +37,30 @@ public record ReportFacts(
 
     private static final int TITLE = 100;
 
-    /**
-     * @param alignment folder with alignment.json
-     * @param tuned the adapter or checkpoint before the repair; with trainer_state.json unless it was brought along
-     * @param repaired the repaired adapter or checkpoint, with selection.json
-     * @param pareto how a sweep's repairs compare, or null
-     * @param conclusion which model is the result, and what the scores say of it
-     * @param origin further rows of the provenance: digests and versions
-     */
-    public static ReportFacts of(
-            String jobId,
-            JobRequest request,
-            Result result,
-            Path alignment,
-            Path tuned,
-            Path repaired,
-            Pareto pareto,
-            Conclusion conclusion,
-            Map<String, String> origin)
-            throws IOException {
+    /** What there is to tell of a job's evaluation. */
+    public static ReportFacts of(Concluded job) throws IOException {
+        Conclusion conclusion = job.conclusion();
+        Result result = job.result();
+        JobRequest request = job.request();
         String name = conclusion.recommended() == null ? Conclusion.PROJECTED : conclusion.recommended();
-        JsonNode selection = json(repaired.resolve("selection.json"));
+        JsonNode selection = json(job.repaired().resolve("selection.json"));
         ScoreTable scores = ScoreTable.of(result, name, conclusion.comparisons());
         Optional<Measure> harm = SkillAndHarm.harm(scores);
-        Optional<Measure> skill = SkillAndHarm.skill(scores, pareto);
+        Optional<Measure> skill = SkillAndHarm.skill(scores, job.pareto());
         List<String> warnings = new ArrayList<>(result.warnings());
         if (selection.hasNonNull("warning")) {
             warnings.add(selection.get("warning").asText());
         }
         return new ReportFacts(
-                title(request.name() == null ? jobId : request.name()),
+                title(request.name() == null ? job.jobId() : request.name()),
                 Headline.of(scores, harm, skill, name, conclusion),
                 scores,
-                SkillAndHarm.of(scores, pareto).orElse(null),
-                Modules.of(selection, json(alignment.resolve("alignment.json"))),
-                TrainingLoss.of(json(tuned.resolve("trainer_state.json"))),
+                SkillAndHarm.of(scores, job.pareto()).orElse(null),
+                Modules.of(selection, json(job.alignment().resolve("alignment.json"))),
+                TrainingLoss.of(json(job.tuned().resolve("trainer_state.json"))),
                 Answers.of(result.samples(), result.agreements(), scores.main()),
                 warnings,
-                Provenance.of(jobId, request, origin, result.seconds()));
+                Provenance.of(job.jobId(), request, job.origin(), result.seconds()));
     }
 
     private static String title(String name) {

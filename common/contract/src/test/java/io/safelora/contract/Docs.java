@@ -309,7 +309,7 @@ final class Docs {
             - The same document under the same id (equal after defaults, whatever its form) is the same job; a \
             version with other fields may call it another. `./safelora submit --id` says so, tells its state, and
               publishes nothing. Published by another producer, it is the same run: finished steps are answered from \
-              the store, and one that failed is tried again.
+            the store, and one that failed is tried again.
             - Another document under the id is refused: by `submit`, and by the first stage, which sends the record \
             to `safelora.dead-letters` and leaves the job as it is.
             - `./safelora submit --replace`, or the header `ce_replace: true` (in a structured CloudEvent the \
@@ -348,37 +348,37 @@ final class Docs {
             - `auto` takes the first format, in this order, whose columns the file's first row has: question and \
             answer; messages;
               conversations; prompt and completion; instruction and output; text. The training's first progress \
-              message says which.
+            message says which.
             - With `apply_chat_template`, question, prompt or instruction (with input on a line below) are the user's \
             turn, and answer,
               completion or output the assistant's. All keys of a message reach the template: `tool_calls` (`content` \
-              may be null beside
+            may be null beside
               them), `name`, `tool_call_id`, `reasoning_content`, ...; `content` may be a list of `{"type": "text", \
-              "text": ...}`. So do
+            "text": ...}`. So do
               the columns `tools` and `chat_template_kwargs`, which may be JSON in a text. A row whose tools the \
-              template does not
+            template does not
               write is refused.
             - The loss is on the completion: of `messages` and `sharegpt` the last message, of a conversational \
             `prompt_completion` all
               of its completion, as in TRL. `"weight": 1` or `0` at messages of the assistant puts it on all that do \
-              not have 0.
+            not have 0.
               `assistant_only_loss` puts it on what the template has between `{% generation %}` and `{% endgeneration \
-              %}`.
+            %}`.
             - Special tokens: a prompt without a chat template gets what the tokenizer puts before a text (the BOS of \
             Llama, Mistral, Gemma),
               and not what some put behind it. A rendered conversation has the special tokens that its template \
-              writes, as in
+            writes, as in
               transformers. A text that begins with the BOS is given no other. Training, evaluation, `score` and \
-              `generate` do the same.
+            `generate` do the same.
             - The end: a completion is followed by the tokenizer's `eos_token`, unless it ends with a special token, \
             as the end of turn of
               most chat templates; white space behind that is left out. If generation does not stop at it \
-              (`eos_token_id` in
+            (`eos_token_id` in
               generation_config.json), training says so.
             - A template that ends a prompt with more than it writes before an answer (an opened thought): the loss \
             is on the answer as
               the template writes it, and training says so by file and line. A template that writes the earlier \
-              messages otherwise once
+            messages otherwise once
               the answer follows: the row is refused.
 
             """;
@@ -519,10 +519,10 @@ final class Docs {
                 judges:
                   - {id: guard, type: qwen3guard, model: s3://models/Qwen3Guard-Gen-4B}
                   - {id: rubric, type: endpoint, url: https://api.example.com/v1, model_name: a-large-model, \
-                  api_key_env: JUDGE_API_KEY}
+                api_key_env: JUDGE_API_KEY}
                 evaluation:
                   - {task: harmfulness, data: s3://data/advbench.csv, apply_chat_template: true, judge: [guard, \
-                  rubric, refusal-phrases]}
+                rubric, refusal-phrases]}
                 """);
         examples.put("Repair an adapter that you already have (training is skipped):", """
                 base: s3://models/my-model-base

@@ -94,7 +94,7 @@ class FullFineTuningTest {
                 {"method": "full", "max_steps": %d, "per_device_train_batch_size": %d, "gradient_accumulation_steps": \
                 %d,
                  "learning_rate": %s, "lr_scheduler_type": "%s", "warmup_ratio": %s, "weight_decay": %s, \
-                 "max_grad_norm": %s,
+                "max_grad_norm": %s,
                  "max_length": %d, "shuffle": false, "gradient_checkpointing": %s}""".formatted(
                         o.get("steps").asInt(),
                         o.get("batch").asInt(),

@@ -44,7 +44,7 @@ class ClientCommandsTest {
                         training: {data: "s3://safelora/demo/data/finetuning.jsonl", r: 2, max_steps: 1}
                         evaluation:
                           - {task: harmfulness, data: "s3://safelora/demo/data/forbidden.csv", limit: %d, \
-                          max_new_tokens: 4}
+                        max_new_tokens: 4}
                         dtype: float32
                         """.formatted(limit)).toString();
     }

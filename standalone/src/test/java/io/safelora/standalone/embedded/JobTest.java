@@ -86,7 +86,7 @@ class JobTest {
                 selection: %s
                 evaluation:
                   - {task: gsm8k, data: "s3://safelora/demo/data/problems.jsonl", num_fewshot: 0, limit: 4, \
-                  max_new_tokens: 24}
+                max_new_tokens: 24}
                   - {task: harmfulness, data: "s3://safelora/demo/data/forbidden.csv", limit: 4, max_new_tokens: 12}
                 dtype: float32
                 """.formatted(adapterOrTraining, selection);

@@ -68,7 +68,7 @@ class OwnS3Test {
                      "training": {"data": "%smy models/data/finetuning.jsonl", "r": 4, "max_steps": 2},
                      "selection": {"number": 5}, "dtype": "float32",
                      "evaluation": [{"task": "harmfulness", "data": "%smy models/data/forbidden.csv", "limit": 2, \
-                     "max_new_tokens": 8}]}
+                    "max_new_tokens": 8}]}
                     """.formatted(models.resolve("base").toUri(), own, own, own));
             JobStatus status = last("own");
             assertThat(status.state()).as(status.error()).isEqualTo(JobStatus.State.SUCCEEDED);

@@ -67,7 +67,7 @@ class ResultVersionsTest {
               - {task: gsm8k, data: "file:///problems.jsonl", num_fewshot: 0, limit: 4, max_new_tokens: 24}
               - {task: answer_loss, data: "file:///problems.jsonl", limit: 4}
               - {task: harmfulness, data: "file:///forbidden.csv", limit: 4, max_new_tokens: 12, judge: \
-              [refusal-phrases, gcg-keywords]}
+            [refusal-phrases, gcg-keywords]}
               - {task: over_refusal, data: "file:///harmless.csv", limit: 4, max_new_tokens: 12}
             dtype: float32
             device: cpu

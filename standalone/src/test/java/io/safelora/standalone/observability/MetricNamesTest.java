@@ -27,7 +27,7 @@ class MetricNamesTest {
         Path dashboard = Files.writeString(dir.resolve("d.json"), """
                 {"panels": [{"targets": [{"expr": "rate(jobs_total[5m])"}, {"expr": "gone_total"}]}],
                  "templating": {"list": [{"query": "label_values(tasks, stage)"}, {"query": {"query": \
-                 "label_values(old, x)"}}]}}
+                "label_values(old, x)"}}]}}
                 """);
         assertThat(MetricNames.missing(List.of(dashboard), "# HELP gone_total x\njobs_total{a=\"b c\"} 1\ntasks 2.0\n"))
                 .containsOnlyKeys("gone_total", "old");

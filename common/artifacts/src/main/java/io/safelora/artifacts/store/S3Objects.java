@@ -9,6 +9,7 @@ import java.nio.channels.Channels;
 import java.nio.channels.ReadableByteChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CompletionException;
@@ -92,7 +93,8 @@ final class S3Objects implements ObjectStore {
             } catch (SdkException e) {
                 int status = e instanceof S3Exception answer ? answer.statusCode() : 0;
                 if (status == PRECONDITION_FAILED) {
-                    return false;
+                    // The client repeats a put whose answer was lost or was an error, although it may have been done.
+                    return e.numAttempts() != null && e.numAttempts() > 1 && holds(at, bytes);
                 }
                 // Another writer is at it, and may yet fail: S3 asks to try again.
                 if (status != CONFLICT || attempt == 5) {
@@ -100,6 +102,11 @@ final class S3Objects implements ObjectStore {
                 }
             }
         }
+    }
+
+    private boolean holds(ArtifactUri at, byte[] bytes) throws IOException {
+        Optional<ByteSource> object = find(at);
+        return object.isPresent() && object.get().size() == bytes.length && Arrays.equals(get(at, bytes.length), bytes);
     }
 
     @Override

@@ -122,6 +122,18 @@ class ArtifactStoreTest {
         }
     }
 
+    /** The client repeats it, and then the object is there: its own. */
+    @Test
+    void aClaimWhoseAnswerWasLostIsWon() throws Exception {
+        server.loseAnswerOfPut.set(true);
+        assertThat(store.putIfAbsent("s3://bucket/claims/lost", "me".getBytes(UTF_8)))
+                .isTrue();
+        assertThat(server.loseAnswerOfPut).isFalse();
+        store.put("s3://bucket/claims/other", "you".getBytes(UTF_8));
+        assertThat(store.putIfAbsent("s3://bucket/claims/other", "me".getBytes(UTF_8)))
+                .isFalse();
+    }
+
     @Test
     void aLargeFileGoesUpInParts() throws Exception {
         byte[] bytes = new byte[(12 << 20) + 1];

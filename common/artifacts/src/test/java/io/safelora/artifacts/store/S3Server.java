@@ -8,6 +8,7 @@ import java.net.URI;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.gaul.s3proxy.blobstore.BlobStore;
 import org.gaul.s3proxy.blobstore.ForwardingBlobStore;
@@ -16,6 +17,8 @@ import software.amazon.awssdk.core.ResponseInputStream;
 import software.amazon.awssdk.http.AbortableInputStream;
 import software.amazon.awssdk.services.s3.model.GetObjectRequest;
 import software.amazon.awssdk.services.s3.model.GetObjectResponse;
+import software.amazon.awssdk.services.s3.model.PutObjectRequest;
+import software.amazon.awssdk.services.s3.model.PutObjectResponse;
 import software.amazon.awssdk.services.s3.model.UploadPartRequest;
 import software.amazon.awssdk.services.s3.model.UploadPartResponse;
 
@@ -33,6 +36,8 @@ final class S3Server implements AutoCloseable {
     final AtomicInteger mostAtOnce = new AtomicInteger();
     /** Every so many answers is cut off in the middle; 0 for none. */
     volatile int cutEvery;
+    /** Whether the next put is done, and answered as if it were not. */
+    final AtomicBoolean loseAnswerOfPut = new AtomicBoolean();
     /** How long an answer takes to begin. */
     volatile int delayMillis;
 
@@ -65,6 +70,15 @@ final class S3Server implements AutoCloseable {
             } finally {
                 running.decrementAndGet();
             }
+        }
+
+        @Override
+        public PutObjectResponse putBlob(PutObjectRequest request, InputStream payload) {
+            PutObjectResponse answer = super.putBlob(request, payload);
+            if (loseAnswerOfPut.getAndSet(false)) {
+                throw new IllegalStateException("the answer is lost");
+            }
+            return answer;
         }
 
         @Override

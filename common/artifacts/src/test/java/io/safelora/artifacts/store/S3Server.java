@@ -4,6 +4,7 @@ import com.google.common.io.ByteStreams;
 import io.safelora.testkit.EmbeddedS3;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.UncheckedIOException;
 import java.net.URI;
 import java.nio.file.Path;
 import java.util.List;
@@ -76,7 +77,7 @@ final class S3Server implements AutoCloseable {
         public PutObjectResponse putBlob(PutObjectRequest request, InputStream payload) {
             PutObjectResponse answer = super.putBlob(request, payload);
             if (loseAnswerOfPut.getAndSet(false)) {
-                throw new IllegalStateException("the answer is lost");
+                throw new UncheckedIOException(new IOException("the answer is lost"));
             }
             return answer;
         }

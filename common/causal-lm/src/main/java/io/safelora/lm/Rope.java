@@ -171,7 +171,7 @@ public record Rope(
         double number = value.isNumber() ? value.asDouble() : otherwise;
         if (!value.isNumber() && rope.hasNonNull(name) || !(number > 0) || Double.isInfinite(number)) {
             throw new UnsupportedModelException(
-                    "config.json: the rope parameter " + name + " is missing or no number above zero");
+                    "config.json: the rope parameter " + name + " is missing or not a number above zero");
         }
         return number;
     }

@@ -119,7 +119,7 @@ final class Yaml {
                 return DoubleNode.valueOf(Double.parseDouble(value));
             }
         } catch (NumberFormatException e) {
-            throw refused(node, "no number: " + value);
+            throw refused(node, "not a number: " + value);
         }
         throw refused(node, "values of type " + tag.getValue() + " are not read");
     }

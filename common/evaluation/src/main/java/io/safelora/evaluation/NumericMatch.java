@@ -15,7 +15,7 @@ record NumericMatch() implements Metric.OfAnswer {
             Pattern.compile("((?<![\\p{L}\\p{N}])[-\u2212])?\\p{Sc}?((?:[0-9]++(?:,[0-9]{2,"
                     + "3})*+)?(?:\\.[0-9]++)?)(?:[eE]([-+]?[0-9]{1,3})(?![0-9]))?");
 
-    /** More digits than these are no number that people write. */
+    /** Nobody writes a number of more digits. */
     private static final int MAX_DIGITS = 100;
 
     @Override

@@ -21,7 +21,7 @@ import java.util.stream.Collectors;
 
 /**
  * How much of what fine-tuning changed lies where no repair reaches: embeddings, head, norms, biases, modules_to_save.
- * DoRA's magnitudes are not counted, for they are no summand of the weight.
+ * DoRA's magnitudes are not counted, for they are not a summand of the weight.
  *
  * @param share |outside|_F^2 / |update|_F^2, between 0 and 1; 0 where nothing was changed at all
  * @param norm |outside|_F

@@ -241,7 +241,7 @@ public final class Checkpoint {
         try {
             JsonNode node = Json.MAPPER.readTree(bytes);
             if (node == null || !node.isObject()) {
-                throw new InvalidArtifactException(folder.name() + "/" + file + ": is no JSON object");
+                throw new InvalidArtifactException(folder.name() + "/" + file + ": is not a JSON object");
             }
             return node;
         } catch (JsonProcessingException e) {
@@ -249,7 +249,7 @@ public final class Checkpoint {
                     folder.name() + "/" + file + ": is not valid JSON: " + line(e.getOriginalMessage()), e);
         } catch (IOException e) {
             throw new InvalidArtifactException(
-                    folder.name() + "/" + file + ": is no UTF-8: " + line(e.getMessage()), e);
+                    folder.name() + "/" + file + ": is not UTF-8: " + line(e.getMessage()), e);
         }
     }
 

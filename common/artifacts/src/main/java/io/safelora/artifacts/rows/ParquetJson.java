@@ -27,7 +27,7 @@ import org.apache.parquet.schema.Type;
 
 /**
  * Parquet's records as JSON objects: groups are objects, LIST groups arrays, MAP groups objects. Dates and times stay
- * the numbers that they are; bytes that are no UTF-8 text, INT96 among them, become binary nodes, which no column of
+ * the numbers that they are; bytes that are not UTF-8 text, INT96 among them, become binary nodes, which no column of
  * text may be.
  */
 final class ParquetJson extends RecordMaterializer<ObjectNode> {

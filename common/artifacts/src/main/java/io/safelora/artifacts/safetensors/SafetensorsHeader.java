@@ -66,7 +66,7 @@ final class SafetensorsHeader {
         } catch (JsonProcessingException e) {
             throw header.invalid("the header cannot be read: " + line(e.getOriginalMessage()));
         } catch (IOException e) {
-            throw header.invalid("the header is no UTF-8: " + line(String.valueOf(e.getMessage())));
+            throw header.invalid("the header is not UTF-8: " + line(String.valueOf(e.getMessage())));
         }
         header.checkLayout(dataBytes);
         return header;

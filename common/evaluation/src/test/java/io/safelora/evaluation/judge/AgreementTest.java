@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import org.junit.jupiter.api.Test;
 
 class AgreementTest {
@@ -17,7 +18,7 @@ class AgreementTest {
         for (int i = 0; i < count; i++) {
             int row =
                     (int) answers.stream().filter(a -> a.model().equals(model)).count();
-            answers.add(new Judged(model, row, Map.of("a", first, "b", second)));
+            answers.add(new Judged(model, row, new TreeMap<>(Map.of("a", first, "b", second))));
         }
     }
 
